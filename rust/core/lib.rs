@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Pure logic: no kernel types, no I/O, no unsafe code.
+//!
+//! The kernel module compiles these files as a module of its own; on the host they are a crate,
+//! tested with proptest, and with loom for every interleaving. Nothing differs between the two but
+//! [`sync`], which maps the few atomic operations used here to the kernel's, std's or loom's.
+
+#![deny(unsafe_code)]
+
+pub mod entry;
+pub mod header;
+pub mod limit;
+pub mod pool_name;
+pub mod slot;
+pub mod sync;
+pub mod usage;
+
+/// Bytes in a page. The entry's length field and the swap header's layout are made for this size.
+pub const PAGE_SIZE: usize = 4096;

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The memory limit of a pool, as an option: bytes, or percent of RAM.
+
+/// A limit, as it was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Bytes, at least 1.
+    Bytes(u64),
+    /// Percent of RAM, 1 to 100.
+    Percent(u8),
+}
+
+/// Why a limit is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// It is neither a number of bytes nor a percentage.
+    NotANumber,
+    /// It is zero or less.
+    NotPositive,
+    /// It is over 100%.
+    OverHundred,
+    /// It does not fit in 64 bits.
+    TooLarge,
+}
+
+impl Problem {
+    /// Why, for the log.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Problem::NotANumber => "not a number of bytes (K, M, G, T) or a percentage of RAM",
+            Problem::NotPositive => "must be more than 0",
+            Problem::OverHundred => "over 100% of RAM",
+            Problem::TooLarge => "does not fit in 64 bits",
+        }
+    }
+}
+
+impl Default for Limit {
+    /// 20% of RAM, which is zswap's `max_pool_percent`.
+    fn default() -> Self {
+        Limit::Percent(20)
+    }
+}
+
+impl Limit {
+    /// Reads `20%`, or bytes with an optional suffix K, M, G or T (powers of 1,024).
+    pub fn parse(text: &[u8]) -> Result<Self, Problem> {
+        if let Some(digits) = text.strip_suffix(b"%") {
+            return match number(digits)? {
+                0 => Err(Problem::NotPositive),
+                percent @ 1..=100 => Ok(Limit::Percent(percent as u8)),
+                _ => Err(Problem::OverHundred),
+            };
+        }
+        let (digits, shift) = match text.split_last() {
+            Some((b'k' | b'K', digits)) => (digits, 10),
+            Some((b'm' | b'M', digits)) => (digits, 20),
+            Some((b'g' | b'G', digits)) => (digits, 30),
+            Some((b't' | b'T', digits)) => (digits, 40),
+            _ => (text, 0),
+        };
+        match number(digits)?.checked_mul(1 << shift) {
+            None => Err(Problem::TooLarge),
+            Some(0) => Err(Problem::NotPositive),
+            Some(bytes) => Ok(Limit::Bytes(bytes)),
+        }
+    }
+
+    /// The limit in bytes, on a machine with `ram` bytes of memory.
+    pub fn resolve(self, ram: u64) -> u64 {
+        match self {
+            Limit::Bytes(bytes) => bytes,
+            Limit::Percent(percent) => ram / 100 * u64::from(percent),
+        }
+    }
+}
+
+/// Reads a decimal number. One sign may stand before it, so that a negative number is told from what
+/// is none.
+fn number(text: &[u8]) -> Result<u64, Problem> {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    if digits.is_empty() {
+        return Err(Problem::NotANumber);
+    }
+    let sum = digits.iter().try_fold(0u64, |sum, digit| match digit {
+        b'0'..=b'9' => sum
+            .checked_mul(10)
+            .and_then(|sum| sum.checked_add(u64::from(digit - b'0')))
+            .ok_or(Problem::TooLarge),
+        _ => Err(Problem::NotANumber),
+    })?;
+    if digits.len() < text.len() {
+        return Err(Problem::NotPositive);
+    }
+    Ok(sum)
+}

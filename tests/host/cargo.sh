@@ -1,0 +1,37 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Build and run the host tests; sourced by the scripts here.
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
+
+cargo=${CARGO:-cargo}
+target=${CARGO_TARGET_DIR:-$CACHE/cargo-target}
+
+# The target directories are shared by all working trees; see use_tree().
+lock host-tests
+
+# Each NAME has a target directory: a change of flags would rebuild everything.
+declare -A rustflags=([random]='' [loom]='--cfg loom')
+
+# use_tree NAME TREE: what is built from now on is TREE's. Cargo tells packages of
+# one name apart by their paths below the working directory, so another tree's
+# tests would pass for ours. The dependencies are the same for all.
+use_tree() {
+	local name=$1 tree=$2 dir=$target/$1
+	if [[ ! -d $dir ]]; then
+		say "Fetching and building what the $name tests need, in $dir (usually a minute) ..."
+	elif [[ $(cat "$dir/.tree" 2>/dev/null) != "$tree" ]]; then
+		run_cargo "$name" "$tree" clean --quiet -p ghostswap-core
+	fi
+	mkdir -p "$dir"
+	echo "$tree" >"$dir/.tree"
+}
+
+# run_cargo NAME TREE COMMAND ARGUMENT...
+run_cargo() (
+	cd "$2/tests/host"
+	export CARGO_TARGET_DIR=$target/$1 RUSTFLAGS=${rustflags[$1]}
+	exec "$cargo" "${@:3}"
+)

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A heap of objects that loom watches: reading one that another thread may be freeing or filling
+//! fails the model, whatever the values read.
+
+use std::sync::Mutex;
+
+use ghostswap_core::entry::Form;
+use loom::cell::UnsafeCell;
+use loom::sync::atomic::{AtomicBool, Ordering};
+
+use crate::object::Object;
+
+/// What was put into an object: different for each store, and told by its form, too.
+pub type Mark = u16;
+
+fn form(mark: Mark) -> Form {
+    Form::Packed(mark)
+}
+
+struct Memory {
+    /// Orders a free before the allocation that takes the memory next, as an allocator's lock does.
+    live: AtomicBool,
+    content: UnsafeCell<Mark>,
+}
+
+/// A heap that gives out again at once what was just freed.
+pub struct Heap {
+    memory: Vec<Memory>,
+    /// Loom need not try orders of this: `live` has them.
+    free: Mutex<Vec<usize>>,
+}
+
+impl Heap {
+    /// A heap of `size` objects.
+    pub fn new(size: usize) -> Self {
+        Self {
+            memory: (0..size)
+                .map(|_| Memory {
+                    live: AtomicBool::new(false),
+                    content: UnsafeCell::new(0),
+                })
+                .collect(),
+            free: Mutex::new((0..size).rev().collect()),
+        }
+    }
+
+    /// A new object, with `mark` in it.
+    pub fn allocate(&self, mark: Mark) -> Object {
+        let index = self.free.lock().unwrap().pop();
+        let index = index.expect("an object is free, unless they leak");
+        let memory = &self.memory[index];
+        assert!(!memory.live.swap(true, Ordering::Acquire));
+        // SAFETY: loom checks that nobody else is at it.
+        memory
+            .content
+            .with_mut(|content| unsafe { *content = mark });
+        Object::new(index, form(mark))
+    }
+
+    /// What is in `object`.
+    pub fn read(&self, object: &Object) -> Mark {
+        // SAFETY: loom checks that nobody writes it.
+        let mark = self.memory[object.index()]
+            .content
+            .with(|content| unsafe { *content });
+        assert_eq!(object.form(), form(mark), "this is another's content");
+        mark
+    }
+
+    /// Frees `object`.
+    pub fn free(&self, object: Object) {
+        self.read(&object);
+        let index = object.index();
+        let memory = &self.memory[index];
+        // SAFETY: loom checks that nobody else is at it.
+        memory.content.with_mut(|content| unsafe { *content = 0 });
+        assert!(memory.live.swap(false, Ordering::Release), "a double free");
+        self.free.lock().unwrap().push(index);
+        object.forget();
+    }
+
+    /// Fails if an object was not freed.
+    pub fn check_all_free(&self) {
+        assert_eq!(
+            self.free.lock().unwrap().len(),
+            self.memory.len(),
+            "an object leaked"
+        );
+    }
+}

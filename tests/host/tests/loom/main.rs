@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The promises of `rust/core/` to threads that race, tried in every interleaving, with every value
+//! that a weakly ordered machine may read.
+
+#![cfg(loom)]
+
+mod heap;
+#[path = "../common/object.rs"]
+mod object;
+mod slot;
+mod tally;
+mod usage;

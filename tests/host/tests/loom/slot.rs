@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One slot between the kernel and our workers, in every interleaving.
+//!
+//! The kernel serialises what it does to one slot, so one thread is the kernel's side; the others
+//! look at the slot, read the object they find, twice, and release it. Checked in all of them: each
+//! object is freed exactly once, never while held, and none is left; a load finds what was stored
+//! last; nobody reads another's content, though freed objects are given out again at once.
+
+use ghostswap_core::slot::{Content, Displaced, Look, Slot};
+use loom::sync::Arc;
+use loom::thread;
+
+use crate::heap::{Heap, Mark};
+use crate::object::Object;
+use crate::tally::Tally;
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Store,
+    StoreSame,
+    Load,
+    Invalidate,
+}
+
+use Step::{Invalidate, Load, Store, StoreSame};
+
+const STEPS: [Step; 4] = [Store, StoreSame, Load, Invalidate];
+
+/// What the slot holds, as the kernel's side knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Page {
+    None,
+    Same(u32),
+    Object(Mark),
+}
+
+struct World {
+    slot: Slot<Object>,
+    heap: Heap,
+}
+
+impl World {
+    /// A heap for as many objects as can be live at once: the slot's, one that is being stored, and
+    /// one with each worker.
+    fn new(workers: usize) -> Self {
+        Self {
+            slot: Slot::new(),
+            heap: Heap::new(2 + workers),
+        }
+    }
+
+    /// Plays a worker: looks `times` times, whatever it finds.
+    fn worker(&self, times: usize) {
+        for _ in 0..times {
+            if let Look::Object(hold) = self.slot.look() {
+                let mark = self.heap.read(hold.object());
+                assert_eq!(self.heap.read(hold.object()), mark);
+                if let Some(object) = hold.release() {
+                    self.heap.free(object);
+                }
+            }
+        }
+    }
+}
+
+/// The kernel's side of the slot.
+struct Kernel<'w> {
+    world: &'w World,
+    page: Page,
+    stores: Mark,
+}
+
+impl<'w> Kernel<'w> {
+    fn new(world: &'w World) -> Self {
+        Self {
+            world,
+            page: Page::None,
+            stores: 0,
+        }
+    }
+
+    fn play(&mut self, script: &[Step]) {
+        for step in script {
+            match step {
+                Store => {
+                    self.stores += 1;
+                    let object = self.world.heap.allocate(self.stores);
+                    self.replace(Content::Object(object), Page::Object(self.stores));
+                }
+                StoreSame => self.replace(Content::Same(5), Page::Same(5)),
+                Load => assert_eq!(self.load(), self.page),
+                Invalidate => self.replace(Content::Free, Page::None),
+            }
+        }
+    }
+
+    fn replace(&mut self, content: Content<Object>, page: Page) {
+        let displaced = self.world.slot.replace(content);
+        let before = std::mem::replace(&mut self.page, page);
+        match displaced {
+            Displaced::Free => assert_eq!(before, Page::None),
+            Displaced::Same => assert!(matches!(before, Page::Same(_))),
+            Displaced::Held(form) => assert_eq!(before, Page::Object(form.length() as Mark)),
+            Displaced::Object(object, form) => {
+                assert_eq!(object.form(), form);
+                assert_eq!(before, Page::Object(self.world.heap.read(&object)));
+                self.world.heap.free(object);
+            }
+        }
+    }
+
+    fn load(&self) -> Page {
+        loop {
+            match self.world.slot.look() {
+                Look::Free => return Page::None,
+                Look::Same(fill) => return Page::Same(fill),
+                Look::Busy => thread::yield_now(),
+                Look::Object(hold) => {
+                    let mark = self.world.heap.read(hold.object());
+                    assert!(hold.release().is_none(), "nobody displaces during a load");
+                    return Page::Object(mark);
+                }
+            }
+        }
+    }
+}
+
+/// Workers that look so many times each, while the kernel's side goes through `script`, on a slot
+/// that it brought through `given` before.
+#[derive(Clone, Copy, Debug)]
+struct Scene {
+    given: &'static [Step],
+    script: &'static [Step],
+    workers: usize,
+    looks: usize,
+}
+
+impl Scene {
+    fn check(self) {
+        Tally::start()
+            .explore(None, move || self.run(self.script))
+            .tell(&format!("{self:?}"));
+    }
+
+    fn run(&self, script: &[Step]) {
+        let looks = self.looks;
+        let world = Arc::new(World::new(self.workers));
+        let mut kernel = Kernel::new(&world);
+        kernel.play(self.given);
+        let workers: Vec<_> = (0..self.workers)
+            .map(|_| {
+                let world = world.clone();
+                thread::spawn(move || world.worker(looks))
+            })
+            .collect();
+        kernel.play(script);
+        kernel.play(&[Invalidate]);
+        for worker in workers {
+            worker.join().unwrap();
+        }
+        assert!(matches!(world.slot.look(), Look::Free));
+        world.heap.check_all_free();
+    }
+}
+
+const ONE_WORKER: Scene = Scene {
+    given: &[],
+    script: &[],
+    workers: 1,
+    looks: 2,
+};
+
+const TWO_WORKERS: Scene = Scene {
+    given: &[Store],
+    script: &[],
+    workers: 2,
+    looks: 1,
+};
+
+#[test]
+fn an_overwritten_object_is_freed_once_and_not_while_held() {
+    Scene {
+        script: &[Store, Store, Load],
+        ..ONE_WORKER
+    }
+    .check();
+}
+
+#[test]
+fn a_reused_slot_never_shows_the_object_that_was_there() {
+    Scene {
+        script: &[Store, Invalidate, Store, Load],
+        ..ONE_WORKER
+    }
+    .check();
+}
+
+#[test]
+fn an_object_whose_name_is_given_out_again_is_not_taken_for_the_old_one() {
+    Scene {
+        given: &[Store],
+        script: &[Invalidate, Store, Store, Store],
+        looks: 3,
+        ..ONE_WORKER
+    }
+    .check();
+}
+
+#[test]
+fn a_load_waits_for_a_worker_and_finds_the_last_store() {
+    Scene {
+        script: &[Store, Load, StoreSame, Load],
+        ..ONE_WORKER
+    }
+    .check();
+}
+
+#[test]
+fn two_workers_share_an_object_and_none_frees_it() {
+    Scene {
+        script: &[Load],
+        ..TWO_WORKERS
+    }
+    .check();
+}
+
+#[test]
+fn two_workers_and_a_reused_slot_leak_nothing() {
+    Scene {
+        script: &[Invalidate, Store],
+        ..TWO_WORKERS
+    }
+    .check();
+}
+
+#[test]
+fn every_script_of_four_steps_keeps_the_promises_with_a_worker() {
+    let scene = Scene {
+        looks: 1,
+        ..ONE_WORKER
+    };
+    let scripts = (0..STEPS.len().pow(4))
+        .map(|number| [64, 16, 4, 1].map(|place| STEPS[number / place % STEPS.len()]));
+    let tally = Tally::start();
+    for script in scripts {
+        tally.explore(None, move || scene.run(&script));
+    }
+    tally.tell("All scripts of four steps");
+}

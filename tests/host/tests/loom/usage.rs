@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The life of an element of a sparse array, in every interleaving.
+//!
+//! Several threads work with one place of the array, each with a slot of its own in the element
+//! there, as different slots of one cluster are. The array does what the module's does
+//! (`rust/kernel_ext/sparse_array.rs`): users look the element up in an RCU read side and count their
+//! use, readers pin it; where there is none, or a dead one, a user puts a new one in under a lock;
+//! who sees an element die takes it out, if it is still the one there, and has it freed when the
+//! readers of the time are gone.
+//!
+//! Checked in all of them: an element with uses is found alive by its user; exactly one sees each
+//! death; nobody touches an element, its counts included, after its end; nothing is left.
+
+use std::sync::atomic::{AtomicUsize as Count, Ordering::Relaxed};
+use std::sync::Mutex as Ledger;
+
+use ghostswap_core::usage::Usage;
+use loom::cell::UnsafeCell;
+use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::sync::{Arc, Mutex};
+use loom::thread;
+
+use crate::tally::Tally;
+
+const NOTHING: usize = 0;
+
+struct Element {
+    usage: Usage,
+    /// Operations on the counts that are not over. A thread is never interrupted after the last
+    /// touch of one, so until then it has more to do.
+    operations: Count,
+    /// From its making to its end.
+    valid: UnsafeCell<bool>,
+    /// A slot for each thread: if it is in use.
+    slots: Vec<UnsafeCell<bool>>,
+}
+
+impl Element {
+    fn new(threads: usize) -> Self {
+        Self {
+            usage: Usage::new_pinned(),
+            operations: Count::new(0),
+            valid: UnsafeCell::new(false),
+            slots: (0..threads).map(|_| UnsafeCell::new(false)).collect(),
+        }
+    }
+
+    /// What a maker does before anybody else can see it.
+    fn begin(&self) {
+        // SAFETY: loom checks that nobody else is at it.
+        self.valid.with_mut(|valid| unsafe { *valid = true });
+    }
+
+    /// What is done once nobody can see it any more.
+    fn end(&self) {
+        assert_eq!(
+            self.operations.load(Relaxed),
+            0,
+            "the counts are touched after the end"
+        );
+        // SAFETY: loom checks that nobody else is at it.
+        self.valid
+            .with_mut(|valid| assert!(unsafe { std::mem::replace(&mut *valid, false) }));
+        for slot in &self.slots {
+            // SAFETY: loom checks that nobody else is at it.
+            slot.with_mut(|used| assert!(!unsafe { *used }, "it died with a slot in use"));
+        }
+    }
+
+    fn read(&self) {
+        // SAFETY: loom checks that nobody writes it.
+        self.valid.with(|valid| assert!(unsafe { *valid }));
+    }
+
+    /// Does an operation on the counts.
+    fn count<R>(&self, operation: impl FnOnce(&Usage) -> R) -> R {
+        self.read();
+        self.operations.fetch_add(1, Relaxed);
+        let result = operation(&self.usage);
+        self.operations.fetch_sub(1, Relaxed);
+        result
+    }
+
+    /// Sets whether the slot of `thread` is in use, and says if it was.
+    fn set_used(&self, thread: usize, used: bool) -> bool {
+        self.read();
+        // SAFETY: loom checks that nobody else is at it.
+        self.slots[thread].with_mut(|was| unsafe { std::mem::replace(&mut *was, used) })
+    }
+}
+
+/// Read-copy-update, as far as it is needed here: what is given up is freed by the last of those who
+/// read at that time, and those who begin to read later see that it is gone.
+struct Rcu {
+    /// Orders giving up before later reading.
+    begins: AtomicUsize,
+    /// Orders reading before freeing.
+    ends: AtomicUsize,
+    ledger: Ledger<Readers>,
+}
+
+#[derive(Default)]
+struct Readers {
+    /// The threads that are reading.
+    reading: Vec<usize>,
+    /// What was given up, and the threads that it waits for.
+    given_up: Vec<(usize, Vec<usize>)>,
+    any_given_up: bool,
+}
+
+impl Rcu {
+    fn new() -> Self {
+        Self {
+            begins: AtomicUsize::new(0),
+            ends: AtomicUsize::new(0),
+            ledger: Ledger::default(),
+        }
+    }
+
+    fn read<R>(&self, thread: usize, place: &Place, side: impl FnOnce() -> R) -> R {
+        // Loom has less to try where it need not order what did not happen.
+        if self.ledger.lock().unwrap().any_given_up {
+            self.begins.fetch_add(0, Ordering::Acquire);
+        }
+        self.ledger.lock().unwrap().reading.push(thread);
+        let result = side();
+        self.ends.fetch_add(1, Ordering::Release);
+        {
+            let mut ledger = self.ledger.lock().unwrap();
+            ledger.reading.retain(|&reader| reader != thread);
+            for (_, readers) in &mut ledger.given_up {
+                readers.retain(|&reader| reader != thread);
+            }
+        }
+        self.free(place);
+        result
+    }
+
+    fn give_up(&self, number: usize, place: &Place) {
+        self.begins.fetch_add(1, Ordering::Release);
+        {
+            let mut ledger = self.ledger.lock().unwrap();
+            ledger.any_given_up = true;
+            let readers = ledger.reading.clone();
+            ledger.given_up.push((number, readers));
+        }
+        self.free(place);
+    }
+
+    fn free(&self, place: &Place) {
+        let (free, waiting) = {
+            let mut ledger = self.ledger.lock().unwrap();
+            std::mem::take(&mut ledger.given_up)
+                .into_iter()
+                .partition::<Vec<_>, _>(|(_, readers)| readers.is_empty())
+        };
+        self.ledger.lock().unwrap().given_up = waiting;
+        if !free.is_empty() {
+            self.begins.fetch_add(0, Ordering::Acquire);
+            self.ends.fetch_add(0, Ordering::Acquire);
+        }
+        for (number, _) in free {
+            place.elements[number - 1].end();
+            *place.ended.lock().unwrap() += 1;
+        }
+    }
+}
+
+/// One place of the array, and all elements that were ever in it.
+struct Place {
+    /// One more than the index of the element in it.
+    current: AtomicUsize,
+    lock: Mutex<()>,
+    rcu: Rcu,
+    elements: Vec<Element>,
+    made: Ledger<usize>,
+    ended: Ledger<usize>,
+}
+
+impl Place {
+    fn new(threads: usize, stores: usize) -> Self {
+        Self {
+            current: AtomicUsize::new(NOTHING),
+            lock: Mutex::new(()),
+            rcu: Rcu::new(),
+            elements: (0..stores).map(|_| Element::new(threads)).collect(),
+            made: Ledger::new(0),
+            ended: Ledger::new(0),
+        }
+    }
+
+    fn find(&self) -> Option<usize> {
+        match self.current.load(Ordering::Acquire) {
+            NOTHING => None,
+            number => Some(number),
+        }
+    }
+
+    fn element(&self, number: usize) -> &Element {
+        &self.elements[number - 1]
+    }
+
+    /// Pins what is there.
+    fn get(&self, thread: usize) -> Option<usize> {
+        self.rcu.read(thread, self, || {
+            self.find()
+                .filter(|&number| self.element(number).count(Usage::pin))
+        })
+    }
+
+    fn unpin(&self, number: usize) {
+        if self.element(number).count(Usage::unpin) {
+            self.remove(number);
+        }
+    }
+
+    /// Makes sure that there is a live element, and pins it. No way through this is a loop, so nobody
+    /// seeks for ever.
+    fn add(&self) -> usize {
+        let _lock = self.lock.lock().unwrap();
+        let found = self
+            .find()
+            .filter(|&number| self.element(number).count(Usage::pin));
+        found.unwrap_or_else(|| {
+            let number = {
+                let mut made = self.made.lock().unwrap();
+                *made += 1;
+                *made
+            };
+            self.element(number).begin();
+            self.current.store(number, Ordering::Release);
+            number
+        })
+    }
+
+    /// Puts something into the slot of `thread`.
+    fn add_use(&self, thread: usize) -> usize {
+        let occupy = |number| {
+            let element = self.element(number);
+            if !element.count(Usage::add_use) {
+                return false;
+            }
+            if element.set_used(thread, true) {
+                self.end_use_of(number);
+            }
+            true
+        };
+        let found = self.rcu.read(thread, self, || {
+            self.find().filter(|&number| occupy(number))
+        });
+        found.unwrap_or_else(|| {
+            let number = self.add();
+            assert!(occupy(number), "it is pinned, so it is alive");
+            self.unpin(number);
+            number
+        })
+    }
+
+    /// Frees the slot of `thread`; says which element it is in.
+    fn end_use(&self, thread: usize) -> Option<usize> {
+        self.rcu.read(thread, self, || {
+            let number = self.find()?;
+            assert!(self.element(number).set_used(thread, false));
+            self.end_use_of(number);
+            Some(number)
+        })
+    }
+
+    fn end_use_of(&self, number: usize) {
+        if self.element(number).count(Usage::end_use) {
+            self.remove(number);
+        }
+    }
+
+    fn remove(&self, number: usize) {
+        {
+            let _lock = self.lock.lock().unwrap();
+            if self.current.load(Ordering::Acquire) == number {
+                self.current.store(NOTHING, Ordering::Release);
+            }
+        }
+        self.rcu.give_up(number, self);
+    }
+
+    fn check_nothing_left(&self) {
+        assert_eq!(self.find(), None);
+        assert_eq!(*self.made.lock().unwrap(), *self.ended.lock().unwrap());
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Step {
+    /// Puts something into the thread's slot.
+    Store,
+    /// Reads the thread's slot, which is in use.
+    Load,
+    /// Frees the thread's slot.
+    Invalidate,
+    /// Looks at whatever is there, as a worker does.
+    Visit,
+}
+
+use Step::{Invalidate, Load, Store, Visit};
+
+/// Plays a thread that has slot `thread`.
+fn play(place: &Place, thread: usize, script: &[Step]) {
+    let mut mine = None;
+    for step in script {
+        match step {
+            Store => {
+                let number = place.add_use(thread);
+                assert_eq!(mine.unwrap_or(number), number, "what is used stays there");
+                mine = Some(number);
+            }
+            Load => {
+                let found = place.get(thread).expect("what is used is there, alive");
+                assert_eq!(mine, Some(found));
+                place.element(found).read();
+                place.unpin(found);
+            }
+            Invalidate => assert_eq!(mine.take(), place.end_use(thread)),
+            Visit => {
+                if let Some(found) = place.get(thread) {
+                    place.element(found).read();
+                    place.unpin(found);
+                }
+            }
+        }
+    }
+}
+
+fn run(scripts: &'static [&'static [Step]]) {
+    let is_store = |step: &&Step| **step == Store;
+    let stores = scripts.iter().copied().flatten().filter(is_store).count();
+    let place = Arc::new(Place::new(scripts.len(), stores));
+    let others: Vec<_> = (1..scripts.len())
+        .map(|number| {
+            let place = place.clone();
+            thread::spawn(move || play(&place, number, scripts[number]))
+        })
+        .collect();
+    play(&place, 0, scripts[0]);
+    for other in others {
+        other.join().unwrap();
+    }
+    place.check_nothing_left();
+}
+
+fn check(scripts: &'static [&'static [Step]]) {
+    Tally::start()
+        .explore(None, move || run(scripts))
+        .tell(&format!("{scripts:?}"));
+}
+
+/// For what would take minutes.
+fn check_some(preemptions: usize, scripts: &'static [&'static [Step]]) {
+    Tally::start()
+        .explore(Some(preemptions), move || run(scripts))
+        .tell(&format!("{scripts:?}, {preemptions} preemptions"));
+}
+
+#[test]
+fn two_users_share_an_element_and_one_sees_it_die() {
+    check_some(5, &[&[Store, Invalidate], &[Store, Invalidate]]);
+}
+
+#[test]
+fn a_visitor_keeps_an_element_no_longer_than_it_looks() {
+    check(&[&[Store, Invalidate], &[Visit]]);
+    check_some(4, &[&[Store, Store, Invalidate], &[Visit, Visit]]);
+}
+
+#[test]
+fn an_element_in_use_is_found_alive_whatever_the_other_does() {
+    check_some(4, &[&[Store, Load, Invalidate], &[Store, Invalidate]]);
+}
+
+#[test]
+fn an_element_dies_and_another_takes_its_place() {
+    check_some(
+        4,
+        &[
+            &[Store, Invalidate, Store, Invalidate],
+            &[Store, Invalidate],
+        ],
+    );
+}
+
+#[test]
+fn three_users_and_one_element() {
+    check_some(
+        3,
+        &[&[Store, Invalidate], &[Store, Invalidate], &[Visit, Visit]],
+    );
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The promises of `rust/core/`, tried with tables of cases and with random input.
+
+#![cfg(not(loom))]
+
+mod entry;
+mod header;
+#[path = "../common/object.rs"]
+mod object;
+mod options;
+mod table;
+
+use proptest::test_runner::Config;
+
+/// So many cases a property; a failure is printed, not written to a file.
+fn config(cases: u32) -> Config {
+    Config {
+        cases,
+        failure_persistence: None,
+        ..Config::default()
+    }
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the reading of the mount options promises.
+
+use ghostswap_core::limit::{Limit, Problem};
+use ghostswap_core::pool_name;
+use proptest::prelude::*;
+
+use crate::config;
+
+const SUFFIXES: [(&str, u32); 9] = [
+    ("", 0),
+    ("k", 10),
+    ("K", 10),
+    ("m", 20),
+    ("M", 20),
+    ("g", 30),
+    ("G", 30),
+    ("t", 40),
+    ("T", 40),
+];
+
+fn parse(text: &str) -> Result<Limit, Problem> {
+    Limit::parse(text.as_bytes())
+}
+
+#[test]
+fn a_limit_is_bytes_or_a_percentage() {
+    for (text, limit) in [
+        ("1", Limit::Bytes(1)),
+        ("4096", Limit::Bytes(4096)),
+        ("0004096", Limit::Bytes(4096)),
+        ("64k", Limit::Bytes(64 << 10)),
+        ("100M", Limit::Bytes(100 << 20)),
+        ("2g", Limit::Bytes(2 << 30)),
+        ("1T", Limit::Bytes(1 << 40)),
+        ("18446744073709551615", Limit::Bytes(u64::MAX)),
+        ("16777215T", Limit::Bytes(16_777_215 << 40)),
+        ("1%", Limit::Percent(1)),
+        ("020%", Limit::Percent(20)),
+        ("100%", Limit::Percent(100)),
+    ] {
+        assert_eq!(parse(text), Ok(limit), "{text}");
+    }
+}
+
+#[test]
+fn a_limit_that_is_no_number_is_refused_as_that() {
+    for text in [
+        "", " ", "%", "K", "M%", "-", "-%", "-K", "--5", "5-", "+5", "1.5G", "0x10", "1 M", " 1",
+        "1 ", "1MB", "1KiB", "5%%", "5%5", "%5", "1P", "1E", "ten", "1\n", "\u{0661}", "1,000",
+    ] {
+        assert_eq!(parse(text), Err(Problem::NotANumber), "{text:?}");
+    }
+}
+
+#[test]
+fn a_limit_of_nothing_or_less_is_refused_as_that() {
+    for text in [
+        "0", "000", "0K", "0T", "0%", "-0", "-1", "-20%", "-5G", "-0%",
+    ] {
+        assert_eq!(parse(text), Err(Problem::NotPositive), "{text:?}");
+    }
+}
+
+#[test]
+fn a_limit_over_all_memory_is_refused_as_that() {
+    for text in ["101%", "256%", "257%", "65537%", "4294967297%"] {
+        assert_eq!(parse(text), Err(Problem::OverHundred), "{text:?}");
+    }
+}
+
+#[test]
+fn a_limit_that_overflows_is_refused_as_that() {
+    for text in [
+        "18446744073709551616",
+        "99999999999999999999",
+        "100000000000000000000000000000000000000000",
+        "18014398509481984K",
+        "16777216T",
+        "18446744073709551615T",
+    ] {
+        assert_eq!(parse(text), Err(Problem::TooLarge), "{text:?}");
+    }
+}
+
+#[test]
+fn the_longest_run_of_signs_costs_no_stack() {
+    // Recursion a character deep would need far more than this thread has, as in the kernel.
+    let parsed = std::thread::Builder::new()
+        .stack_size(64 << 10)
+        .spawn(|| Limit::parse(&[b'-'; 4096]))
+        .expect("a thread")
+        .join();
+    assert_eq!(parsed.expect("no panic"), Err(Problem::NotANumber));
+}
+
+#[test]
+fn a_percentage_is_of_the_machines_memory() {
+    let ram = 8 << 30;
+    assert_eq!(Limit::Percent(100).resolve(ram), ram / 100 * 100);
+    assert_eq!(Limit::Percent(50).resolve(ram), ram / 100 * 50);
+    assert_eq!(Limit::Bytes(5).resolve(ram), 5);
+    assert_eq!(Limit::Percent(100).resolve(u64::MAX), u64::MAX / 100 * 100);
+}
+
+#[test]
+fn without_the_option_the_limit_is_a_fifth() {
+    assert_eq!(Limit::default(), Limit::Percent(20));
+}
+
+#[test]
+fn every_problem_of_a_limit_has_its_own_reason() {
+    let reasons = [
+        Problem::NotANumber,
+        Problem::NotPositive,
+        Problem::OverHundred,
+        Problem::TooLarge,
+    ]
+    .map(Problem::reason);
+    for (i, reason) in reasons.iter().enumerate() {
+        assert!(!reason.is_empty());
+        assert!(!reasons[..i].contains(reason));
+    }
+}
+
+proptest! {
+    #![proptest_config(config(5_000))]
+
+    #[test]
+    fn bytes_are_what_the_digits_and_the_suffix_say(
+        number in prop_oneof![any::<u64>(), 0..1u64 << 30],
+        (suffix, shift) in prop::sample::select(&SUFFIXES[..]),
+    ) {
+        let expected = match u128::from(number) << shift {
+            0 => Err(Problem::NotPositive),
+            bytes => u64::try_from(bytes).map(Limit::Bytes).map_err(|_| Problem::TooLarge),
+        };
+        prop_assert_eq!(parse(&format!("{number}{suffix}")), expected);
+    }
+
+    #[test]
+    fn a_percentage_is_one_to_a_hundred(number in prop_oneof![0..300u64, any::<u64>()]) {
+        let expected = match number {
+            0 => Err(Problem::NotPositive),
+            1..=100 => Ok(Limit::Percent(number as u8)),
+            _ => Err(Problem::OverHundred),
+        };
+        prop_assert_eq!(parse(&format!("{number}%")), expected);
+    }
+
+    #[test]
+    fn no_negative_limit_is_accepted(
+        number in any::<u64>(),
+        suffix in "[kKmMgGtT%]?",
+    ) {
+        let text = format!("-{number}{suffix}");
+        prop_assert!(parse(&text).is_err());
+    }
+
+    #[test]
+    fn only_digits_and_a_suffix_are_accepted(text in "[-+0-9kMGT% .x]{0,12}") {
+        let digits = text.trim_end_matches('%');
+        let digits = match text.strip_suffix('%') {
+            Some(digits) => digits,
+            None => digits.strip_suffix(['k', 'M', 'G', 'T']).unwrap_or(digits),
+        };
+        let number = !digits.is_empty() && digits.bytes().all(|c| c.is_ascii_digit());
+        if parse(&text).is_ok() {
+            prop_assert!(number, "{:?} was accepted", text);
+        } else if number {
+            prop_assert_ne!(parse(&text), Err(Problem::NotANumber));
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_parsed_or_refused(text in prop::collection::vec(any::<u8>(), 0..40)) {
+        let _ = Limit::parse(&text);
+    }
+
+    #[test]
+    fn a_share_of_the_memory_is_never_more_than_all(percent in 1..=100u8, ram in any::<u64>()) {
+        let bytes = Limit::Percent(percent).resolve(ram);
+        prop_assert!(bytes <= ram);
+        let exact = u128::from(ram) * u128::from(percent) / 100;
+        prop_assert!(exact - u128::from(bytes) <= 100);
+    }
+
+    #[test]
+    fn a_pool_name_is_accepted_exactly_if_it_needs_no_escaping(
+        name in prop_oneof![
+            "[A-Za-z0-9_.-]{0,34}",
+            "[A-Za-z0-9_.-]{0,5}[^A-Za-z0-9_.-][A-Za-z0-9_.-]{0,5}",
+            "\\PC{0,40}",
+        ],
+    ) {
+        let fine = (1..=pool_name::MAX).contains(&name.len())
+            && !name.starts_with('.')
+            && name.bytes().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(char::from(c)));
+        prop_assert_eq!(pool_name::problem(name.as_bytes()).is_none(), fine, "{:?}", name);
+    }
+}
+
+#[test]
+fn pool_names_of_people_are_accepted() {
+    let longest = "x".repeat(pool_name::MAX);
+    for name in [
+        "a",
+        "desktop",
+        "vm_1",
+        "web-01.pool",
+        "-",
+        "_",
+        "0",
+        "A.",
+        &longest,
+    ] {
+        assert_eq!(pool_name::problem(name.as_bytes()), None, "{name:?}");
+    }
+}
+
+#[test]
+fn pool_names_that_would_escape_or_hide_are_refused() {
+    let too_long = "x".repeat(pool_name::MAX + 1);
+    for name in [
+        "", ".", "..", ".hidden", "a/b", "/", "a b", "a\n", "a\\040", "a,b", "a=b", "\u{e9}",
+        "a\0", "0:45", "#", &too_long,
+    ] {
+        assert!(pool_name::problem(name.as_bytes()).is_some(), "{name:?}");
+    }
+}
