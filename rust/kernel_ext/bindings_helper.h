@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What bindgen reads: the headers of what kernel_ext abstracts, and the prototypes of helpers.c.
+ */
+#ifndef _KERNEL_EXT_BINDINGS_HELPER_H
+#define _KERNEL_EXT_BINDINGS_HELPER_H
+
+#include <linux/mm.h>
+#include <crypto/acompress.h>
+#include <linux/blkdev.h>
+#include <linux/cred.h>
+#include <linux/debugfs.h>
+#include <linux/fs.h>
+#include <linux/fs_context.h>
+#include <linux/highmem.h>
+#include <linux/kmemleak.h>
+#include <linux/namei.h>
+#include <linux/percpu.h>
+#include <linux/sched/mm.h>
+#include <linux/statfs.h>
+#include <linux/suspend.h>
+#include <linux/swap.h>
+#include <linux/swapops.h>
+#include <linux/sysfs.h>
+#include <linux/zsmalloc.h>
+#include <linux/zstd.h>
+
+struct acomp_req *kernel_ext_acomp_request_alloc(struct crypto_acomp *tfm);
+void kernel_ext_acomp_request_free(struct acomp_req *req);
+void kernel_ext_acomp_request_set_wait(struct acomp_req *req, struct crypto_wait *wait);
+void kernel_ext_acomp_request_set_buffers(struct acomp_req *req, const u8 *src, u8 *dst,
+					  unsigned int slen, unsigned int dlen);
+unsigned int kernel_ext_acomp_request_dlen(struct acomp_req *req);
+void kernel_ext_crypto_init_wait(struct crypto_wait *wait);
+int kernel_ext_crypto_wait_req(int err, struct crypto_wait *wait);
+void kernel_ext_crypto_free_acomp(struct crypto_acomp *tfm);
+bool kernel_ext_crypto_has_acomp(const char *name);
+
+void *kernel_ext_page_address(struct page *page);
+int kernel_ext_page_to_nid(struct page *page);
+unsigned long kernel_ext_page_offset(void);
+unsigned long kernel_ext_max_swap_pages(void);
+unsigned long kernel_ext_totalram_pages(void);
+
+void __percpu *kernel_ext_alloc_percpu(size_t size);
+void kernel_ext_this_cpu_add(u64 __percpu *counter, u64 delta);
+u64 kernel_ext_percpu_sum(const u64 __percpu *counter);
+
+const char *kernel_ext_fs_parameter_string(const struct fs_parameter *param);
+const struct cred *kernel_ext_current_cred(void);
+struct inode *kernel_ext_folio_inode(const struct folio *folio);
+loff_t kernel_ext_folio_pos(const struct folio *folio);
+void kernel_ext_folio_fill_tail(struct folio *folio, const char *data, size_t len);
+
+void kernel_ext_sysfs_attr_init(struct attribute *attribute);
+
+unsigned int kernel_ext_memalloc_noreclaim_save(void);
+void kernel_ext_memalloc_noreclaim_restore(unsigned int flags);
+
+int kernel_ext_register_pm_notifier(struct notifier_block *notifier);
+int kernel_ext_unregister_pm_notifier(struct notifier_block *notifier);
+
+struct dentry *kernel_ext_debugfs_create_dir(const char *name, struct dentry *parent);
+struct dentry *kernel_ext_debugfs_create_file(const char *name, umode_t mode,
+					      struct dentry *parent, void *data,
+					      const struct file_operations *operations);
+void kernel_ext_debugfs_remove(struct dentry *dentry);
+
+void kernel_ext_kmemleak_ignore(const void *object);
+unsigned long kernel_ext_get_free_page(gfp_t gfp);
+
+struct gendisk *kernel_ext_blk_alloc_disk(struct queue_limits *lim);
+
+/* Constants behind casts, which bindgen does not evaluate as macros. */
+static const u32 KERNEL_EXT_BLK_FEAT_STABLE_WRITES = (__force u32)BLK_FEAT_STABLE_WRITES;
+static const u32 KERNEL_EXT_BLK_FEAT_SYNCHRONOUS = (__force u32)BLK_FEAT_SYNCHRONOUS;
+static const u8 KERNEL_EXT_BLK_STS_IOERR = (__force u8)BLK_STS_IOERR;
+static const u8 KERNEL_EXT_BLK_STS_NOSPC = (__force u8)BLK_STS_NOSPC;
+static const u8 KERNEL_EXT_BLK_STS_NOTSUPP = (__force u8)BLK_STS_NOTSUPP;
+static const u32 KERNEL_EXT_LOOKUP_FOLLOW = LOOKUP_FOLLOW;
+static const u32 KERNEL_EXT_GFP_NOWAIT = (__force u32)(GFP_NOWAIT | __GFP_NORETRY | __GFP_NOWARN);
+static const u32 KERNEL_EXT_GFP_OBJECT =
+	(__force u32)(GFP_NOWAIT | __GFP_NORETRY | __GFP_NOWARN | __GFP_HIGHMEM | __GFP_MOVABLE);
+static const u32 KERNEL_EXT_GFP_KERNEL = (__force u32)GFP_KERNEL;
+
+#endif

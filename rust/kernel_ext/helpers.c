@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Symbols for the macros and inline functions that bindgen cannot reach, one each, and nothing
+ * more. bindings_helper.h declares them.
+ */
+
+#include "bindings_helper.h"
+
+struct acomp_req *kernel_ext_acomp_request_alloc(struct crypto_acomp *tfm)
+{
+	return acomp_request_alloc(tfm);
+}
+
+void kernel_ext_acomp_request_free(struct acomp_req *req)
+{
+	acomp_request_free(req);
+}
+
+void kernel_ext_acomp_request_set_wait(struct acomp_req *req, struct crypto_wait *wait)
+{
+	acomp_request_set_callback(req, CRYPTO_TFM_REQ_MAY_BACKLOG, crypto_req_done, wait);
+}
+
+void kernel_ext_acomp_request_set_buffers(struct acomp_req *req, const u8 *src, u8 *dst,
+					  unsigned int slen, unsigned int dlen)
+{
+	acomp_request_set_src_dma(req, src, slen);
+	acomp_request_set_dst_dma(req, dst, dlen);
+}
+
+unsigned int kernel_ext_acomp_request_dlen(struct acomp_req *req)
+{
+	return req->dlen;
+}
+
+void kernel_ext_crypto_init_wait(struct crypto_wait *wait)
+{
+	crypto_init_wait(wait);
+}
+
+int kernel_ext_crypto_wait_req(int err, struct crypto_wait *wait)
+{
+	return crypto_wait_req(err, wait);
+}
+
+void kernel_ext_crypto_free_acomp(struct crypto_acomp *tfm)
+{
+	crypto_free_acomp(tfm);
+}
+
+bool kernel_ext_crypto_has_acomp(const char *name)
+{
+	return crypto_has_acomp(name, 0, 0);
+}
+
+void *kernel_ext_page_address(struct page *page)
+{
+	return page_address(page);
+}
+
+int kernel_ext_page_to_nid(struct page *page)
+{
+	return page_to_nid(page);
+}
+
+unsigned long kernel_ext_page_offset(void)
+{
+	return PAGE_OFFSET;
+}
+
+/* What generic_max_swapfile_size() in mm/swapfile.c computes; that one is not exported. */
+unsigned long kernel_ext_max_swap_pages(void)
+{
+	swp_entry_t entry = __pte_to_swp_entry(__swp_entry_to_pte(__swp_entry(0, ~0UL)));
+	unsigned long pages = __swp_offset(entry) + 1;
+
+#ifdef CONFIG_X86
+	/* Likewise of arch_max_swapfile_size() in arch/x86/mm/init.c, mitigations on. */
+	if (boot_cpu_has_bug(X86_BUG_L1TF)) {
+		unsigned long long limit = l1tf_pfn_limit();
+
+		limit <<= PAGE_SHIFT - SWP_OFFSET_FIRST_BIT;
+		pages = min_t(unsigned long long, limit, pages);
+	}
+#endif
+	/* The header's last_page and swap_info_struct's max are 32 bits. */
+	return min_t(unsigned long, pages, U32_MAX);
+}
+
+unsigned long kernel_ext_totalram_pages(void)
+{
+	return totalram_pages();
+}
+
+void __percpu *kernel_ext_alloc_percpu(size_t size)
+{
+	return __alloc_percpu(size, sizeof(u64));
+}
+
+void kernel_ext_this_cpu_add(u64 __percpu *counter, u64 delta)
+{
+	this_cpu_add(*counter, delta);
+}
+
+u64 kernel_ext_percpu_sum(const u64 __percpu *counter)
+{
+	unsigned int cpu;
+	u64 sum = 0;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(*per_cpu_ptr(counter, cpu));
+	return sum;
+}
+
+const char *kernel_ext_fs_parameter_string(const struct fs_parameter *param)
+{
+	return param->type == fs_value_is_string ? param->string : NULL;
+}
+
+struct gendisk *kernel_ext_blk_alloc_disk(struct queue_limits *lim)
+{
+	return blk_alloc_disk(lim, NUMA_NO_NODE);
+}
+
+struct inode *kernel_ext_folio_inode(const struct folio *folio)
+{
+	return folio->mapping->host;
+}
+
+loff_t kernel_ext_folio_pos(const struct folio *folio)
+{
+	return folio_pos(folio);
+}
+
+void kernel_ext_folio_fill_tail(struct folio *folio, const char *data, size_t len)
+{
+	folio_fill_tail(folio, 0, data, len);
+}
+
+const struct cred *kernel_ext_current_cred(void)
+{
+	return current_cred();
+}
+
+void kernel_ext_sysfs_attr_init(struct attribute *attribute)
+{
+	sysfs_attr_init(attribute);
+}
+
+unsigned int kernel_ext_memalloc_noreclaim_save(void)
+{
+	return memalloc_noreclaim_save();
+}
+
+void kernel_ext_memalloc_noreclaim_restore(unsigned int flags)
+{
+	memalloc_noreclaim_restore(flags);
+}
+
+int kernel_ext_register_pm_notifier(struct notifier_block *notifier)
+{
+	return register_pm_notifier(notifier);
+}
+
+int kernel_ext_unregister_pm_notifier(struct notifier_block *notifier)
+{
+	return unregister_pm_notifier(notifier);
+}
+
+struct dentry *kernel_ext_debugfs_create_dir(const char *name, struct dentry *parent)
+{
+	return debugfs_create_dir(name, parent);
+}
+
+struct dentry *kernel_ext_debugfs_create_file(const char *name, umode_t mode,
+					      struct dentry *parent, void *data,
+					      const struct file_operations *operations)
+{
+	return debugfs_create_file(name, mode, parent, data, operations);
+}
+
+void kernel_ext_debugfs_remove(struct dentry *dentry)
+{
+	debugfs_remove(dentry);
+}
+
+/* A handle is kept shifted, in a page that kmemleak does not scan. */
+void kernel_ext_kmemleak_ignore(const void *object)
+{
+	kmemleak_ignore(object);
+}
+
+unsigned long kernel_ext_get_free_page(gfp_t gfp)
+{
+	return __get_free_page(gfp);
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Values that are made when they are first wanted, even where memory is being reclaimed.
+//!
+//! Who reclaims memory must not take locks that are held while memory is allocated, so a worker
+//! makes the value, and who wants it waits a moment.
+//!
+//! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
+
+use super::bindings;
+use core::ptr::NonNull;
+use kernel::{
+    impl_has_work, new_work,
+    prelude::*,
+    sync::{
+        atomic::{Acquire, Atomic, Release},
+        Arc, SetOnce,
+    },
+    time::{delay::fsleep, Delta},
+    workqueue::{Queue, Work, WorkItem},
+};
+
+/// How long a worker is waited for, in steps of [`STEP`].
+///
+/// Making a value takes less than a step. If it takes much longer, its maker may wait for the very
+/// memory that the waiter is to free; so the waiter gives up, and tries again another time.
+const STEPS: usize = 100;
+const STEP: Delta = Delta::from_millis(1);
+
+/// A workqueue that makes progress while memory is reclaimed.
+///
+/// # Invariants
+///
+/// The pointer is of `alloc_workqueue()`, and owned by this value.
+pub(crate) struct ReclaimQueue(NonNull<bindings::workqueue_struct>);
+
+// SAFETY: A workqueue may be used and destroyed by any task.
+unsafe impl Send for ReclaimQueue {}
+// SAFETY: As above.
+unsafe impl Sync for ReclaimQueue {}
+
+impl ReclaimQueue {
+    /// A new queue.
+    ///
+    /// Context: may sleep. Errors: [`ENOMEM`].
+    pub(crate) fn new(name: &CStr) -> Result<Self> {
+        // SAFETY: `name` is a C string, and there is nothing in the format to expand but it.
+        let queue = unsafe {
+            bindings::alloc_workqueue_noprof(
+                c"%s".as_char_ptr(),
+                bindings::wq_flags_WQ_MEM_RECLAIM | bindings::wq_flags_WQ_UNBOUND,
+                0,
+                name.as_char_ptr(),
+            )
+        };
+        // INVARIANT: It was just allocated.
+        Ok(Self(NonNull::new(queue).ok_or(ENOMEM)?))
+    }
+
+    fn queue(&self) -> &Queue {
+        // SAFETY: By the type invariants, it is valid as long as this value.
+        unsafe { Queue::from_raw(self.0.as_ptr()) }
+    }
+}
+
+impl Drop for ReclaimQueue {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants. It runs what is queued first.
+        unsafe { bindings::destroy_workqueue(self.0.as_ptr()) };
+    }
+}
+
+/// What can be made on demand.
+pub(crate) trait Make: Send + Sync + Sized + 'static {
+    /// What it is made from.
+    type Seed: Send + Sync + 'static;
+
+    /// Makes it.
+    ///
+    /// Context: may sleep; memory comes from the reserves, so it should not take much.
+    fn make(seed: &Self::Seed) -> Result<Self>;
+}
+
+/// A value, if it was wanted so far.
+#[pin_data]
+pub(crate) struct OnDemand<T: Make> {
+    seed: T::Seed,
+    value: SetOnce<T>,
+    /// How often a worker tried to make it.
+    tries: Atomic<u32>,
+    #[pin]
+    work: Work<Self>,
+}
+
+impl_has_work! {
+    impl{T: Make} HasWork<Self> for OnDemand<T> { self.work }
+}
+
+impl<T: Make> OnDemand<T> {
+    /// Nothing yet, to be made from `seed`.
+    ///
+    /// Context: may sleep. Errors: [`ENOMEM`].
+    pub(crate) fn new(seed: T::Seed) -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                seed,
+                value: SetOnce::new(),
+                tries: Atomic::new(0),
+                work <- new_work!("OnDemand::work"),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// The value, if it was made.
+    ///
+    /// Context: any.
+    #[inline]
+    pub(crate) fn get(&self) -> Option<&T> {
+        self.value.as_ref()
+    }
+
+    /// The value, made by a worker of `queue` if need be.
+    ///
+    /// Context: may sleep, but not for long; memory may be being reclaimed. Errors: [`ENOMEM`].
+    #[inline]
+    pub(crate) fn get_or_make<'a>(self: &'a Arc<Self>, queue: &ReclaimQueue) -> Result<&'a T> {
+        match self.get() {
+            Some(value) => Ok(value),
+            None => self.wait(queue),
+        }
+    }
+
+    #[cold]
+    fn wait<'a>(self: &'a Arc<Self>, queue: &ReclaimQueue) -> Result<&'a T> {
+        let tries = self.tries.load(Acquire);
+        // If it is queued already, one is on its way.
+        let _ = queue.queue().enqueue(self.clone());
+        for _ in 0..STEPS {
+            fsleep(STEP);
+            if self.tries.load(Acquire) != tries {
+                break;
+            }
+        }
+        self.get().ok_or(ENOMEM)
+    }
+}
+
+impl<T: Make> WorkItem for OnDemand<T> {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        if this.get().is_none() {
+            // Those who wait are about to free memory, so this may take from the reserves, as they
+            // do, and does not reclaim itself: that would be to wait for itself.
+            //
+            // SAFETY: The flags are those of this task, and are put back below.
+            let flags = unsafe { bindings::kernel_ext_memalloc_noreclaim_save() };
+            if let Ok(value) = T::make(&this.seed) {
+                this.value.populate(value);
+            }
+            // SAFETY: As above.
+            unsafe { bindings::kernel_ext_memalloc_noreclaim_restore(flags) };
+        }
+        this.tries.fetch_add(1u32, Release);
+    }
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Swap areas whose pages a module keeps, as frontswap let it: five hooks.
+//!
+//! Frontswap left the kernel in 6.6. What called its hooks then is called now:
+//!
+//! | hook | called by |
+//! |---|---|
+//! | [`Hooks::init`] | `address_space_operations.swap_activate`, from swapon(2) |
+//! | [`Hooks::store`], [`Hooks::load`] | `block_device_operations.submit_bio` of a hidden disk |
+//! | [`Hooks::invalidate_page`] | `block_device_operations.swap_slot_free_notify` |
+//! | [`Hooks::invalidate_area`] | `address_space_operations.swap_deactivate`, from swapoff(2) |
+//!
+//! C header: [`include/linux/swap.h`](srctree/include/linux/swap.h)
+
+use super::{
+    bindings,
+    swap_disk::SwapDisk,
+    swap_page::{DestPage, SourcePage},
+};
+use core::ptr::NonNull;
+use kernel::{error::to_result, prelude::*, sync::Arc, types::ForeignOwnable};
+
+/// One swap area, from swapon to swapoff.
+///
+/// The kernel does one thing at a time to a slot: it loads with the slot's folio locked, stores with
+/// the folio under writeback, and invalidates no slot whose folio is either.
+pub(crate) trait Hooks: Send + Sync + Sized + 'static {
+    /// What its disk is called, before a number: 1 to 20 characters.
+    const DISK_NAME: &'static str;
+
+    /// What the area is on: the data of a mounted file.
+    type Mount: 'static;
+
+    /// Begins an area of `slots` slots, the header's own included.
+    ///
+    /// Context: may sleep; the file's inode is locked.
+    fn init(mount: &Self::Mount, slots: usize) -> Result<Arc<Self>>;
+
+    /// Keeps `page` for `slot`, in place of what was there. If that fails the kernel keeps the page
+    /// in memory; the slot is invalidated.
+    ///
+    /// Context: may sleep, but runs where memory is reclaimed: must not wait for memory or I/O.
+    fn store(&self, slot: usize, page: &SourcePage<'_>) -> Result;
+
+    /// Writes to `page` what was stored for `slot`. If that fails the page's user gets SIGBUS.
+    ///
+    /// Context: as [`Hooks::store`].
+    fn load(&self, slot: usize, page: &mut DestPage<'_>) -> Result;
+
+    /// Forgets what was stored for `slot`, if anything.
+    ///
+    /// Context: atomic: spinlocks are held, and interrupts may be off. Must be quick.
+    fn invalidate_page(&self, slot: usize);
+
+    /// Forgets everything. Nothing else is called any more.
+    ///
+    /// Context: may sleep.
+    fn invalidate_area(&self);
+}
+
+/// Makes an area of the swap file that swapon(2) is activating, on a disk of its own.
+///
+/// Returns the disk, for [`deactivate`], and the number of extents.
+///
+/// # Safety
+///
+/// `swap_activate` was called with `sis` and `span`, for a file whose data is `mount`.
+pub(super) unsafe fn activate<H: Hooks>(
+    mount: &H::Mount,
+    sis: *mut bindings::swap_info_struct,
+    span: *mut bindings::sector_t,
+) -> Result<(*mut c_void, c_int)> {
+    // SAFETY: swapon(2) is alone with `sis` until it is done.
+    let slots = unsafe { (*sis).max };
+    let disk = SwapDisk::new(H::init(mount, slots as usize)?, slots as usize)?;
+    let disk = KBox::new(disk, GFP_KERNEL)?;
+    // The disk is the area, from its first sector on, with nothing in between. With SWP_BLKDEV the
+    // kernel notifies of freed slots, and swaps large folios out whole.
+    //
+    // SAFETY: As above; the disk outlives the area, for `deactivate` is called at its end.
+    unsafe {
+        let extents = bindings::add_swap_extent(sis, 0, slots as c_ulong, 0);
+        to_result(extents)?;
+        (*sis).bdev = disk.block_device();
+        (*sis).flags |= bindings::SWP_BLKDEV as c_ulong;
+        *span = u64::from(slots);
+        Ok((disk.into_foreign(), extents))
+    }
+}
+
+/// Ends the area that [`activate`] made.
+///
+/// # Safety
+///
+/// `disk` was returned by `activate::<H>()`, and `swap_deactivate` was called for it.
+pub(super) unsafe fn deactivate<H: Hooks>(disk: NonNull<c_void>) {
+    // SAFETY: By the requirement of this function.
+    let disk = unsafe { KBox::<SwapDisk<H>>::from_foreign(disk.as_ptr()) };
+    let hooks = disk.hooks();
+    // First the disk, then what it would call.
+    drop(disk);
+    hooks.invalidate_area();
+}
