@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The filesystem type `ghostswap`: mounting a ghost file makes a file that can be swapped on.
+
+use crate::{
+    area::Area,
+    kernel_ext::{
+        filesystem::{DeviceNumber, FileSystem, Space},
+        fs_context::Log,
+        mm,
+        source_file::{Found, Kind, SourceFile},
+    },
+    logic::{header::Header, header::Problem, PAGE_SIZE},
+    options::{self, Options},
+    pool::Pool,
+    registry::Registry,
+};
+use kernel::{prelude::*, seq_file::SeqFile, str::CString, sync::Arc};
+
+/// The filesystem type.
+pub(crate) struct GhostSwap {
+    registry: Pin<KBox<Registry>>,
+}
+
+impl GhostSwap {
+    /// With nothing mounted.
+    ///
+    /// Context: may sleep. Errors: [`ENOMEM`].
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self {
+            registry: Registry::new()?,
+        })
+    }
+}
+
+/// A mounted ghost file.
+pub(crate) struct Mount {
+    page: KBox<[u8; PAGE_SIZE]>,
+    header: Header,
+    source: Arc<SourceFile>,
+    pool: Arc<Pool>,
+    pool_name: Option<CString>,
+}
+
+impl Mount {
+    /// Its pool.
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+}
+
+impl FileSystem for GhostSwap {
+    const NAME: &'static CStr = c"ghostswap";
+    const MAGIC: usize = 0x47535750; // "GSWP"
+    const OPTIONS: &'static [&'static CStr] = options::NAMES;
+
+    type Options = Options;
+    type Mount = Mount;
+    type Area = Area;
+
+    fn parse(options: &mut Options, index: usize, value: &CStr, log: &Log<'_>) -> Result {
+        options.parse(index, value, log)
+    }
+
+    fn mount(
+        &self,
+        options: &Options,
+        source: Option<&CStr>,
+        number: DeviceNumber,
+        log: &Log<'_>,
+    ) -> Result<KBox<Mount>> {
+        let source = Arc::new(open(source, log)?, GFP_KERNEL)?;
+        let (page, header) = read_header(&source, log)?;
+        let pool_name = options.pool().map(|name| name.to_cstring()).transpose()?;
+        let pool = self.registry.enter(&source, options, number, log)?;
+        let entered = (source.clone(), pool.clone());
+        KBox::new(
+            Mount {
+                page,
+                header,
+                source,
+                pool,
+                pool_name,
+            },
+            GFP_KERNEL,
+        )
+        .map_err(|error| {
+            self.registry.leave(&entered.0, &entered.1);
+            error.into()
+        })
+    }
+
+    fn remount(&self, mount: &Mount, options: &Options, log: &Log<'_>) -> Result {
+        options.apply(&mount.pool, mount.pool_name.as_deref(), log)
+    }
+
+    fn unmount(&self, mount: KBox<Mount>) {
+        self.registry.leave(&mount.source, &mount.pool);
+    }
+
+    fn show_options(mount: &Mount, out: &SeqFile) {
+        options::show(&mount.pool, mount.pool_name.as_deref(), out);
+    }
+
+    fn space(mount: &Mount) -> Space {
+        let total = mount.pool.limit_bytes();
+        Space {
+            total,
+            free: total.saturating_sub(mount.pool.bytes()),
+        }
+    }
+
+    fn header(mount: &Mount) -> &[u8; PAGE_SIZE] {
+        &mount.page
+    }
+
+    fn size(mount: &Mount) -> u64 {
+        mount.header.size()
+    }
+}
+
+/// Opens a ghost file, if it is one by all that can be said from outside.
+fn open(path: Option<&CStr>, log: &Log<'_>) -> Result<SourceFile> {
+    let Some(path) = path else {
+        return Err(log.error(EINVAL, fmt!("source: no ghost file is named")));
+    };
+    let refuse = |error, reason| log.error(error, fmt!("source {}: {reason}", path));
+    let found = Found::new(path).map_err(|error| refuse(error, "not found"))?;
+    match found.kind() {
+        Kind::Regular => (),
+        Kind::Directory => return Err(refuse(EISDIR, "is a directory, not a ghost file")),
+        Kind::Special => return Err(refuse(EINVAL, "is not a regular file")),
+    }
+    let file = found
+        .open()
+        .map_err(|error| refuse(error, "cannot be opened"))?;
+    if file.is_on(GhostSwap::MAGIC) {
+        return Err(refuse(EBUSY, "is a mounted ghost file already"));
+    }
+    if !file.is_private_to_root() {
+        return Err(refuse(
+            EPERM,
+            "must be root's and closed to others (chown root, chmod 600)",
+        ));
+    }
+    match file.size() {
+        size if size < PAGE_SIZE as u64 => Err(refuse(EINVAL, "is shorter than a page")),
+        size if size > PAGE_SIZE as u64 => Err(refuse(
+            EINVAL,
+            "is longer than a page: a real swap file? Then swapon it as it is",
+        )),
+        _ => Ok(file),
+    }
+}
+
+fn read_header(source: &SourceFile, log: &Log<'_>) -> Result<(KBox<[u8; PAGE_SIZE]>, Header)> {
+    let page = source
+        .read_page()
+        .map_err(|error| log.error(error, fmt!("source: cannot be read")))?;
+    match Header::parse(&page, mm::max_swap_pages()) {
+        Ok(header) => Ok((page, header)),
+        Err(problem) => {
+            let error = match problem {
+                Problem::TooLarge(_) => EFBIG,
+                _ => EINVAL,
+            };
+            let reason = problem.reason();
+            Err(match problem.value() {
+                Some(value) => log.error(error, fmt!("source: {reason} {value}")),
+                None => log.error(error, fmt!("source: {reason}")),
+            })
+        }
+    }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! ghostswap: swap whose file is only a header.
+//!
+//! How a page travels: [`filesystem`] makes an [`area`] of a mounted ghost file when it is swapped on.
+//! The area's [`table`] says where each slot's page is; the [`pool`]'s [`cache`] holds it, compressed.
+//! Each knows only what comes after it. [`logic`] is what needs no kernel; [`kernel_ext`] is what
+//! needs unsafe code.
+
+#![deny(unsafe_code)]
+
+mod area;
+mod cache;
+mod debug;
+mod figures;
+mod filesystem;
+mod options;
+mod pool;
+mod registry;
+mod table;
+
+#[allow(unsafe_code)]
+mod kernel_ext;
+// On the host this is a crate, with tests outside it.
+#[allow(unreachable_pub)]
+#[path = "core/lib.rs"]
+mod logic;
+
+use glue::MODULE;
+use kernel::prelude::*;
+use kernel_ext::{filesystem::Registration, sparse_array::Barrier};
+
+#[cfg(not(CONFIG_64BIT))]
+compile_error!("ghostswap's entries hold addresses of 64-bit machines");
+
+/// The module.
+#[pin_data]
+struct GhostSwapModule {
+    #[pin]
+    filesystem: Registration<filesystem::GhostSwap>,
+    // After the filesystem, so that nothing more leaves an array when it is dropped.
+    _barrier: Barrier,
+}
+
+impl kernel::InPlaceModule for GhostSwapModule {
+    fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            filesystem <- Registration::new(module, filesystem::GhostSwap::new()?),
+            _barrier: Barrier,
+        })
+    }
+}
+
+/// What the kernel's macros put before each line of the log; they look for it in the crate's root.
+const __LOG_PREFIX: &[u8] = b"ghostswap\0";
+
+// In a module of its own, because the macro makes unsafe code.
+#[allow(unsafe_code)]
+mod glue {
+    use super::*;
+
+    pub(super) const MODULE: &ThisModule = &THIS_MODULE;
+
+    module! {
+        type: GhostSwapModule,
+        name: "ghostswap",
+        authors: ["The ghostswap developers"],
+        description: "Swap whose file is only a header: a compressed cache behind a mount",
+        license: "GPL",
+        alias: ["fs-ghostswap"],
+    }
+}

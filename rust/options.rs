@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Mount options: `comp=`, `limit=`, `pool=`.
+
+use crate::{
+    kernel_ext::{compressor, fs_context::Log},
+    logic::{limit::Limit, pool_name},
+    pool::Pool,
+};
+use kernel::{
+    fmt,
+    prelude::*,
+    seq_file::SeqFile,
+    seq_print,
+    str::{BStr, CString},
+};
+
+/// The names, in the order that [`Options::parse`] knows them by.
+pub(crate) const NAMES: &[&CStr] = &[c"comp", c"limit", c"pool"];
+
+/// The compressor where none is named.
+const DEFAULT_COMPRESSOR: &CStr = c"lz4";
+
+/// Compressors of the kernel, as of `crypto/Kconfig`, to name those that are there.
+const KNOWN_COMPRESSORS: &[&CStr] = &[
+    c"lz4", c"lz4hc", c"zstd", c"lzo", c"lzo-rle", c"deflate", c"842",
+];
+
+/// What was given; [`None`] is what was not.
+#[derive(Default)]
+pub(crate) struct Options {
+    comp: Option<CString>,
+    limit: Option<Limit>,
+    pool: Option<CString>,
+}
+
+impl Options {
+    /// Takes the option [`NAMES`]`[index]`.
+    pub(crate) fn parse(&mut self, index: usize, value: &CStr, log: &Log<'_>) -> Result {
+        match index {
+            0 => self.comp = Some(value.to_cstring()?),
+            1 => {
+                let limit = Limit::parse(value.to_bytes()).map_err(|problem| {
+                    let reason = problem.reason();
+                    log.error(EINVAL, fmt!("limit={}: {reason}", value))
+                })?;
+                self.limit = Some(limit);
+            }
+            _ => {
+                if let Some(problem) = pool_name::problem(value.to_bytes()) {
+                    return Err(log.error(EINVAL, fmt!("pool: the name {problem}")));
+                }
+                self.pool = Some(value.to_cstring()?);
+            }
+        }
+        Ok(())
+    }
+
+    /// The pool that is asked for by name.
+    pub(crate) fn pool(&self) -> Option<&CStr> {
+        self.pool.as_deref()
+    }
+
+    /// The compressor for a new pool. [`EINVAL`] if the kernel has no such one.
+    ///
+    /// Context: may sleep; may load a module of the kernel.
+    pub(crate) fn compressor(&self, log: &Log<'_>) -> Result<CString> {
+        let name = self.comp.as_deref().unwrap_or(DEFAULT_COMPRESSOR);
+        if compressor::exists(name) {
+            return Ok(name.to_cstring()?);
+        }
+        let mut known = KVVec::new();
+        for name in KNOWN_COMPRESSORS
+            .iter()
+            .filter(|name| compressor::exists(name))
+        {
+            known.push(b' ', GFP_KERNEL)?;
+            known.extend_from_slice(name.to_bytes(), GFP_KERNEL)?;
+        }
+        Err(log.error(
+            EINVAL,
+            fmt!(
+                "comp={}: no such compressor; there are:{}",
+                name,
+                BStr::from_bytes(&known)
+            ),
+        ))
+    }
+
+    /// The limit for a new pool.
+    pub(crate) fn limit(&self) -> Limit {
+        self.limit.unwrap_or_default()
+    }
+
+    /// Checks that what was given is what `pool` has. [`EINVAL`] if not.
+    pub(crate) fn match_pool(&self, pool: &Pool, log: &Log<'_>) -> Result {
+        if let Some(limit) = self.limit {
+            if limit != pool.limit() {
+                return Err(log.error(
+                    EINVAL,
+                    fmt!(
+                        "pool {} has limit={}, not {}",
+                        pool.id(),
+                        pool.limit(),
+                        limit
+                    ),
+                ));
+            }
+        }
+        self.match_compressor(pool, log)
+    }
+
+    /// Changes what can be changed of `pool`: its limit. [`EINVAL`], and nothing is changed, if
+    /// anything else was given that is not as it is. `name` is the pool's, if it has one.
+    pub(crate) fn apply(&self, pool: &Pool, name: Option<&CStr>, log: &Log<'_>) -> Result {
+        self.match_compressor(pool, log)?;
+        if self.pool().is_some() && self.pool() != name {
+            return Err(log.error(EINVAL, fmt!("pool: cannot be changed by remount")));
+        }
+        if let Some(limit) = self.limit {
+            pool.set_limit(limit);
+        }
+        Ok(())
+    }
+
+    fn match_compressor(&self, pool: &Pool, log: &Log<'_>) -> Result {
+        match self.comp.as_deref() {
+            Some(comp) if comp != pool.compressor() => Err(log.error(
+                EINVAL,
+                fmt!(
+                    "pool {} has comp={}, not {}",
+                    pool.id(),
+                    pool.compressor(),
+                    comp
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Prints the options in effect, as in `/proc/mounts`.
+pub(crate) fn show(pool: &Pool, name: Option<&CStr>, out: &SeqFile) {
+    seq_print!(out, ",comp={},limit={}", pool.compressor(), pool.limit());
+    if let Some(name) = name {
+        seq_print!(out, ",pool={}", name);
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Limit::Bytes(bytes) => f.write_fmt(fmt!("{bytes}")),
+            Limit::Percent(percent) => f.write_fmt(fmt!("{percent}%")),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is mounted: ghost files, each at most once, and the pools that their mounts share.
+//!
+//! The registry's lock is outermost: a pool is made, shown and taken down under it.
+
+use crate::{
+    debug,
+    kernel_ext::{
+        debugfs,
+        filesystem::DeviceNumber,
+        fs_context::Log,
+        kobject::{Directory, FsDirectory},
+        on_demand::ReclaimQueue,
+        source_file::SourceFile,
+    },
+    options::Options,
+    pool::Pool,
+};
+use kernel::{new_mutex, prelude::*, str::CString, sync::Arc, sync::Mutex};
+
+/// A pool, and where it is shown. It goes with its last mount.
+struct Shared {
+    pool: Arc<Pool>,
+    /// If it may be joined by its id.
+    named: bool,
+    mounts: usize,
+    _figures: Directory<Pool>,
+    _clusters: debugfs::File<Pool>,
+}
+
+/// What the registry's lock protects.
+#[derive(Default)]
+struct Entries {
+    sources: KVec<Arc<SourceFile>>,
+    pools: KVec<Shared>,
+}
+
+/// The registry.
+#[pin_data]
+pub(crate) struct Registry {
+    #[pin]
+    entries: Mutex<Entries>,
+    figures: FsDirectory,
+    debug: Arc<debugfs::Directory>,
+    /// For the workers of all pools. It goes last, when they are done.
+    queue: Arc<ReclaimQueue>,
+}
+
+impl Registry {
+    /// An empty registry, with its directories in sysfs and debugfs.
+    ///
+    /// Context: may sleep. Errors: [`ENOMEM`].
+    pub(crate) fn new() -> Result<Pin<KBox<Self>>> {
+        let figures = FsDirectory::new(c"ghostswap")?;
+        let debug = debugfs::Directory::new(c"ghostswap")?;
+        let queue = Arc::new(ReclaimQueue::new(c"ghostswap")?, GFP_KERNEL)?;
+        KBox::pin_init(
+            pin_init!(Self {
+                entries <- new_mutex!(Entries::default()),
+                figures,
+                debug,
+                queue,
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Enters the mount of `source`, and finds or makes its pool. `number` names a pool that has no
+    /// name.
+    ///
+    /// Context: may sleep. Errors: [`EBUSY`] if the file is mounted already; [`EINVAL`] if the
+    /// options are wrong, or not the pool's; [`ENOMEM`].
+    pub(crate) fn enter(
+        &self,
+        source: &Arc<SourceFile>,
+        options: &Options,
+        number: DeviceNumber,
+        log: &Log<'_>,
+    ) -> Result<Arc<Pool>> {
+        let mut entries = self.entries.lock();
+        if entries.sources.iter().any(|other| other.is_same(source)) {
+            return Err(log.error(EBUSY, fmt!("source: the ghost file is mounted already")));
+        }
+        entries.sources.reserve(1, GFP_KERNEL)?;
+        let joined = entries.pools.iter_mut().find(|shared| {
+            shared.named && options.pool().is_some_and(|name| name == shared.pool.id())
+        });
+        let pool = match joined {
+            Some(shared) => {
+                options.match_pool(&shared.pool, log)?;
+                shared.mounts += 1;
+                shared.pool.clone()
+            }
+            None => {
+                let shared = self.open(options, number, log)?;
+                let pool = shared.pool.clone();
+                entries.pools.push(shared, GFP_KERNEL)?;
+                pool
+            }
+        };
+        entries.sources.push(source.clone(), GFP_KERNEL)?;
+        Ok(pool)
+    }
+
+    /// Makes a pool, and shows it.
+    fn open(&self, options: &Options, number: DeviceNumber, log: &Log<'_>) -> Result<Shared> {
+        let id = match options.pool() {
+            Some(name) => name.to_cstring()?,
+            None => CString::try_from_fmt(fmt!("{number}"))?,
+        };
+        let pool = Pool::new(
+            id,
+            options.compressor(log)?,
+            options.limit(),
+            self.queue.clone(),
+        )?;
+        let debug = self.debug.subdirectory(pool.id())?;
+        Ok(Shared {
+            named: options.pool().is_some(),
+            mounts: 1,
+            _figures: Directory::new(&self.figures, fmt!("{}", pool.id()), pool.clone())?,
+            _clusters: debug::clusters(&debug, pool.clone()),
+            pool,
+        })
+    }
+
+    /// Takes out a mount that [`Registry::enter`] let in.
+    ///
+    /// Context: may sleep.
+    pub(crate) fn leave(&self, source: &Arc<SourceFile>, pool: &Arc<Pool>) {
+        let mut entries = self.entries.lock();
+        entries.sources.retain(|other| !Arc::ptr_eq(other, source));
+        entries.pools.retain(|shared| {
+            if Arc::ptr_eq(&shared.pool, pool) {
+                shared.mounts -= 1;
+            }
+            shared.mounts > 0
+        });
+    }
+}

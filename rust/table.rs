@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The swap table: eight bytes a slot, one page for each cluster of 512 slots, only where used.
+//!
+//! A cluster comes with the first page that is stored in it and goes with the last that is freed; a
+//! cluster's uses are its slots that are not free.
+
+use crate::{
+    kernel_ext::{
+        page_array::PageArray,
+        sparse_array::{Pinned, SparseArray},
+        zsmalloc::Object,
+    },
+    logic::slot::{Content, Displaced, Slot},
+};
+use core::ops::Deref;
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::{
+        atomic::{Atomic, Relaxed},
+        Arc,
+    },
+};
+
+/// Slots in a cluster.
+pub(crate) const CLUSTER: usize = PageArray::<Slot<Object>>::LEN;
+
+/// The pages that the tables of a pool take.
+pub(crate) struct TablePages(Atomic<u64>);
+
+impl TablePages {
+    /// None yet.
+    pub(crate) fn new() -> Result<Arc<Self>> {
+        Ok(Arc::new(Self(Atomic::new(0)), GFP_KERNEL)?)
+    }
+
+    /// Bytes that they take.
+    #[inline]
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.load(Relaxed) * PAGE_SIZE as u64
+    }
+}
+
+/// The slots of one cluster.
+pub(crate) struct Cluster {
+    slots: PageArray<Slot<Object>>,
+    pages: Arc<TablePages>,
+}
+
+impl Cluster {
+    fn new(pages: &Arc<TablePages>) -> Result<Self> {
+        let slots = PageArray::new(Slot::new)?;
+        pages.0.add(1u64, Relaxed);
+        Ok(Self {
+            slots,
+            pages: pages.clone(),
+        })
+    }
+
+    /// All slots, in order.
+    pub(crate) fn slots(&self) -> &[Slot<Object>] {
+        &self.slots
+    }
+}
+
+impl Drop for Cluster {
+    // Runs in an RCU callback, so it must not sleep.
+    fn drop(&mut self) {
+        self.pages.0.fetch_sub(1u64, Relaxed);
+    }
+}
+
+/// A slot, whose cluster stays while this exists.
+pub(crate) struct TableSlot<'a> {
+    cluster: Pinned<'a, Cluster>,
+    at: usize,
+}
+
+impl Deref for TableSlot<'_> {
+    type Target = Slot<Object>;
+
+    #[inline]
+    fn deref(&self) -> &Slot<Object> {
+        &self.cluster.slots[self.at]
+    }
+}
+
+/// The table of one area.
+#[pin_data]
+pub(crate) struct Table {
+    #[pin]
+    clusters: SparseArray<Cluster>,
+    pages: Arc<TablePages>,
+}
+
+impl Table {
+    /// An empty table, whose pages are counted in `pages`.
+    pub(crate) fn new(pages: Arc<TablePages>) -> impl PinInit<Self> {
+        pin_init!(Self {
+            clusters <- SparseArray::new(),
+            pages,
+        })
+    }
+
+    /// Gives slot `slot` its `content`, and returns what was there before. Gives `content` back if
+    /// there is no memory for the slot's cluster.
+    ///
+    /// Context: may be called while memory is reclaimed; never sleeps.
+    #[inline]
+    pub(crate) fn put(
+        &self,
+        slot: usize,
+        content: Content<Object>,
+    ) -> Result<Displaced<Object>, Content<Object>> {
+        let mut content = Some(content);
+        let mut displaced = Displaced::Free;
+        // If it fails, the content is still here.
+        let _ = self.clusters.add_use(
+            slot / CLUSTER,
+            || Cluster::new(&self.pages),
+            |cluster| {
+                if let Some(content) = content.take() {
+                    displaced = cluster.slots[slot % CLUSTER].replace(content);
+                }
+                !matches!(displaced, Displaced::Free)
+            },
+        );
+        match content {
+            Some(content) => Err(content),
+            None => Ok(displaced),
+        }
+    }
+
+    /// Frees slot `slot`, and returns what was there before.
+    ///
+    /// Context: any but interrupts; takes no lock but to let a cluster go.
+    #[inline]
+    pub(crate) fn take(&self, slot: usize) -> Displaced<Object> {
+        let mut displaced = Displaced::Free;
+        self.clusters.end_use(slot / CLUSTER, |cluster| {
+            displaced = cluster.slots[slot % CLUSTER].replace(Content::Free);
+            !matches!(displaced, Displaced::Free)
+        });
+        displaced
+    }
+
+    /// Slot `slot`, if its cluster is there. If not, the slot is free.
+    ///
+    /// Context: any; takes no lock.
+    #[inline]
+    pub(crate) fn get(&self, slot: usize) -> Option<TableSlot<'_>> {
+        Some(TableSlot {
+            cluster: self.clusters.get(slot / CLUSTER)?,
+            at: slot % CLUSTER,
+        })
+    }
+
+    /// Calls `each` with all clusters there are, in order. Others may come and go meanwhile.
+    pub(crate) fn for_each_cluster(&self, each: impl FnMut(Pinned<'_, Cluster>)) {
+        self.clusters.for_each(each);
+    }
+}
