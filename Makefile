@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0
+
+define HELP
+make            build the module against the test kernel: build/ghostswap.ko
+make demo       see a machine with little memory finish a job larger than it
+make test       run all tests
+make test-host  run the tests that need no kernel
+make selftests  run the tests that need one, in a virtual machine
+make vm         open a shell in a virtual machine with the module at hand
+make kernel     build the test kernel and print where it is
+make lint       look at the form of the code
+make clean      remove build/; the cache outside of the repository stays
+
+What is needed is set up on demand, in $${XDG_CACHE_HOME:-~/.cache}/ghostswap.
+
+KDIR=DIR        use this built kernel tree; its tools are then given as for the
+                kernel's own make: LLVM=, CC=, RUSTC=, BINDGEN=, ...
+KSRC=DIR        build this kernel source
+V=1             show the commands that build the module
+endef
+
+.PHONY: all demo test test-host selftests vm kernel lint clean help
+
+all:
+	@scripts/module test $(if $(V),V=$(V))
+
+demo:
+	@scripts/demo
+
+test:
+	@scripts/test host selftests
+
+test-host:
+	@scripts/test host
+
+selftests:
+	@scripts/test selftests
+
+vm:
+	@scripts/vm
+
+kernel:
+	@scripts/kernel test
+
+lint:
+	@scripts/lint
+
+clean:
+	rm -rf build
+
+help:
+	$(info $(HELP))
+	@:

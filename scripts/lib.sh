@@ -1,0 +1,119 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Common ground of the scripts; sourced, not run.
+# shellcheck disable=SC2034 # what is set here is used elsewhere
+
+set -euo pipefail
+
+# Output of other tools is parsed, so it must not be translated.
+export LC_ALL=C
+
+# A make that called us is not the make that we call.
+unset MAKEFLAGS MFLAGS MAKELEVEL
+
+# Debian keeps depmod and mkswap where only root looks.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+ROOT=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/ghostswap
+BUILD=$ROOT/build
+
+# Where scripts/setup notes the tools to build with, as NAME=value lines that
+# both the shell and make can read.
+TOOLCHAIN=$CACHE/toolchain
+VENV=$CACHE/venv
+
+# Messages go to stderr: stdout belongs to what a script was asked to print.
+say() {
+	printf '%s\n' "$*" >&2
+}
+
+die() {
+	say "${0##*/}: $*"
+	exit 1
+}
+
+have() {
+	command -v "$1" >/dev/null 2>&1
+}
+
+# Write stdin to FILE so that a reader sees all of it or none.
+write_atomically() {
+	mkdir -p "$(dirname "$1")"
+	cat >"$1.$$"
+	mv -f "$1.$$" "$1"
+}
+
+# Hold an exclusive lock, called NAME, until the script exits. Programs that the
+# script starts inherit it, so it is not lost while they still write.
+declare -A locks=()
+lock() {
+	local fd
+	[[ -z ${locks[$1]:-} ]] || return 0
+	mkdir -p "$CACHE"
+	exec {fd}>"$CACHE/$1.lock"
+	locks[$1]=$fd
+	if ! flock --nonblock "$fd"; then
+		say "Waiting for another run to finish its $1 step ..."
+		flock "$fd"
+	fi
+}
+
+# A short name for whatever comes in on stdin.
+short_hash() {
+	sha256sum | cut -c1-12
+}
+
+# Quote the arguments for a POSIX shell.
+shell_quote() {
+	local arg
+	for arg; do
+		printf "'%s' " "${arg//\'/\'\\\'\'}"
+	done
+}
+
+# A spinner for steps that count: progress DONE TOTAL TEXT. On a terminal one
+# line is redrawn, else a line is printed every half minute.
+progress() {
+	local percent=$(($1 * 100 / $2))
+	((percent < 99)) || percent=99
+	if [[ -t 2 ]]; then
+		printf '\r  %3d%%  %s\033[K' "$percent" "$3" >&2
+	elif ((SECONDS - ${progress_last:=$SECONDS} >= 30)); then
+		progress_last=$SECONDS
+		say "  $percent%  $3"
+	fi
+}
+
+progress_end() {
+	[[ ! -t 2 ]] || printf '\r\033[K' >&2
+}
+
+# The tools that scripts/setup found, as shell variables and as arguments for the
+# kernel's make.
+load_toolchain() {
+	local name value
+	make_flags=()
+	while IFS='=' read -r name value; do
+		[[ $name != \#* ]] || continue
+		printf -v "$name" %s "$value"
+		[[ $name == CARGO ]] || make_flags+=("$name=$value")
+	done <"$TOOLCHAIN"
+}
+
+toolchain_versions() {
+	"$RUSTC" -vV
+	"clang$LLVM" --version
+	"ld.lld$LLVM" --version
+	"$BINDGEN" --version
+}
+
+# With a kernel tree of someone's own, its tools are theirs to name.
+tools_from_environment() {
+	local name
+	make_flags=()
+	for name in ARCH CROSS_COMPILE LLVM CC LD HOSTCC RUSTC HOSTRUSTC RUSTDOC RUSTFMT CLIPPY_DRIVER BINDGEN; do
+		[[ -z ${!name:-} ]] || make_flags+=("$name=${!name}")
+	done
+}
