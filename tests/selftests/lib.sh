@@ -1,0 +1,358 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# What the selftests share; sourced, not run. A selftest is a list of
+#
+#	promise TEXT FUNCTION [ARGUMENT]...
+#
+# and ends with finish. Each promise runs in a shell of its own that stops at
+# the first command that fails, in an empty directory $work (a tmpfs), with the
+# module loaded. It is broken, too, if the kernel complains meanwhile, or if
+# anything of ghostswap is still there after everything was turned off.
+
+set -u
+export LC_ALL=C
+
+HERE=$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+ROOT=${HERE%/tests/selftests}
+export PATH=$ROOT/build/selftests:$ROOT/scripts:$PATH:/usr/sbin:/sbin
+
+PAGE=4096
+# shellcheck disable=SC2034 # for the tests
+newline=$'\n'
+CGROUPS=/sys/fs/cgroup
+SYSFS=/sys/fs/ghostswap
+DEBUGFS=/sys/kernel/debug/ghostswap
+
+# Programs that need no library start several times faster here.
+fast=$(mktemp -d /tmp/ghostswap.fast.XXXXXX)
+for tool in awk cat cmp cut dmesg grep head insmod ls mkdir mkfifo rm rmdir \
+	rmmod sed sleep sort tail touch wc; do
+	ln -s "$(command -v busybox)" "$fast/$tool"
+done
+PATH=$fast:$PATH
+
+# kselftest's exit codes.
+KSFT_FAIL=1
+KSFT_SKIP=4
+
+count=0 failures=0
+work=$(mktemp -d /tmp/ghostswap.XXXXXX)
+log=$work.log
+mount -t tmpfs -o size=256M tmpfs "$work"
+cd "$work" || exit "$KSFT_FAIL"
+echo "TAP version 13"
+
+# --- what a promise may say --------------------------------------------------
+
+# A figure worth seeing even when all is well.
+note() {
+	echo "# $*" >&3
+}
+
+skip() {
+	echo "$*" >"$log.skip"
+	exit "$KSFT_SKIP"
+}
+
+fail() {
+	echo "$*"
+	exit "$KSFT_FAIL"
+}
+
+# equal WHAT EXPECTED ACTUAL
+equal() {
+	[[ $2 == "$3" ]] || fail "$1: expected \"$2\", got \"$3\""
+}
+
+# holds WHAT EXPRESSION: numbers are expanded by the caller, so that they show.
+holds() {
+	(($2)) || fail "$1: $2 does not hold"
+}
+
+# gives WORD COMMAND...: for our C programs, which print what a call gave.
+gives() {
+	equal "${*:2}" "$1" "$("${@:2}")"
+}
+
+# quiet COMMAND...: it succeeds and has nothing to say.
+quiet() {
+	local said
+	said=$("$@" 2>&1) || fail "$*: status $?: $said"
+	equal "output of $*" "" "$said"
+}
+
+# until_true WHAT SECONDS COMMAND...
+until_true() {
+	local end=$((SECONDS + $2))
+	until "${@:3}"; do
+		((SECONDS < end)) || fail "$1: not so after $2 s: ${*:3}"
+		sleep 0.1
+	done
+}
+
+# --- the kernel's log --------------------------------------------------------
+
+mark_log() {
+	mark="selftest $EPOCHREALTIME"
+	echo "$mark" >/dev/kmsg
+}
+
+# What came since the last mark, each line with its <level>.
+raw_log_since() {
+	dmesg -r | sed "1,/$mark\$/d"
+}
+
+log_since() {
+	raw_log_since | sed 's/^<[0-9]*>\[[^]]*\] //'
+}
+
+# Of the kernel itself, not of programs that write to /dev/kmsg.
+warnings() {
+	raw_log_since | grep '^<[0-4]>' || true
+}
+
+# one_line REGEX: since the mark, ghostswap said one thing, and it was this.
+one_line() {
+	local said
+	said=$(log_since | grep '^ghostswap: ' || true)
+	equal "lines of ghostswap in the log ($said)" 1 "$(grep -c . <<<"$said")"
+	[[ $said =~ $1 ]] || fail "the log says \"$said\", which does not fit \"$1\""
+}
+
+# --- ghost files, areas and their figures ------------------------------------
+
+# area FILE [SIZE [OPTIONS [PRIORITY]]]: a ghost file, mounted over itself and
+# swapped on. Made by our own programs, which start faster than the stock tools.
+area() {
+	header "$1" size="${2:-1G}"
+	gives OK mnt mount "$1" "$1" "${3:-}"
+	gives OK mnt swapon "$1" "${4:-}"
+}
+
+gone() {
+	local file
+	for file; do
+		gives OK mnt swapoff "$file"
+		gives OK mnt umount "$file"
+	done
+}
+
+# The name of a mounted file's pool in sysfs.
+pool_of() {
+	local at device options name=
+	[[ $1 == /* ]] && at=$1 || at=$PWD/$1
+	# id parent device root mount-point options [tag]... - type source options
+	while read -r _ _ device _ mounted options; do
+		[[ $mounted == "$at" && $options == *" - ghostswap "* ]] || continue
+		name=$device
+		[[ $options != *,pool=* ]] || name=${options##*,pool=} name=${name%%[, ]*}
+	done </proc/self/mountinfo
+	[[ -n $name ]] || fail "$1 is no mounted ghost file"
+	echo "$name"
+}
+
+# figure FILE NAME: one of the figures of a mounted file's pool.
+figure() {
+	local pool value
+	pool=$(pool_of "$1")
+	value=$(<"$SYSFS/$pool/$2")
+	echo "$value"
+}
+
+# Bytes of everything the pool holds.
+held() {
+	echo $(($(figure "$1" pool_bytes) + $(figure "$1" table_bytes)))
+}
+
+# Pages in use on a swapped-on file, as the kernel counts them.
+used_pages() {
+	local at name used=0 kib
+	[[ $1 == /* ]] && at=$1 || at=$PWD/$1
+	while read -r name _ _ kib _; do
+		[[ $name != "$at" ]] || used=$((kib * 1024 / PAGE))
+	done </proc/swaps
+	echo "$used"
+}
+
+# uses FILE PAGES: more than so many are in use on it.
+uses() {
+	(($(used_pages "$1") > $2))
+}
+
+vmstat() {
+	local name value
+	while read -r name value; do
+		[[ $name != "$1" ]] || echo "$value"
+	done </proc/vmstat
+}
+
+# --- processes ---------------------------------------------------------------
+
+# cgroup NAME [FILE=VALUE]...: for pages -g NAME. With memory.max the kernel may
+# kill at times where nothing is wrong, with any swap: its reclaim does not look
+# at active anonymous pages if the group has no other, and its statistics, which
+# are up to two seconds late, say that it has. memory.high just waits then.
+cgroup() {
+	local setting dir=$CGROUPS/ghostswap.$1
+	echo +memory >"$CGROUPS/cgroup.subtree_control"
+	mkdir -p "$dir"
+	for setting in "${@:2}"; do
+		echo "${setting#*=}" >"$dir/${setting%%=*}"
+	done
+}
+
+# hold_open FILE: as standard input of process $holder, whatever becomes of its name.
+hold_open() {
+	# shellcheck disable=SC2217 # it does not read it, but has it
+	sleep 600 <"$1" &
+	# shellcheck disable=SC2034 # for the tests
+	holder=$!
+}
+
+# start COMMAND...: run it until it holds (see pages.c); then answer what it said
+# in $said, and let it wait for release.
+start() {
+	coproc HELD { exec "$@"; }
+	said=
+	local line
+	while read -r line <&"${HELD[0]}"; do
+		[[ $line != holding ]] || return 0
+		said+=$line$'\n'
+	done
+	fail "$*: ended early: $said"
+}
+
+# Let it go on to its end, or to where it holds next.
+go_on() {
+	local line
+	said=
+	echo >&"${HELD[1]}"
+	while read -r line <&"${HELD[0]}"; do
+		[[ $line != holding ]] || return 0
+		said+=$line$'\n'
+	done
+}
+
+release() {
+	local pid=$HELD_PID
+	go_on
+	wait "$pid" || fail "it ended with status $?: $said"
+}
+
+# said_number KEY: the number after KEY= in what a process said.
+said_number() {
+	[[ $said =~ (^|[[:space:]])$1=([0-9]+) ]] || fail "no $1= in: $said"
+	echo "${BASH_REMATCH[2]}"
+}
+
+# --- turning everything off, and what must be gone then ----------------------
+
+# afterwards COMMAND...: also when the promise is broken.
+afterwards() {
+	also="$(printf '%q ' "$@");${also:-}"
+}
+
+put() { # FILE VALUE
+	echo "$2" >"$1"
+}
+
+# put_for_now FILE VALUE, until the promise ends.
+put_for_now() {
+	local was
+	was=$(<"$1")
+	# Of choices the present one is in brackets.
+	[[ $was != *\[* ]] || was=${was#*\[} was=${was%%\]*}
+	afterwards put "$1" "$was"
+	put "$1" "$2"
+}
+
+undo() {
+	local file group pids type swaps mounts=()
+	eval "${also:-}"
+	pids=$(jobs -p)
+	# shellcheck disable=SC2086 # one word a process
+	[[ -z $pids ]] || { kill -KILL $pids; wait; } 2>/dev/null
+	# All lines first: the file changes with every swapoff.
+	mapfile -t -s 1 swaps </proc/swaps
+	for file in "${swaps[@]%% *}"; do
+		mnt swapoff "$(printf %b "$file")" >/dev/null
+	done
+	while read -r _ file type _; do
+		[[ $type != ghostswap && $file != "$work"/* ]] || mounts=("$file" "${mounts[@]}")
+	done </proc/mounts
+	for file in "${mounts[@]}"; do
+		mnt umount "$(printf %b "$file")" >/dev/null
+	done
+	[[ ! -e /sys/block/loop0/loop/backing_file ]] || losetup --detach-all
+	for group in "$CGROUPS"/ghostswap.*; do
+		[[ ! -d $group ]] || until_true "$group is empty" 10 rmdir "$group" 2>/dev/null
+	done
+	cd "$work" && rm -rf -- ./* ./.[!.]*
+}
+
+leftovers() {
+	local found type
+	for found in /sys/block/* "$SYSFS"/* "$DEBUGFS"/*; do
+		[[ ! -e $found || $disks_before == *" $found "* ]] || echo "$found"
+	done
+	while read -r _ found type _; do
+		[[ $type != ghostswap ]] || echo "the mount at $found"
+	done </proc/mounts
+	while read -r found type _; do
+		[[ $type == Type ]] || echo "the swap area $found"
+	done </proc/swaps
+}
+
+complaints() {
+	log_since | grep -E \
+		'cut here|WARNING: |\<BUG\>|Oops|general protection|panicked|UBSAN: |ODEBUG: |INFO: '
+}
+
+# --- a promise ---------------------------------------------------------------
+
+load() {
+	[[ -e /sys/module/ghostswap ]] || insmod "$ROOT/build/ghostswap.ko"
+}
+
+keep() (
+	set -eEuo pipefail
+	exec 3>&1 >"$log" 2>&1
+	# shellcheck disable=SC2154 # status is set in the trap
+	trap 'status=$?; trap - EXIT ERR; set +e; undo; exit $status' EXIT
+	trap 'echo "${BASH_SOURCE##*/}:$LINENO: status $?: $BASH_COMMAND"' ERR
+	"$@"
+)
+
+promise() {
+	local text=$1 status left told verdict=ok begin=${EPOCHREALTIME/./}
+	count=$((count + 1))
+	rm -f "$log.skip"
+	mark_log
+	load || exit "$KSFT_FAIL"
+	mark_log
+	keep "${@:2}"
+	status=$?
+	left=$(leftovers)
+	told=$(complaints)
+	if ((status != 0 && status != KSFT_SKIP)) || [[ -n $left$told ]]; then
+		verdict="not ok"
+		failures=$((failures + 1))
+		sed 's/^/# /' "$log"
+		[[ -z $left ]] || echo "# left behind: ${left//$'\n'/, }"
+		[[ -z $told ]] || echo "# the kernel said: ${told//$'\n'/$'\n# '}"
+	elif ((status == KSFT_SKIP)); then
+		text+=" # SKIP $(<"$log.skip")"
+	fi
+	echo "$verdict $count - $text"
+	echo "# took $(((${EPOCHREALTIME/./} - begin) / 1000)) ms"
+}
+
+finish() {
+	promise "the module can be removed afterwards" rmmod ghostswap
+	cd / && umount "$work" && rmdir "$work" && rm -rf "$log" "$log.skip" "$fast"
+	echo "1..$count"
+	exit $((failures > 0 ? KSFT_FAIL : 0))
+}
+
+disks_before=" $(echo /sys/block/*) "

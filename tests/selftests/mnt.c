@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Call mount(2) and its relations directly, and print "OK" or the name of the
+ * error: the tools print a translation of it, each in its own words.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/swap.h>
+#include <unistd.h>
+
+static int show_usage(void)
+{
+	fputs("usage: mnt mount SOURCE TARGET [OPTIONS]\n"
+	      "       mnt remount TARGET [OPTIONS]\n"
+	      "       mnt fsmount SOURCE TARGET [OPTIONS]\n"
+	      "       mnt umount|detach TARGET\n"
+	      "       mnt swapon FILE [PRIORITY]\n"
+	      "       mnt swapoff FILE\n"
+	      "An empty SOURCE stands for none at all.\n"
+	      "fsmount goes through fsopen(2) and prints its log as well.\n",
+	      stderr);
+	return 2;
+}
+
+static int fsconfig_options(int fs, char *options)
+{
+	char *option, *value;
+	int ret;
+
+	while ((option = strsep(&options, ","))) {
+		if (!*option)
+			continue;
+		value = strchr(option, '=');
+		if (value) {
+			*value++ = '\0';
+			ret = fsconfig(fs, FSCONFIG_SET_STRING, option, value, 0);
+		} else {
+			ret = fsconfig(fs, FSCONFIG_SET_FLAG, option, NULL, 0);
+		}
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static void print_log(int fs)
+{
+	char message[512];
+	ssize_t length;
+
+	while ((length = read(fs, message, sizeof(message))) > 0)
+		printf("%.*s", (int)length, message);
+}
+
+static int new_mount(const char *source, const char *target, char *options)
+{
+	int fs, mount = -1, ret, error;
+
+	fs = fsopen("ghostswap", FSOPEN_CLOEXEC);
+	if (fs < 0)
+		return fs;
+	ret = fsconfig(fs, FSCONFIG_SET_STRING, "source", source, 0);
+	if (!ret)
+		ret = fsconfig_options(fs, options);
+	if (!ret)
+		ret = fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
+	if (!ret)
+		ret = mount = fsmount(fs, FSMOUNT_CLOEXEC, 0);
+	if (mount >= 0)
+		ret = move_mount(mount, "", AT_FDCWD, target,
+				 MOVE_MOUNT_F_EMPTY_PATH);
+	error = errno;
+	print_log(fs);
+	errno = error;
+	return ret;
+}
+
+int main(int argc, char **argv)
+{
+	char none[] = "", *call = argv[1], *first = argv[2];
+	char *second = argc > 3 ? argv[3] : NULL;
+	char *options = argc > 4 ? argv[4] : none;
+	int ret;
+
+	if (argc < 3)
+		return show_usage();
+	if (!strcmp(call, "mount") && second)
+		ret = mount(*first ? first : NULL, second, "ghostswap", 0, options);
+	else if (!strcmp(call, "remount"))
+		ret = mount("none", first, "ghostswap", MS_REMOUNT,
+			    second ? second : none);
+	else if (!strcmp(call, "fsmount") && second)
+		ret = new_mount(first, second, options);
+	else if (!strcmp(call, "umount"))
+		ret = umount2(first, 0);
+	else if (!strcmp(call, "detach"))
+		ret = umount2(first, MNT_DETACH);
+	else if (!strcmp(call, "swapon"))
+		ret = swapon(first, second && *second ?
+			     SWAP_FLAG_PREFER | atoi(second) : 0);
+	else if (!strcmp(call, "swapoff"))
+		ret = swapoff(first);
+	else
+		return show_usage();
+
+	puts(ret < 0 ? strerrorname_np(errno) : "OK");
+	return 0;
+}

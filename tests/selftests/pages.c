@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memory whose every page knows what it must hold: where it is, who wrote it
+ * and when. A program is a list of verbs, done in order:
+ *
+ *	fill		write every page anew
+ *	rewrite:K	write every K-th page anew
+ *	check		compare every page with what it must hold
+ *	out		have the kernel swap all pages out; says how many of which
+ *			kind are out then
+ *	free		give all pages back; they read as zeros from then on
+ *	keep:K		give all but every K-th page back
+ *	fork:N		N children and the parent all do what follows
+ *	churn[:N]	visit N random pages, or until SIGTERM: check, and rewrite half
+ *	huge		says how much of it is in huge pages
+ *	hold		print "holding" and wait for a line on stdin; children wait
+ *			for their parent
+ *
+ * A wrong page is described on stderr, and makes the status 1.
+ */
+#include <err.h>
+#include <errno.h>
+#include <getopt.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "pattern.h"
+
+#define MAX_CHILDREN 16
+
+static char *memory;
+static size_t pages;
+static const char *kinds = "tttrs";
+static size_t nr_kinds;
+static bool shared;
+
+/* Who wrote a page, and in which generation; 0: nobody since it was freed. */
+static uint64_t *stamps;
+static uint32_t generation;
+static uint32_t seed = 1;
+
+static pid_t children[MAX_CHILDREN];
+static int nr_children;
+static bool is_child;
+static int stop;
+
+static void on_term(int signal)
+{
+	int i;
+
+	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+	for (i = 0; i < nr_children; i++)
+		kill(children[i], signal);
+}
+
+static uint64_t *page_at(size_t index)
+{
+	return (uint64_t *)(memory + index * PAGE);
+}
+
+/* Kinds differ from page to page, so that neighbours never compress alike. */
+static char kind_of(size_t index)
+{
+	return kinds[index % nr_kinds];
+}
+
+static void write_page(size_t index)
+{
+	stamps[index] = (uint64_t)seed << 32 | generation;
+	content(page_at(index), kind_of(index), index, stamps[index]);
+}
+
+static void check_page(size_t index)
+{
+	uint64_t expected[WORDS];
+	uint64_t *found = page_at(index);
+	size_t i;
+
+	content(expected, kind_of(index), index, stamps[index]);
+	for (i = 0; i < WORDS; i++) {
+		if (found[i] == expected[i])
+			continue;
+		errx(1, "page %zu (%c, stamp %llx) is wrong at word %zu: %llx, not %llx; it begins %llx %llx",
+		     index, kind_of(index), (unsigned long long)stamps[index], i,
+		     (unsigned long long)found[i], (unsigned long long)expected[i],
+		     (unsigned long long)found[0], (unsigned long long)found[1]);
+	}
+}
+
+static void fill(size_t step)
+{
+	size_t i;
+
+	generation++;
+	for (i = 0; i < pages; i += step)
+		write_page(i);
+}
+
+static void check(void)
+{
+	size_t i;
+
+	for (i = 0; i < pages; i++)
+		check_page(i);
+}
+
+/*
+ * Pages just written wait in a list of the CPU where that was, out of reach for
+ * all others, and each call empties only the list of its own.
+ */
+static void page_out_from_all_cpus(void)
+{
+	cpu_set_t all, one;
+	int cpu;
+
+	if (sched_getaffinity(0, sizeof(all), &all))
+		err(1, "sched_getaffinity");
+	for (cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &all))
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		/* It may have gone offline. */
+		sched_setaffinity(0, sizeof(one), &one);
+		if (madvise(memory, pages * PAGE, MADV_PAGEOUT))
+			err(1, "MADV_PAGEOUT");
+	}
+	sched_setaffinity(0, sizeof(all), &all);
+}
+
+static void swap_out(void)
+{
+	static const char names[][8] = { "text", "random", "same", "zero" };
+	unsigned char *resident = malloc(pages);
+	size_t i, swapped[4] = { 0 };
+
+	page_out_from_all_cpus();
+	if (!resident || mincore(memory, pages * PAGE, resident))
+		err(1, "mincore");
+	for (i = 0; i < pages; i++)
+		if (!(resident[i] & 1))
+			swapped[strchr(KINDS, kind_of(i)) - KINDS]++;
+	printf("out=%zu", swapped[0] + swapped[1] + swapped[2] + swapped[3]);
+	for (i = 0; i < 4; i++)
+		printf(" %s=%zu", names[i], swapped[i]);
+	putchar('\n');
+	free(resident);
+}
+
+static void give_back(size_t index, size_t count)
+{
+	if (madvise(page_at(index), count * PAGE,
+		    shared ? MADV_REMOVE : MADV_DONTNEED))
+		err(1, "giving pages back");
+	memset(&stamps[index], 0, count * sizeof(*stamps));
+}
+
+static void keep(size_t step)
+{
+	size_t i;
+
+	for (i = 0; i < pages; i += step)
+		if (step > 1 && i + step <= pages)
+			give_back(i + 1, step - 1);
+}
+
+static void fork_children(int count)
+{
+	int i;
+
+	if (count > MAX_CHILDREN)
+		errx(2, "at most %d children", MAX_CHILDREN);
+	fflush(stdout);
+	for (i = 0; i < count; i++) {
+		pid_t pid = fork();
+
+		if (pid < 0)
+			err(1, "fork");
+		if (!pid) {
+			seed += 1000 * (i + 1);
+			nr_children = 0;
+			is_child = true;
+			/* A parent that is killed takes them with it. */
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			return;
+		}
+		children[i] = pid;
+		nr_children = i + 1;
+	}
+}
+
+static int wait_for_children(void)
+{
+	int i, status, bad = 0;
+
+	for (i = 0; i < nr_children; i++) {
+		while (waitpid(children[i], &status, 0) < 0)
+			if (errno != EINTR)
+				err(1, "waitpid");
+		if (status) {
+			warnx("child %d ended with status %#x", i, status);
+			bad = 1;
+		}
+	}
+	return bad;
+}
+
+static void churn(size_t visits)
+{
+	uint64_t state = mix(seed) | 1;
+	size_t done;
+
+	for (done = 0; !visits || done < visits; done++) {
+		size_t index = next(&state) % pages;
+
+		if (__atomic_load_n(&stop, __ATOMIC_RELAXED))
+			break;
+		check_page(index);
+		if (state >> 63) {
+			generation++;
+			write_page(index);
+		}
+	}
+	printf("visits=%zu\n", done);
+}
+
+static void count_huge(void)
+{
+	FILE *smaps = fopen("/proc/self/smaps_rollup", "r");
+	char line[128];
+	size_t kib;
+
+	while (smaps && fgets(line, sizeof(line), smaps))
+		if (sscanf(line, "AnonHugePages: %zu kB", &kib) == 1)
+			printf("huge=%zu\n", kib / (HUGE_PAGE >> 10));
+	if (smaps)
+		fclose(smaps);
+}
+
+static void hold(void)
+{
+	sigset_t go_on;
+	int i, signal;
+	char c;
+
+	if (is_child) {
+		sigemptyset(&go_on);
+		sigaddset(&go_on, SIGUSR1);
+		sigwait(&go_on, &signal);
+		return;
+	}
+	puts("holding");
+	fflush(stdout);
+	while (read(STDIN_FILENO, &c, 1) == 1 && c != '\n')
+		;
+	for (i = 0; i < nr_children; i++)
+		kill(children[i], SIGUSR1);
+}
+
+/* The group of that name which lib.sh made. */
+static void join_cgroup(const char *name)
+{
+	char path[128];
+	FILE *procs;
+
+	snprintf(path, sizeof(path), "/sys/fs/cgroup/ghostswap.%s/cgroup.procs", name);
+	procs = fopen(path, "w");
+	if (!procs || fprintf(procs, "0\n") < 0 || fclose(procs))
+		err(1, "%s", path);
+}
+
+static void map(const char *kind, size_t size)
+{
+	int fd = -1, flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	char *where;
+
+	if (!strcmp(kind, "shmem")) {
+		flags = MAP_SHARED | MAP_ANONYMOUS;
+	} else if (!strcmp(kind, "memfd")) {
+		fd = memfd_create("pages", MFD_CLOEXEC);
+		if (fd < 0 || ftruncate(fd, size + HUGE_PAGE))
+			err(1, "memfd");
+		flags = MAP_SHARED;
+	} else if (strcmp(kind, "anon") && strcmp(kind, "huge")) {
+		errx(2, "no such kind of memory: %s", kind);
+	}
+	shared = flags & MAP_SHARED;
+
+	where = mmap(NULL, size + HUGE_PAGE, PROT_READ | PROT_WRITE, flags, fd, 0);
+	if (where == MAP_FAILED)
+		err(1, "mmap");
+	memory = (char *)(((uintptr_t)where + HUGE_PAGE - 1) & -HUGE_PAGE);
+	if (!shared && madvise(memory, size, strcmp(kind, "huge") ?
+			       MADV_NOHUGEPAGE : MADV_HUGEPAGE))
+		err(1, "madvise");
+}
+
+static void show_usage(void)
+{
+	errx(2, "usage: pages [-g CGROUP] [-m anon|huge|shmem|memfd] [-s MIB] [-k KINDS] [-i SEED] VERB...");
+}
+
+static void perform(const char *verb)
+{
+	const char *colon = strchr(verb, ':');
+	size_t number = colon ? strtoul(colon + 1, NULL, 0) : 0;
+	size_t length = colon ? (size_t)(colon - verb) : strlen(verb);
+
+#define IS(name) (length == strlen(name) && !strncmp(verb, name, length))
+	if (IS("fill"))
+		fill(1);
+	else if (IS("rewrite") && number)
+		fill(number);
+	else if (IS("check"))
+		check();
+	else if (IS("out"))
+		swap_out();
+	else if (IS("free"))
+		give_back(0, pages);
+	else if (IS("keep") && number)
+		keep(number);
+	else if (IS("fork") && number)
+		fork_children(number);
+	else if (IS("churn"))
+		churn(number);
+	else if (IS("huge"))
+		count_huge();
+	else if (IS("hold"))
+		hold();
+	else
+		show_usage();
+#undef IS
+	fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+	const struct sigaction action = { .sa_handler = on_term };
+	const char *kind = "anon";
+	sigset_t blocked;
+	size_t mib = 8;
+	int option;
+
+	while ((option = getopt(argc, argv, "g:m:s:k:i:")) != -1) {
+		switch (option) {
+		case 'g':
+			join_cgroup(optarg);
+			break;
+		case 'm':
+			kind = optarg;
+			break;
+		case 's':
+			mib = strtoul(optarg, NULL, 0);
+			break;
+		case 'k':
+			kinds = optarg;
+			break;
+		case 'i':
+			seed = strtoul(optarg, NULL, 0);
+			break;
+		default:
+			show_usage();
+		}
+	}
+	nr_kinds = strlen(kinds);
+	if (!mib || !nr_kinds || strspn(kinds, KINDS) != nr_kinds)
+		show_usage();
+
+	pages = (mib << 20) / PAGE;
+	stamps = calloc(pages, sizeof(*stamps));
+	if (!stamps)
+		err(1, "calloc");
+	map(kind, mib << 20);
+	sigaction(SIGTERM, &action, NULL);
+	/* Pending until a child waits for it, see hold(). */
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &blocked, NULL);
+
+	for (; optind < argc; optind++)
+		perform(argv[optind]);
+	return wait_for_children();
+}

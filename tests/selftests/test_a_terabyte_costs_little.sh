@@ -1,0 +1,100 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# An area costs the module what is stored in it, not what could be.
+
+. "$(dirname "$0")/lib.sh"
+
+BOUND=$((64 * 1024))
+
+slab_bytes() {
+	local shrink
+	for shrink in /sys/kernel/slab/*/shrink; do
+		echo 1 >"$shrink"
+	done 2>/dev/null
+	awk '/^(Slab|Percpu):/ { sum += $2 } END { print sum * 1024 }' /proc/meminfo
+}
+
+# Bytes by caller: the kernel's own table of clusters is its own affair.
+vmalloc_bytes() { # kernel|others
+	awk -v which="$1" '
+		{ kernel = / swap|setup_swap|zswap/ && !/\[/ }
+		!/unpurged|vm_map_ram|ioremap/ && kernel == (which == "kernel") { sum += $2 }
+		END { print sum + 0 }' /proc/vmallocinfo
+}
+
+accounted() { # FILE
+	echo $(($(figure "$1" fixed_bytes) + $(held "$1")))
+}
+
+# cost SIZE: what one mount and swapon takes, in $slab, $vmalloc and $kernel, as
+# the mean of several: a slab page more or less is as much as some of what counts.
+cost() {
+	local i areas=(1 2 3 4 5 6 7 8)
+	# The first time, the kernel makes things that stay.
+	area 0 "$1"
+	slab=$(slab_bytes) vmalloc=$(vmalloc_bytes others) kernel=$(vmalloc_bytes kernel)
+	for i in "${areas[@]}"; do
+		area "$i" "$1"
+	done
+	slab=$((($(slab_bytes) - slab) / ${#areas[@]}))
+	vmalloc=$((($(vmalloc_bytes others) - vmalloc) / ${#areas[@]}))
+	kernel=$((($(vmalloc_bytes kernel) - kernel) / ${#areas[@]}))
+	gone "${areas[@]}"
+}
+
+terabyte_is_cheap() {
+	local slab vmalloc kernel own zswap
+	cost 1T
+	own=$(accounted 0)
+	# zswap has a tree, a struct xarray, for each 64 MiB of any swap area.
+	zswap=$((16 * (1 << 40 >> 26)))
+	note "by the module's own account: $own bytes"
+	note "slab and per-CPU: $((slab - zswap)) bytes; vmalloc: $vmalloc bytes"
+	note "the kernel's own: cluster table $kernel bytes, zswap's trees $zswap bytes"
+	equal "bytes of the area" $(((1 << 40) - PAGE)) \
+		"$(awk 'NR == 2 { print $3 * 1024 }' /proc/swaps)"
+	holds "its own account" "$own > 0 && $own < $BOUND"
+	holds "slab, per-CPU and vmalloc" "$slab - $zswap + $vmalloc < $BOUND"
+	# If these were not seen, neither would be what the module takes.
+	holds "slab, with zswap's trees" "$slab > $zswap"
+	holds "the kernel's table" "$kernel > 16 << 20"
+	pages -s 4 fill out check rewrite:3 out check
+	gone 0
+	holds "the kernel's table, when it is off" "$(vmalloc_bytes kernel) < 1 << 20"
+}
+
+size_does_not_matter() {
+	local small large
+	area file 1M
+	small=$(accounted file)
+	gone file
+	area file 1T
+	large=$(accounted file)
+	equal "cost of 1T" "$small" "$large"
+}
+
+more_is_refused() {
+	# swapon(2) takes 2^32 pages at most; last_page cannot say more.
+	header file last_page=$(((1 << 32) - 1))
+	mark_log
+	gives EFBIG mnt mount file file
+	one_line "last_page|large|big|size"
+}
+
+only_use_costs_tables() {
+	local full
+	area file 1T
+	equal "tables before use" 0 "$(figure file table_bytes)"
+	start pages -s 8 -k tr fill out hold
+	full=$(figure file table_bytes)
+	# 2,048 pages fill 4 clusters, and each CPU has a cluster of its own.
+	holds "bytes of tables" "$full >= 4 * PAGE && $full <= 8 * PAGE"
+	release
+	equal "tables after use" 0 "$(figure file table_bytes)"
+}
+
+promise "mount and swapon of 1 TiB cost the module less than 64 KiB" terabyte_is_cheap
+promise "a ghost file's size does not matter" size_does_not_matter
+promise "a size beyond what the kernel takes is refused" more_is_refused
+promise "tables come with use and go with it" only_use_costs_tables
+finish

@@ -1,0 +1,97 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# A bad option is refused with its name and the reason, and so is who may not
+# mount at all; mount(8) then says no more than it has to.
+
+. "$(dirname "$0")/lib.sh"
+
+# refused OPTIONS REASON
+refused() {
+	local said
+	[[ -e file ]] || header file
+	mark_log
+	gives EINVAL mnt mount file file "$1"
+	one_line "$2"
+	said=$(mnt fsmount file file "$1")
+	# A line of the log, and then the error.
+	[[ $said =~ ^"e "[^$newline]*($2)[^$newline]*${newline}EINVAL$ ]] || fail "fsmount with $1 says: $said"
+}
+
+unknown() {
+	refused nonesuch "nonesuch"
+	refused nonesuch=1 "nonesuch"
+	refused limit=8M,Comp=lz4 "Comp"
+	refused comp "comp"
+	refused limit "limit"
+	refused pool "pool"
+}
+
+compressors() {
+	local name
+	# Few of them: the kernel runs modprobe several times for each.
+	for name in "" sha256 lz4/x; do
+		refused "comp=$name" "comp"
+	done
+	# It names those there are.
+	mark_log
+	gives EINVAL mnt mount file file comp=nonesuch
+	for name in lz4 lzo lzo-rle zstd deflate 842; do
+		one_line "nonesuch.*[ ,(]$name([ ,)]|\$)"
+	done
+}
+
+limits() {
+	local value
+	for value in 0 0% 0M -1 -5% 101% 1000% 1.5G many "" 8X 8MM % 18446744073709551616 \
+		17179869184T 0x10 " 8M" +8M; do
+		refused "limit=$value" "limit"
+	done
+}
+
+twice() {
+	header file
+	# The last one counts, as with other filesystems.
+	gives OK mnt mount file file comp=lz4,comp=zstd,limit=8M,limit=9M
+	equal "options" "zstd $((9 << 20))" "$(figure file comp) $(figure file limit_bytes)"
+}
+
+mount_says_so() {
+	local said
+	header file
+	mark_log
+	! said=$(mount -t ghostswap -o comp=nonesuch file file 2>&1) || fail "mount(8) mounted it"
+	[[ $said == *nonesuch* || $said == *dmesg* ]] || fail "mount(8) says: $said"
+	one_line nonesuch
+	mark_log
+	! said=$(/bin/busybox mount -t ghostswap -o limit=0 file file 2>&1) || fail "busybox mounted it"
+	one_line limit
+}
+
+not_root() {
+	header file
+	chmod 755 .
+	equal "mount(2)" EPERM "$(setpriv --reuid 1000 --regid 1000 --clear-groups \
+		mnt mount file file)"
+	equal "fsopen(2)" EPERM "$(setpriv --reuid 1000 --regid 1000 --clear-groups \
+		mnt fsmount file file)"
+	# root without the one capability
+	equal "mount(2)" EPERM "$(setpriv --bounding-set -sys_admin --inh-caps -sys_admin \
+		mnt mount file file)"
+}
+
+user_namespace() {
+	header file
+	equal "mount(2)" EPERM "$(unshare --user --map-root-user --mount mnt mount file file)"
+	equal "fsopen(2)" EPERM "$(unshare --user --map-root-user --mount mnt fsmount file file)"
+	# A mount namespace alone changes nothing.
+	equal "mount(2)" OK "$(unshare --mount mnt mount file file)"
+}
+
+promise "unknown options, and options without their value" unknown
+promise "compressors there are not, with those there are" compressors
+promise "limits of 0, below, above, and no number" limits
+promise "an option given twice: the last one counts" twice
+promise "mount(8) and busybox point at the reason" mount_says_so
+promise "who is not root" not_root
+promise "root of a user namespace" user_namespace
+finish

@@ -1,0 +1,108 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# CPUs going offline and online, and memory being compacted, lose no page.
+
+. "$(dirname "$0")/lib.sh"
+
+CPU1=/sys/devices/system/cpu/cpu1/online
+
+# Two of them store, load and free all the time, until churned.
+churn_on() { # FILE [KINDS]
+	local i
+	cgroup tight memory.high=8M
+	churners=()
+	for i in 1 2; do
+		pages -g tight -i "$i" -s 8 -k "${2:-tttrs}" fill churn check >"said.$i" &
+		churners+=($!)
+	done
+	until_true "it swaps" 20 uses "$1" 1000
+}
+
+churned() {
+	local pid
+	kill -TERM "${churners[@]}"
+	for pid in "${churners[@]}"; do
+		wait "$pid"
+	done
+	holds "pages visited" "$(sed 's/visits=//' said.1) > 0"
+}
+
+cpu_comes_and_goes() { # COMPRESSOR
+	local i
+	[[ -w $CPU1 ]] || skip "there is one CPU only"
+	area file 1G "comp=$1"
+	churn_on file
+	for i in 1 2 3; do
+		put_for_now "$CPU1" 0
+		sleep 0.1
+		put "$CPU1" 1
+		sleep 0.1
+	done
+	churned
+	equal "failed" "0 0" "$(figure file failed_stores_memory) $(figure file failed_loads)"
+}
+
+# A pool made while a CPU is away must serve it when it comes.
+cpu_comes_later() {
+	[[ -w $CPU1 ]] || skip "there is one CPU only"
+	put_for_now "$CPU1" 0
+	area file
+	pages -s 1 -k tr fill out check
+	put "$CPU1" 1
+	# On that CPU, and no other.
+	taskset 2 pages -s 4 -k tr fill out check rewrite:2 out check
+	holds "loads" "$(figure file loads) > 1000"
+	equal "failed" "0 0" "$(figure file failed_stores_memory) $(figure file failed_loads)"
+}
+
+# What was stored by a CPU that is gone is still counted and found.
+cpu_goes_for_good() {
+	[[ -w $CPU1 ]] || skip "there is one CPU only"
+	area file
+	start taskset 2 pages -s 4 -k trs fill out hold check
+	equal "stored" "$(said_number out)" "$(figure file stored_pages)"
+	taskset -p 1 "$HELD_PID" >/dev/null
+	put_for_now "$CPU1" 0
+	equal "stored" "$(said_number out)" "$(figure file stored_pages)"
+	release
+	equal "held at the end" "0 0" "$(figure file stored_pages) $(held file)"
+	gone file
+}
+
+compacted_under_load() {
+	local i moved
+	area file
+	moved=$(vmstat pgmigrate_success)
+	churn_on file
+	for i in {1..8}; do
+		echo 1 >/proc/sys/vm/compact_memory
+		sleep 0.1
+	done
+	churned
+	holds "pages moved" "$(vmstat pgmigrate_success) > $moved"
+	equal "failed" "0 0" "$(figure file failed_stores_memory) $(figure file failed_loads)"
+}
+
+objects_move_together() {
+	local before after
+	area file
+	start pages -s 12 -k ttr fill out hold keep:5 hold check fill out check
+	go_on
+	before=$(figure file pool_bytes)
+	# zsmalloc compacts when slab is to shrink.
+	echo 2 >/proc/sys/vm/drop_caches
+	echo 1 >/proc/sys/vm/compact_memory
+	after=$(figure file pool_bytes)
+	note "one page of five kept: $before bytes, compacted $after"
+	holds "pool bytes" "$after < $before"
+	holds "pool bytes" "$after >= $(figure file compressed_bytes)"
+	release
+}
+
+promise "a CPU that comes and goes loses no page" cpu_comes_and_goes lz4
+promise "the same with zstd" cpu_comes_and_goes zstd
+promise "a CPU that comes after the mount stores and loads" cpu_comes_later
+promise "what a CPU stored outlives it" cpu_goes_for_good
+promise "memory compacted under load loses no page" compacted_under_load
+promise "zsmalloc's compaction gives memory back, and loses no page" objects_move_together
+finish

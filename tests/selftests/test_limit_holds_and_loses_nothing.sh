@@ -1,0 +1,117 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# What a pool holds never passes its limit; what does not fit stays in memory,
+# and is stored as soon as there is room.
+
+. "$(dirname "$0")/lib.sh"
+
+within_limit() {
+	local held limit
+	held=$(held "$1") limit=$(figure "$1" limit_bytes)
+	holds "bytes held" "$held <= $limit"
+}
+
+keeps_what_does_not_fit() { # KIND OF MEMORY
+	area file 1G limit=5M
+	start pages -m "$1" -s 8 -k r fill out hold check out hold check
+	# Two huge pages at most, and never a part of one.
+	holds "pages out" "$(said_number out) >= 1024 && $(said_number out) <= 1280"
+	equal "stored" "$(said_number out)" "$(figure file stored_pages)"
+	within_limit file
+	holds "stores refused" "$(figure file failed_stores_limit) > 0"
+	equal "stores that failed for memory" 0 "$(figure file failed_stores_memory)"
+	go_on
+	within_limit file
+	release
+	equal "held at the end" "0 0" "$(figure file stored_pages) $(held file)"
+}
+
+room_is_used_again() {
+	local failed
+	area file 1G limit=2M
+	start pages -s 4 -k r fill out hold
+	within_limit file
+	holds "stores refused" "$(figure file failed_stores_limit) > 0"
+	release
+	failed=$(figure file failed_stores_limit)
+	start pages -s 1 -k r fill out hold check
+	holds "pages out" "$(said_number out) >= 250"
+	equal "stores refused since" "$failed" "$(figure file failed_stores_limit)"
+	release
+}
+
+limit_follows_remount() {
+	local failed
+	area file 1G limit=8M
+	start pages -s 4 -k r fill out hold check out hold check out hold check
+	holds "pages out" "$(said_number out) > 1000"
+	failed=$(figure file failed_stores_limit)
+	equal "stores refused" 0 "$failed"
+	# Below what is held: it stays, and no page comes on top of it.
+	gives OK mnt remount file limit=1M
+	go_on
+	holds "stores refused" "$(figure file failed_stores_limit) > 0"
+	holds "pages out" "$(said_number out) < 1000"
+	holds "pages free, by df" "$(stat -f -c %f file) <= 8"
+	gives OK mnt remount file limit=8M
+	failed=$(figure file failed_stores_limit)
+	go_on
+	equal "stores refused since" "$failed" "$(figure file failed_stores_limit)"
+	holds "pages out" "$(said_number out) > 1000"
+	release
+}
+
+# Same-filled pages take little else than table pages, and those count.
+tables_count() {
+	area file 1G limit=64K
+	start pages -s 16 -k s fill out hold check
+	within_limit file
+	holds "pages out" "$(said_number out) > 500 && $(said_number out) < 4096"
+	holds "bytes of tables" "$(figure file table_bytes) >= $(said_number out) / 512 * PAGE"
+	holds "stores refused" "$(figure file failed_stores_limit) > 0"
+	release
+}
+
+# Both CPUs ask for the last of it at the same time.
+from_all_cpus() {
+	local i pids=() most=0 now
+	area file 1G limit=2M
+	cgroup tight memory.high=14M
+	for i in 1 2 3; do
+		pages -i "$i" -s 4 -k tr fill out check rewrite:2 out check \
+			out free fill out check >/dev/null &
+		pids+=($!)
+	done
+	while [[ -n $(jobs -rp) ]]; do
+		now=$(held file)
+		most=$((now > most ? now : most))
+	done
+	for i in "${pids[@]}"; do
+		wait "$i"
+	done
+	# A store takes its memory before it asks: at most a zspage of 8 pages on each CPU,
+	# and tables that RCU has yet to free.
+	holds "bytes held at most" "$most <= $(figure file limit_bytes) + 32 * PAGE"
+	holds "bytes held at most" "$most > $(figure file limit_bytes) * 9 / 10"
+	holds "stores refused" "$(figure file failed_stores_limit) > 0"
+	equal "held at the end" "0 0" "$(figure file stored_pages) $(held file)"
+}
+
+nothing_for_other_pools() {
+	area small 1G limit=1M 5
+	area large 1G limit=16M 4
+	start pages -s 6 -k r fill out out out hold check
+	within_limit small
+	within_limit large
+	equal "stores refused by the pool with room" 0 "$(figure large failed_stores_limit)"
+	release
+}
+
+promise "pages beyond the limit stay in memory" keeps_what_does_not_fit anon
+promise "huge pages that fit in part stay, too" keeps_what_does_not_fit huge
+promise "room is used again when it appears" room_is_used_again
+promise "a limit set lower refuses, set higher takes" limit_follows_remount
+promise "table pages count" tables_count
+promise "the limit holds for stores from all CPUs at once" from_all_cpus
+promise "one pool at its limit does not stop another" nothing_for_other_pools
+finish

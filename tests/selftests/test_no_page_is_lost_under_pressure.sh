@@ -1,0 +1,100 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# A working set four times the memory it may have keeps every page, whoever
+# shares them, however many CPUs there are.
+
+. "$(dirname "$0")/lib.sh"
+
+# The four of them hold 16 MiB together, then 16 MiB more that differ.
+four_times_too_large() {
+	local name
+	cgroup tight memory.high=8M
+	area file 1G limit=256M
+	mark_log
+	pages -g tight -s 16 -k tttrs fill check fork:3 check rewrite:4 check \
+		churn:1000 check >said
+	equal "processes that visited their pages" 4 "$(grep -c 'visits=1000' said)"
+	holds "stores" "$(figure file stores) > 24 * 256"
+	holds "loads" "$(figure file loads) > 16 * 256"
+	for name in failed_stores_limit failed_stores_memory failed_loads; do
+		equal "$name" 0 "$(figure file "$name")"
+	done
+	equal "OOM kills" 0 "$(awk '$1 == "oom_kill" { print $2 }' \
+		"$CGROUPS/ghostswap.tight/memory.events")"
+	equal "warnings" "" "$(warnings)"
+	note "stores $(figure file stores), loads $(figure file loads)"
+}
+
+with_one_cpu() {
+	local cpu1=/sys/devices/system/cpu/cpu1/online
+	[[ -w $cpu1 ]] || skip "there is one CPU only"
+	put_for_now "$cpu1" 0
+	equal "CPUs" 1 "$(nproc)"
+	four_times_too_large
+}
+
+several_unrelated() {
+	local i pids=()
+	cgroup tight memory.high=8M
+	area file
+	for i in 1 2 3; do
+		pages -g tight -i "$i" -s 8 -k tr fill check rewrite:2 check free fill check &
+		pids+=($!)
+	done
+	for i in "${pids[@]}"; do
+		wait "$i"
+	done
+	equal "pages stored at the end" 0 "$(figure file stored_pages)"
+	equal "bytes held at the end" 0 "$(held file)"
+}
+
+counts() {
+	local out text random same name
+	area file
+	# Of 2,560 pages: 1,536 text, 512 random, 512 of one word.
+	start pages -s 10 -k tttrs fill out hold check rewrite:2 out hold
+	out=$(said_number out) text=$(said_number text)
+	random=$(said_number random) same=$(said_number same)
+	holds "pages swapped out" "$out > 2500"
+	equal "stored" "$out" "$(figure file stored_pages)"
+	equal "same-filled" "$same" "$(figure file same_filled_pages)"
+	equal "incompressible" "$random" "$(figure file incompressible_pages)"
+	equal "used by the kernel's account" "$out" "$(used_pages file)"
+	equal "stores" "$out" "$(figure file stores)"
+	holds "compressed bytes" "$(figure file compressed_bytes) >= $random * PAGE &&
+		$(figure file compressed_bytes) < $random * PAGE + $text * PAGE / 2"
+	holds "pool bytes" "$(figure file pool_bytes) >= $(figure file compressed_bytes)"
+	equal "bytes beside the objects" 0 $(($(figure file pool_bytes) % PAGE))
+	go_on
+	out=$(said_number out)
+	equal "stored, after rewriting" "$out" "$(figure file stored_pages)"
+	equal "same-filled, after rewriting" "$(said_number same)" "$(figure file same_filled_pages)"
+	equal "incompressible, after rewriting" "$(said_number random)" \
+		"$(figure file incompressible_pages)"
+	equal "stores less invalidates" "$out" \
+		$(($(figure file stores) - $(figure file invalidates)))
+	release
+	for name in stored_pages same_filled_pages incompressible_pages compressed_bytes \
+		pool_bytes table_bytes; do
+		equal "$name, after the process" 0 "$(figure file "$name")"
+	done
+	equal "stores less invalidates" 0 $(($(figure file stores) - $(figure file invalidates)))
+}
+
+same_filled_keep_their_word() {
+	area file
+	start pages -s 8 -k s fill out hold check
+	holds "pages out" "$(said_number out) > 2000"
+	equal "same-filled pages" "$(said_number out)" "$(figure file same_filled_pages)"
+	holds "compressed bytes" "$(figure file compressed_bytes) <= 8 * $(said_number out)"
+	# zsmalloc has no object smaller than 32 bytes.
+	holds "pool bytes" "$(figure file pool_bytes) <= 32 * $(said_number out) + 8 * PAGE"
+	release
+}
+
+promise "four processes, twice 16 MiB in 8 MiB, on 2 CPUs" four_times_too_large
+promise "the same on one CPU" with_one_cpu
+promise "unrelated processes in one area" several_unrelated
+promise "the figures count what is there, and are 0 at the end" counts
+promise "pages of one repeated word keep only their word" same_filled_keep_their_word
+finish

@@ -1,0 +1,203 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# What is in use cannot be taken away, and what was turned off is gone: in any
+# order, disks, sysfs, debugfs, threads and memory.
+
+. "$(dirname "$0")/lib.sh"
+
+in_use() {
+	area file
+	start pages -s 2 fill out hold check
+	gives EBUSY mnt umount file
+	! umount file 2>/dev/null || fail "umount(8) took it away"
+	! rmmod ghostswap 2>/dev/null || fail "rmmod took the module away"
+	release
+	gives OK mnt swapoff file
+	! rmmod ghostswap 2>/dev/null || fail "rmmod took the module away under a mount"
+	gives OK mnt umount file
+	rmmod ghostswap
+}
+
+one_mount_a_file() {
+	header file
+	touch other
+	gives OK mnt mount file file
+	gives OK mnt swapon file
+	for target in file other; do
+		mark_log
+		gives EBUSY mnt mount file "$target"
+		one_line "mounted"
+	done
+	pages -s 2 fill out check
+}
+
+# Mount FILE's ghost through a path where nothing hides it.
+hidden_below() {
+	header file
+	touch first second
+	gives OK mnt mount file first
+	mark_log
+	gives EBUSY mnt mount file second
+	one_line "mounted"
+	ln file hardlink
+	mark_log
+	gives EBUSY mnt mount hardlink second
+	one_line "mounted"
+	gives OK mnt umount first
+	gives OK mnt mount hardlink second
+}
+
+lazy_umount() {
+	area file
+	start pages -s 4 -k tr fill out hold check rewrite:3 out check
+	hold_open file
+	gives OK mnt detach file
+	# It has no name in the tree of mounts any more.
+	equal "areas in /proc/swaps" 1 "$(grep -c ^/ /proc/swaps)"
+	mark_log
+	gives EBUSY mnt mount file file
+	! rmmod ghostswap 2>/dev/null || fail "rmmod took the module away"
+	release
+	gives OK mnt swapoff "/proc/$holder/fd/0"
+	kill "$holder"
+	until_true "the module is free" 5 rmmod ghostswap
+}
+
+lazy_umount_under_load() {
+	local pid
+	cgroup tight memory.high=6M
+	area file
+	hold_open file
+	pages -g tight -s 12 fill churn check &
+	pid=$!
+	until_true "it swaps" 20 uses file 200
+	gives OK mnt detach file
+	sleep 0.5
+	echo max >"$CGROUPS/ghostswap.tight/memory.high"
+	gives OK mnt swapoff "/proc/$holder/fd/0"
+	kill "$holder"
+	kill -TERM "$pid"
+	wait "$pid"
+}
+
+open_debugfs_file() {
+	area file
+	hold_open "$DEBUGFS/$(pool_of file)/clusters"
+	gone file
+	! rmmod ghostswap 2>/dev/null || fail "rmmod took the module from an open file"
+	kill "$holder"
+	until_true "the module is free" 5 rmmod ghostswap
+}
+
+step() { # swapoff|umount|rmmod
+	case $1 in
+	swapoff) [[ $(mnt swapoff file) == OK ]] ;;
+	umount) [[ $(mnt umount file) == OK ]] ;;
+	rmmod) rmmod ghostswap 2>/dev/null ;;
+	esac
+}
+
+# Try the steps in the order given, over and over, until each worked once.
+in_order() { # STEP...
+	local todo=("$@") left next
+	load
+	area file
+	pages -s 1 fill out
+	while ((${#todo[@]} > 0)); do
+		left=()
+		for next in "${todo[@]}"; do
+			step "$next" || left+=("$next")
+		done
+		[[ ${left[*]} != "${todo[*]}" ]] || fail "order $*: stuck at ${left[*]}"
+		todo=("${left[@]}")
+	done
+	equal "left after $*" "" "$(leftovers)"
+}
+
+every_order() {
+	in_order swapoff umount rmmod
+	in_order swapoff rmmod umount
+	in_order umount swapoff rmmod
+	in_order umount rmmod swapoff
+	in_order rmmod swapoff umount
+	in_order rmmod umount swapoff
+}
+
+threads_go() {
+	area file
+	gone file
+	rmmod ghostswap
+	equal "threads" "" "$(pgrep -l ghostsw || true)"
+}
+
+# Objects in use, a line for each slab cache in which there are many.
+slab_objects() {
+	local shrink
+	for shrink in /sys/kernel/slab/{kmalloc,kernfs,inode,dentry,bdev,zs,radix,percpu}*/shrink; do
+		echo 1 >"$shrink"
+	done 2>/dev/null
+	awk '$1 ~ /^(kmalloc|kernfs|inode_cache|bdev_cache|radix)/ { print $1, $2 }' /proc/slabinfo
+}
+
+repeat() { # TIMES COMMAND...
+	local left
+	for ((left = $1; left > 0; left--)); do
+		"${@:2}"
+	done
+}
+
+cycle() {
+	local file=$1
+	gives OK mnt mount "$file" "$file"
+	gives OK mnt swapon "$file"
+	pages -s 1 -k trs fill out >/dev/null
+	gives OK mnt swapoff "$file"
+	gives OK mnt umount "$file"
+}
+
+memory_comes_back() {
+	local before between after grown
+	header file
+	repeat 3 cycle file
+	before=$(slab_objects)
+	repeat 20 cycle file
+	between=$(slab_objects)
+	repeat 20 cycle file
+	after=$(slab_objects)
+	# One object leaked in each cycle would be 20, each time; a slab that a CPU has
+	# taken counts as full, and so is seen once.
+	grown=$(join <(sort <<<"$before") <(sort <<<"$between") | join - <(sort <<<"$after") |
+		awk '$3 - $2 >= 15 && $4 - $3 >= 15')
+	equal "slab caches that grew by 15 objects and more" "" "$grown"
+	equal "zsmalloc's pages" 0 "$(vmstat nr_zspages)"
+	equal "vmalloc of the module" "" "$(grep -E '\[ghostswap\]' /proc/vmallocinfo |
+		grep -v -e load_module -e execmem || true)"
+}
+
+failed_swapon_is_undone() {
+	header file
+	cp file before
+	gives OK mnt mount file file
+	# swapon(2) refuses the flags' reserved bits before, and a busy file after
+	# it opened the file; neither may leave an area behind.
+	gives OK mnt swapon file
+	gives EBUSY mnt swapon file
+	gives OK mnt swapoff file
+	gives EINVAL mnt swapoff file
+	equal "areas" 0 "$(figure file areas)"
+	equal "disks" "$disks_before" " $(echo /sys/block/*) "
+	gives OK mnt swapon file
+	equal "areas" 1 "$(figure file areas)"
+}
+
+promise "umount of an area and rmmod of a mount are refused" in_use
+promise "a mounted ghost file is busy for another mount" one_mount_a_file
+promise "also where the first mount lies elsewhere, or under another name" hidden_below
+promise "lazy umount, then swapoff: every page is there" lazy_umount
+promise "lazy umount under load: every page is there" lazy_umount_under_load
+promise "an open file of debugfs keeps the module, and no longer" open_debugfs_file
+promise "any order of swapoff, umount and rmmod ends with nothing left" every_order
+promise "no thread outlives the module" threads_go
+promise "mount, swapon, swap, swapoff, umount give all memory back" memory_comes_back
+promise "swapon and swapoff can be repeated" failed_swapon_is_undone
+finish

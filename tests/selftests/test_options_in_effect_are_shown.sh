@@ -1,0 +1,101 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Options do what they say, /proc/mounts shows them, and remount changes what
+# can change live and refuses the rest.
+
+. "$(dirname "$0")/lib.sh"
+
+mounted() { # [OPTIONS]
+	[[ -e file ]] || header file
+	gives OK mnt mount file file "${1:-}"
+}
+
+shown() {
+	awk -v at="$work/file" '$2 == at { print $4 }' /proc/mounts
+}
+
+memory_bytes() {
+	awk '/^MemTotal:/ { print $2 * 1024 }' /proc/meminfo
+}
+
+defaults() {
+	local limit percent=$(($(memory_bytes) / 100)) options
+	mounted
+	equal "compressor" lz4 "$(figure file comp)"
+	limit=$(figure file limit_bytes)
+	# Percent of what the kernel calls RAM, which is not quite MemTotal.
+	holds "20% of memory" "$limit > 19 * $percent && $limit < 21 * $percent"
+	options=$(shown)
+	[[ ,$options, == *,comp=lz4,* && $options == *limit=* && $options != *pool=* ]] ||
+		fail "/proc/mounts shows $options"
+
+	# What is shown can be given again, and means the same.
+	gives OK mnt umount file
+	quiet mount -t ghostswap -o "$options" file file
+	equal "limit again" "$limit" "$(figure file limit_bytes)"
+	equal "options again" "$options" "$(shown)"
+}
+
+limit_is() { # OPTION BYTES
+	mounted "limit=$1"
+	equal "limit=$1" "$2" "$(figure file limit_bytes)"
+	equal "blocks that df shows" $(($2 / PAGE)) "$(stat -f -c %b file)"
+	gives OK mnt umount file
+}
+
+limits() {
+	local percent=$(($(memory_bytes) / 100)) limit
+	limit_is 8388608 $((8 << 20))
+	limit_is 512K $((512 << 10))
+	limit_is 8M $((8 << 20))
+	limit_is 1G $((1 << 30))
+	mounted limit=50%
+	limit=$(figure file limit_bytes)
+	holds "50% of memory" "$limit > 49 * $percent && $limit < 51 * $percent"
+}
+
+pool_shown() {
+	mounted comp=zstd,limit=8M,pool=Name.of-a_pool
+	[[ ,$(shown), == *,comp=zstd,*,pool=Name.of-a_pool,* ]] || fail "/proc/mounts shows $(shown)"
+	[[ -d $SYSFS/Name.of-a_pool ]]
+	mount -o remount,limit=16M,pool=Name.of-a_pool,comp=zstd file
+	equal "limit" $((16 << 20)) "$(figure file limit_bytes)"
+}
+
+limit_changes_live() {
+	area file 1G limit=8M
+	quiet mount -o remount,limit=16M file
+	equal "limit" $((16 << 20)) "$(figure file limit_bytes)"
+	equal "blocks that df shows" $(((16 << 20) / PAGE)) "$(stat -f -c %b file)"
+	[[ $(shown) == *limit=* ]]
+	[[ $(shown) != *limit=8* ]] || fail "/proc/mounts still shows $(shown)"
+	gives OK mnt remount file limit=4M
+	equal "limit" $((4 << 20)) "$(figure file limit_bytes)"
+	# Options that are absent keep their values.
+	gives OK mnt remount file
+	equal "limit" $((4 << 20)) "$(figure file limit_bytes)"
+	equal "compressor" lz4 "$(figure file comp)"
+	gives OK mnt remount file comp=lz4,limit=5M
+	equal "limit" $((5 << 20)) "$(figure file limit_bytes)"
+}
+
+the_rest_is_refused() {
+	local options
+	area file 1G limit=8M
+	for options in comp=zstd pool=other comp=zstd,limit=4M limit=4M,pool=other \
+		limit=0 limit=101% comp=nonesuch nonesuch=1; do
+		mark_log
+		gives EINVAL mnt remount file "$options"
+		one_line "comp|pool|limit|nonesuch"
+		equal "limit" $((8 << 20)) "$(figure file limit_bytes)"
+		equal "compressor" lz4 "$(figure file comp)"
+	done
+	pages -s 2 fill out check
+}
+
+promise "defaults: lz4, a fifth of memory, no pool" defaults
+promise "a limit is bytes, K, M, G or percent" limits
+promise "compressor, limit and pool are shown" pool_shown
+promise "remount changes the limit live" limit_changes_live
+promise "remount refuses the rest, and says why" the_rest_is_refused
+finish

@@ -1,0 +1,36 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Shared memory, memfds and files of a tmpfs swap out and come back.
+
+. "$(dirname "$0")/lib.sh"
+
+swaps() { # KIND
+	area file
+	start pages -m "$1" -s 8 -k tttrs fill out hold check rewrite:3 out check
+	holds "pages out" "$(said_number out) > 1800"
+	equal "stored" "$(said_number out)" "$(figure file stored_pages)"
+	equal "same-filled" "$(said_number same)" "$(figure file same_filled_pages)"
+	release
+	equal "stored at the end" "0 0" "$(figure file stored_pages) $(held file)"
+}
+
+# Children that map the same pages read what the parent wrote, wherever it is.
+seen_by_all() { # KIND
+	area file
+	pages -m "$1" -s 6 -k trs fill out fork:3 check out check >said
+	equal "processes" 4 "$(grep -c 'out=' <(sed 1d said))"
+	holds "pages that came back" "$(figure file loads) >= 1400"
+}
+
+holes_give_slots_back() { # KIND
+	area file
+	start pages -m "$1" -s 6 -k tr fill out hold keep:4 hold check free hold fill check
+	holds "stored" "$(figure file stored_pages) > 1400"
+	go_on
+	holds "stored, with three of four given back" "$(figure file stored_pages) <= 384"
+	go_on
+	equal "stored, with all given back" 0 "$(figure file stored_pages)"
+	release
+}
+
+finish

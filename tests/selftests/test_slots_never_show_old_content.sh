@@ -1,0 +1,81 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# A slot that is used again holds what was stored last, whoever had it before.
+
+. "$(dirname "$0")/lib.sh"
+
+used_again() {
+	local round verbs=()
+	# The area is hardly larger than what goes through it eight times.
+	area file 12M
+	for round in {1..8}; do
+		verbs+=(fill out check out free check)
+	done
+	pages -s 8 -k tttrs "${verbs[@]}" >said
+	holds "pages stored" "$(figure file stores) > 3 * 12 * 256"
+	equal "stored at the end" "0 0" "$(figure file stored_pages) $(held file)"
+	equal "areas full or not" 0 "$(figure file failed_loads)"
+}
+
+# Another process must not find them either, nor find them in another state.
+by_another_process() {
+	local round kinds
+	area file 12M
+	for round in 1 2 3; do
+		for kinds in t r s rt st; do
+			pages -i "$round" -s 6 -k "$kinds" fill out check keep:3 out check >/dev/null
+		done
+	done
+	holds "pages stored" "$(figure file stores) > 5 * 12 * 256"
+	equal "stored at the end" "0 0" "$(figure file stored_pages) $(held file)"
+}
+
+crowded() {
+	local i pids=()
+	# Less swap than they want: slots are taken the moment they are free.
+	cgroup tight memory.high=12M
+	area file 16M
+	for i in 1 2 3; do
+		pages -g tight -i "$i" -s 8 -k tttrs fill churn:3000 check \
+			keep:2 rewrite:3 churn:1000 check >/dev/null &
+		pids+=($!)
+	done
+	for i in "${pids[@]}"; do
+		wait "$i"
+	done
+	equal "stored at the end" "0 0" "$(figure file stored_pages) $(held file)"
+}
+
+# The state of every cluster, as debugfs shows it, adds up to the figures.
+clusters_add_up() {
+	local id file="$work/file"
+	area "$file"
+	id=$(pool_of "$file")
+	start pages -s 6 -k tttrs fill out hold keep:3 hold
+	adds_up "$DEBUGFS/$id/clusters" "$file"
+	go_on
+	adds_up "$DEBUGFS/$id/clusters" "$file"
+	release
+	equal "clusters at the end" 1 "$(wc -l <"$DEBUGFS/$id/clusters")"
+}
+
+adds_up() { # CLUSTERS FILE
+	local lines live same cached raw
+	equal "head" "area cluster live same cached raw" "$(head -n 1 "$1" | awk '{ $1 = $1; print }')"
+	# No pointer and no content: names and decimal numbers.
+	equal "lines of another form" "" "$(sed 1d "$1" | grep -vE '^ *[^ ]+( +[0-9]+){5}$' || true)"
+	read -r lines live same cached raw < <(awk 'NR > 1 {
+		lines++; live += $3; same += $4; cached += $5; raw += $6 }
+		END { print lines + 0, live + 0, same + 0, cached + 0, raw + 0 }' "$1")
+	equal "clusters" $(($(figure "$2" table_bytes) / PAGE)) "$lines"
+	equal "live" "$(figure "$2" stored_pages)" "$live"
+	equal "same" "$(figure "$2" same_filled_pages)" "$same"
+	equal "raw" "$(figure "$2" incompressible_pages)" "$raw"
+	equal "same, cached and raw" "$live" $((same + cached + raw))
+}
+
+promise "slots used again by one process show what it stored last" used_again
+promise "slots used again by another process, in another state, too" by_another_process
+promise "slots taken the moment they are free show nothing old" crowded
+promise "debugfs' clusters add up to the figures, and show no pointer" clusters_add_up
+finish

@@ -1,0 +1,82 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# swapoff loses no page, idle or under load, and frees all the area held.
+
+. "$(dirname "$0")/lib.sh"
+
+idle() {
+	area file
+	start pages -s 8 -k tttrsz fill out fork:1 hold check
+	holds "stored" "$(figure file stored_pages) > 1500"
+	gives OK mnt swapoff file
+	equal "stored" "0 0" "$(figure file stored_pages) $(held file)"
+	equal "areas" 0 "$(figure file areas)"
+	release
+}
+
+# More than may be in memory at once moves from one area to the other.
+under_load() {
+	local pid pids=() round from
+	cgroup tight memory.high=8M
+	area first 1G "" 5
+	area second 1G "" 4
+	for round in 1 2; do
+		pages -g tight -i "$round" -s 8 -k tttrs fill churn check >"said.$round" &
+		pids+=($!)
+	done
+	until_true "it swaps" 20 uses first 1000
+	for round in 1 2 3; do
+		for from in first second; do
+			gives OK mnt swapoff "$from"
+			equal "stored in what is off" "0 0" \
+				"$(figure "$from" stored_pages) $(held "$from")"
+			gives OK mnt swapon "$from"
+		done
+	done
+	kill -TERM "${pids[@]}"
+	for pid in "${pids[@]}"; do
+		wait "$pid"
+	done
+	holds "pages visited meanwhile" "$(sed 's/visits=//' said.1) > 0"
+	equal "failed loads" 0 $(($(figure first failed_loads) + $(figure second failed_loads)))
+}
+
+# All of it comes back while processes fault the same pages in.
+while_faulting() {
+	local pid
+	area file
+	start pages -s 12 -k tr fill out fork:3 hold check rewrite:2 check
+	holds "stored" "$(figure file stored_pages) > 2900"
+	pid=$HELD_PID
+	echo >&"${HELD[1]}"
+	gives OK mnt swapoff file
+	equal "stored" "0 0" "$(figure file stored_pages) $(held file)"
+	wait "$pid"
+}
+
+# Linear in what is stored: 100 pages of 1 TiB leave as fast as of 1 GiB.
+time_of_swapoff() { # SIZE: sets $took, in ms
+	local begin
+	area file "$1"
+	start pages -s 1 -k t fill out hold check
+	begin=${EPOCHREALTIME/./}
+	gives OK mnt swapoff file
+	took=$(((${EPOCHREALTIME/./} - begin) / 1000))
+	gives OK mnt umount file
+	release
+}
+
+not_of_the_size() {
+	local took small
+	time_of_swapoff 1G
+	small=$took
+	time_of_swapoff 64G
+	note "swapoff took $small ms of 1 GiB, $took ms of 64 GiB, with 1 MiB stored in each"
+	holds "ms for 64 GiB" "$took < 10 * $small + 500"
+}
+
+promise "swapoff brings every page back and frees what the area held" idle
+promise "swapoff under load moves pages from area to area, and loses none" under_load
+promise "swapoff while others fault the same pages in loses none" while_faulting
+promise "swapoff takes time for what is stored, not for the size" not_of_the_size
+finish
