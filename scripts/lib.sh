@@ -60,6 +60,21 @@ lock() {
 	fi
 }
 
+# The name of this machine's release.
+codename() {
+	sed -n 's/^VERSION_CODENAME=//p' /etc/os-release
+}
+
+# The mirror that apt gets it from.
+mirror() {
+	local uri
+	# shellcheck disable=SC2016 # the $ are for apt
+	uri=$(apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' \
+		'Created-By: Packages' | awk -v suite="$(codename)" \
+		'$2 == "main" && ($1 == suite || !uri) { uri = $3 } $1 == suite { exit } END { print uri }')
+	[[ -n $uri ]] && echo "$uri"
+}
+
 # A short name for whatever comes in on stdin.
 short_hash() {
 	sha256sum | cut -c1-12
