@@ -58,7 +58,7 @@ static uint64_t parse(const char *text)
 
 static void show_usage(void)
 {
-	errx(2, "usage: header FILE [size=|last_page=|version=|magic=|bad=|swap_bytes=|length=]VALUE...");
+	errx(2, "usage: header FILE [FIELD=VALUE]...; for the fields see the source");
 }
 
 int main(int argc, char **argv)

@@ -15,7 +15,8 @@ export LC_ALL=C
 
 HERE=$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=${HERE%/tests/selftests}
-export PATH=$ROOT/build/selftests:$ROOT/scripts:$PATH:/usr/sbin:/sbin
+BUILD=${GHOSTSWAP_BUILD:-$ROOT/build}
+export PATH=$BUILD/selftests:$ROOT/scripts:$PATH:/usr/sbin:/sbin
 
 PAGE=4096
 # shellcheck disable=SC2034 # for the tests
@@ -41,7 +42,7 @@ work=$(mktemp -d /tmp/ghostswap.XXXXXX)
 log=$work.log
 mount -t tmpfs -o size=256M tmpfs "$work"
 cd "$work" || exit "$KSFT_FAIL"
-echo "TAP version 13"
+exec 3>&1; echo "TAP version 13"
 
 # --- what a promise may say --------------------------------------------------
 
@@ -93,18 +94,30 @@ until_true() {
 
 # --- the kernel's log --------------------------------------------------------
 
+# The log is emptied when it is read, or reading it would take longer and longer;
+# all of it since the promise began is in $log.kernel.
+take_log() {
+	dmesg -r -c >>"$log.kernel"
+	mapfile -t kernel_log <"$log.kernel"
+}
+
 mark_log() {
-	mark="selftest $EPOCHREALTIME"
-	echo "$mark" >/dev/kmsg
+	take_log
+	mark=${#kernel_log[@]}
 }
 
 # What came since the last mark, each line with its <level>.
 raw_log_since() {
-	dmesg -r | sed "1,/$mark\$/d"
+	take_log
+	kernel_log=("${kernel_log[@]:mark}")
+	((${#kernel_log[@]} == 0)) || printf '%s\n' "${kernel_log[@]}"
 }
 
+# The same without what comes before the text.
 log_since() {
-	raw_log_since | sed 's/^<[0-9]*>\[[^]]*\] //'
+	take_log
+	kernel_log=("${kernel_log[@]:mark}")
+	((${#kernel_log[@]} == 0)) || printf '%s\n' "${kernel_log[@]#*\] }"
 }
 
 # Of the kernel itself, not of programs that write to /dev/kmsg.
@@ -114,10 +127,14 @@ warnings() {
 
 # one_line REGEX: since the mark, ghostswap said one thing, and it was this.
 one_line() {
-	local said
-	said=$(log_since | grep '^ghostswap: ' || true)
-	equal "lines of ghostswap in the log ($said)" 1 "$(grep -c . <<<"$said")"
-	[[ $said =~ $1 ]] || fail "the log says \"$said\", which does not fit \"$1\""
+	local line ours=()
+	take_log
+	for line in "${kernel_log[@]:mark}"; do
+		line=${line#*\] }
+		[[ $line != "ghostswap: "* ]] || ours+=("$line")
+	done
+	equal "lines of ghostswap in the log (${ours[*]})" 1 "${#ours[@]}"
+	[[ ${ours[0]} =~ $1 ]] || fail "the log says \"${ours[0]}\", which does not fit \"$1\""
 }
 
 # --- ghost files, areas and their figures ------------------------------------
@@ -178,6 +195,18 @@ used_pages() {
 # uses FILE PAGES: more than so many are in use on it.
 uses() {
 	(($(used_pages "$1") > $2))
+}
+
+# visits FILE: how many a process that churns has said there (see pages.c).
+visits() {
+	local lines=(visits=0)
+	[[ ! -s $1 ]] || mapfile -t lines <"$1"
+	echo "${lines[-1]#visits=}"
+}
+
+# has_visited FILE PAGES: more than so many.
+has_visited() {
+	(($(visits "$1") > $2))
 }
 
 vmstat() {
@@ -305,14 +334,15 @@ leftovers() {
 }
 
 complaints() {
-	log_since | grep -E \
-		'cut here|WARNING: |\<BUG\>|Oops|general protection|panicked|UBSAN: |ODEBUG: |INFO: '
+	take_log
+	grep -E \
+		'cut here|WARNING: |\<BUG\>|Oops|general protection|panicked|UBSAN: |ODEBUG: |INFO: ' "$log.kernel"
 }
 
 # --- a promise ---------------------------------------------------------------
 
 load() {
-	[[ -e /sys/module/ghostswap ]] || insmod "$ROOT/build/ghostswap.ko"
+	[[ -e /sys/module/ghostswap ]] || insmod "$BUILD/ghostswap.ko"
 }
 
 keep() (
@@ -329,6 +359,7 @@ promise() {
 	count=$((count + 1))
 	rm -f "$log.skip"
 	mark_log
+	: >"$log.kernel"
 	load || exit "$KSFT_FAIL"
 	mark_log
 	keep "${@:2}"
@@ -350,7 +381,7 @@ promise() {
 
 finish() {
 	promise "the module can be removed afterwards" rmmod ghostswap
-	cd / && umount "$work" && rmdir "$work" && rm -rf "$log" "$log.skip" "$fast"
+	cd / && umount "$work" && rmdir "$work" && rm -rf "$log" "$log".* "$fast"
 	echo "1..$count"
 	exit $((failures > 0 ? KSFT_FAIL : 0))
 }

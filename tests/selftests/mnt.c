@@ -68,8 +68,10 @@ static int new_mount(const char *source, const char *target, char *options)
 		ret = fsconfig_options(fs, options);
 	if (!ret)
 		ret = fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
-	if (!ret)
-		ret = mount = fsmount(fs, FSMOUNT_CLOEXEC, 0);
+	if (!ret) {
+		mount = fsmount(fs, FSMOUNT_CLOEXEC, 0);
+		ret = mount;
+	}
 	if (mount >= 0)
 		ret = move_mount(mount, "", AT_FDCWD, target,
 				 MOVE_MOUNT_F_EMPTY_PATH);

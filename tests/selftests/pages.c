@@ -11,10 +11,14 @@
  *	free		give all pages back; they read as zeros from then on
  *	keep:K		give all but every K-th page back
  *	fork:N		N children and the parent all do what follows
- *	churn[:N]	visit N random pages, or until SIGTERM: check, and rewrite half
+ *	churn[:N]	visit N random pages, or until SIGTERM, and say how many from
+ *			time to time: check, and rewrite half. Where no group of -g
+ *			makes the kernel swap, swap all out from time to time, too
  *	huge		says how much of it is in huge pages
  *	hold		print "holding" and wait for a line on stdin; children wait
  *			for their parent
+ *
+ * usage: pages [-g CGROUP] [-m anon|huge|shmem|memfd] [-s MIB] [-k KINDS] [-i SEED] VERB...
  *
  * A wrong page is described on stderr, and makes the status 1.
  */
@@ -41,6 +45,7 @@ static size_t pages;
 static const char *kinds = "tttrs";
 static size_t nr_kinds;
 static bool shared;
+static bool in_cgroup;
 
 /* Who wrote a page, and in which generation; 0: nobody since it was freed. */
 static uint64_t *stamps;
@@ -88,9 +93,9 @@ static void check_page(size_t index)
 	for (i = 0; i < WORDS; i++) {
 		if (found[i] == expected[i])
 			continue;
-		errx(1, "page %zu (%c, stamp %llx) is wrong at word %zu: %llx, not %llx; it begins %llx %llx",
-		     index, kind_of(index), (unsigned long long)stamps[index], i,
-		     (unsigned long long)found[i], (unsigned long long)expected[i],
+		errx(1, "page %zu (%c, stamp %llx): %llx, not %llx, at word %zu; begins %llx %llx",
+		     index, kind_of(index), (unsigned long long)stamps[index],
+		     (unsigned long long)found[i], (unsigned long long)expected[i], i,
 		     (unsigned long long)found[0], (unsigned long long)found[1]);
 	}
 }
@@ -213,6 +218,12 @@ static int wait_for_children(void)
 	return bad;
 }
 
+static void say_visits(size_t done)
+{
+	printf("visits=%zu\n", done);
+	fflush(stdout);
+}
+
 static void churn(size_t visits)
 {
 	uint64_t state = mix(seed) | 1;
@@ -228,8 +239,12 @@ static void churn(size_t visits)
 			generation++;
 			write_page(index);
 		}
+		if (!in_cgroup && done % 256 == 255)
+			page_out_from_all_cpus();
+		if (!visits && done % 32 == 31)
+			say_visits(done);
 	}
-	printf("visits=%zu\n", done);
+	say_visits(done);
 }
 
 static void count_huge(void)
@@ -275,6 +290,7 @@ static void join_cgroup(const char *name)
 	procs = fopen(path, "w");
 	if (!procs || fprintf(procs, "0\n") < 0 || fclose(procs))
 		err(1, "%s", path);
+	in_cgroup = true;
 }
 
 static void map(const char *kind, size_t size)
@@ -305,7 +321,7 @@ static void map(const char *kind, size_t size)
 
 static void show_usage(void)
 {
-	errx(2, "usage: pages [-g CGROUP] [-m anon|huge|shmem|memfd] [-s MIB] [-k KINDS] [-i SEED] VERB...");
+	errx(2, "usage: pages [-g CGROUP] [-m MEMORY] [-s MIB] [-k KINDS] [-i SEED] VERB...");
 }
 
 static void perform(const char *verb)
@@ -313,31 +329,34 @@ static void perform(const char *verb)
 	const char *colon = strchr(verb, ':');
 	size_t number = colon ? strtoul(colon + 1, NULL, 0) : 0;
 	size_t length = colon ? (size_t)(colon - verb) : strlen(verb);
+	char name[16];
 
-#define IS(name) (length == strlen(name) && !strncmp(verb, name, length))
-	if (IS("fill"))
+	if (length >= sizeof(name))
+		show_usage();
+	memcpy(name, verb, length);
+	name[length] = '\0';
+	if (!strcmp(name, "fill"))
 		fill(1);
-	else if (IS("rewrite") && number)
+	else if (!strcmp(name, "rewrite") && number)
 		fill(number);
-	else if (IS("check"))
+	else if (!strcmp(name, "check"))
 		check();
-	else if (IS("out"))
+	else if (!strcmp(name, "out"))
 		swap_out();
-	else if (IS("free"))
+	else if (!strcmp(name, "free"))
 		give_back(0, pages);
-	else if (IS("keep") && number)
+	else if (!strcmp(name, "keep") && number)
 		keep(number);
-	else if (IS("fork") && number)
+	else if (!strcmp(name, "fork") && number)
 		fork_children(number);
-	else if (IS("churn"))
+	else if (!strcmp(name, "churn"))
 		churn(number);
-	else if (IS("huge"))
+	else if (!strcmp(name, "huge"))
 		count_huge();
-	else if (IS("hold"))
+	else if (!strcmp(name, "hold"))
 		hold();
 	else
 		show_usage();
-#undef IS
 	fflush(stdout);
 }
 

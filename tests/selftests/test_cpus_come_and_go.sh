@@ -7,38 +7,38 @@
 CPU1=/sys/devices/system/cpu/cpu1/online
 
 # Two of them store, load and free all the time, until churned.
-churn_on() { # FILE [KINDS]
+churn_on() { # FILE
 	local i
-	cgroup tight memory.high=8M
 	churners=()
 	for i in 1 2; do
-		pages -g tight -i "$i" -s 8 -k "${2:-tttrs}" fill churn check >"said.$i" &
+		pages -i "$i" -s 8 -k tttrs fill churn check >"said.$i" &
 		churners+=($!)
 	done
-	until_true "it swaps" 20 uses "$1" 1000
+	until_true "it swaps" 60 has_visited said.1 256
 }
 
-churned() {
-	local pid
+# Both have gone on since.
+churned() { # VISITS OF THE FIRST, VISITS OF THE SECOND
+	until_true "pages are visited" 60 has_visited said.1 $(($1 + 256))
+	until_true "pages are visited" 60 has_visited said.2 $(($2 + 256))
 	kill -TERM "${churners[@]}"
-	for pid in "${churners[@]}"; do
-		wait "$pid"
-	done
-	holds "pages visited" "$(sed 's/visits=//' said.1) > 0"
+	wait "${churners[0]}"
+	wait "${churners[1]}"
 }
 
 cpu_comes_and_goes() { # COMPRESSOR
-	local i
+	local i before
 	[[ -w $CPU1 ]] || skip "there is one CPU only"
 	area file 1G "comp=$1"
 	churn_on file
+	before=("$(visits said.1)" "$(visits said.2)")
 	for i in 1 2 3; do
 		put_for_now "$CPU1" 0
 		sleep 0.1
 		put "$CPU1" 1
 		sleep 0.1
 	done
-	churned
+	churned "${before[@]}"
 	equal "failed" "0 0" "$(figure file failed_stores_memory) $(figure file failed_loads)"
 }
 
@@ -70,15 +70,16 @@ cpu_goes_for_good() {
 }
 
 compacted_under_load() {
-	local i moved
+	local i moved before
 	area file
 	moved=$(vmstat pgmigrate_success)
 	churn_on file
+	before=("$(visits said.1)" "$(visits said.2)")
 	for i in {1..8}; do
 		echo 1 >/proc/sys/vm/compact_memory
 		sleep 0.1
 	done
-	churned
+	churned "${before[@]}"
 	holds "pages moved" "$(vmstat pgmigrate_success) > $moved"
 	equal "failed" "0 0" "$(figure file failed_stores_memory) $(figure file failed_loads)"
 }

@@ -68,7 +68,7 @@ lazy_umount_under_load() {
 	cgroup tight memory.high=6M
 	area file
 	hold_open file
-	pages -g tight -s 12 fill churn check &
+	pages -g tight -s 12 fill churn check >/dev/null &
 	pid=$!
 	until_true "it swaps" 20 uses file 200
 	gives OK mnt detach file
