@@ -11,7 +11,7 @@ churn_on() { # FILE
 	local i
 	churners=()
 	for i in 1 2; do
-		pages -i "$i" -s 8 -k tttrs fill churn check >"said.$i" &
+		pages -i "$i" -s 4 -k tttrs fill churn check >"said.$i" &
 		churners+=($!)
 	done
 	until_true "it swaps" 60 has_visited said.1 256

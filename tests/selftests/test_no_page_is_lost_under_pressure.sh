@@ -5,17 +5,17 @@
 
 . "$(dirname "$0")/lib.sh"
 
-# The four of them hold 16 MiB together, then 16 MiB more that differ.
+# The four of them hold 8 MiB together, then 8 MiB more that differ.
 four_times_too_large() {
 	local name
-	cgroup tight memory.high=8M
+	cgroup tight memory.high=2M
 	area file 1G limit=256M
 	mark_log
-	pages -g tight -s 16 -k tttrs fill check fork:3 check rewrite:4 check \
-		churn:1000 check >said
-	equal "processes that visited their pages" 4 "$(grep -c 'visits=1000' said)"
-	holds "stores" "$(figure file stores) > 24 * 256"
-	holds "loads" "$(figure file loads) > 16 * 256"
+	pages -g tight -s 8 -k tttrs fill check fork:3 check rewrite:4 check \
+		churn:300 check >said
+	equal "processes that visited their pages" 4 "$(grep -c 'visits=300' said)"
+	holds "stores" "$(figure file stores) > 12 * 256"
+	holds "loads" "$(figure file loads) > 8 * 256"
 	for name in failed_stores_limit failed_stores_memory failed_loads; do
 		equal "$name" 0 "$(figure file "$name")"
 	done
@@ -35,10 +35,10 @@ with_one_cpu() {
 
 several_unrelated() {
 	local i pids=()
-	cgroup tight memory.high=8M
+	cgroup tight memory.high=3M
 	area file
 	for i in 1 2 3; do
-		pages -g tight -i "$i" -s 8 -k tr fill check rewrite:2 check free fill check &
+		pages -g tight -i "$i" -s 4 -k tr fill check rewrite:2 check free fill check &
 		pids+=($!)
 	done
 	for i in "${pids[@]}"; do
@@ -92,7 +92,7 @@ same_filled_keep_their_word() {
 	release
 }
 
-promise "four processes, twice 16 MiB in 8 MiB, on 2 CPUs" four_times_too_large
+promise "four processes, twice 8 MiB in 2 MiB, on 2 CPUs" four_times_too_large
 promise "the same on one CPU" with_one_cpu
 promise "unrelated processes in one area" several_unrelated
 promise "the figures count what is there, and are 0 at the end" counts

@@ -6,13 +6,13 @@
 
 used_again() {
 	local round verbs=()
-	# The area is hardly larger than what goes through it eight times.
-	area file 12M
-	for round in {1..8}; do
+	# The area is hardly larger than what goes through it six times.
+	area file 6M
+	for round in {1..6}; do
 		verbs+=(fill out check out free check)
 	done
-	pages -s 8 -k tttrs "${verbs[@]}" >said
-	holds "pages stored" "$(figure file stores) > 3 * 12 * 256"
+	pages -s 4 -k tttrs "${verbs[@]}" >said
+	holds "pages stored" "$(figure file stores) > 3 * 6 * 256"
 	equal "stored at the end" "0 0" "$(figure file stored_pages) $(held file)"
 	equal "areas full or not" 0 "$(figure file failed_loads)"
 }
@@ -20,24 +20,24 @@ used_again() {
 # Another process must not find them either, nor find them in another state.
 by_another_process() {
 	local round kinds
-	area file 12M
-	for round in 1 2 3; do
+	area file 8M
+	for round in 1 2; do
 		for kinds in t r s rt st; do
-			pages -i "$round" -s 6 -k "$kinds" fill out check keep:3 out check >/dev/null
+			pages -i "$round" -s 4 -k "$kinds" fill out check keep:3 out check >/dev/null
 		done
 	done
-	holds "pages stored" "$(figure file stores) > 5 * 12 * 256"
+	holds "pages stored" "$(figure file stores) > 5 * 8 * 256"
 	equal "stored at the end" "0 0" "$(figure file stored_pages) $(held file)"
 }
 
 crowded() {
 	local i pids=()
 	# Less swap than they want: slots are taken the moment they are free.
-	cgroup tight memory.high=12M
-	area file 16M
+	cgroup tight memory.high=6M
+	area file 8M
 	for i in 1 2 3; do
-		pages -g tight -i "$i" -s 8 -k tttrs fill churn:3000 check \
-			keep:2 rewrite:3 churn:1000 check >/dev/null &
+		pages -g tight -i "$i" -s 4 -k tttrs fill churn:500 check \
+			keep:2 rewrite:3 churn:200 check >/dev/null &
 		pids+=($!)
 	done
 	for i in "${pids[@]}"; do
