@@ -35,10 +35,9 @@ with_one_cpu() {
 
 several_unrelated() {
 	local i pids=()
-	cgroup tight memory.high=3M
 	area file
 	for i in 1 2 3; do
-		pages -g tight -i "$i" -s 4 -k tr fill check rewrite:2 check free fill check &
+		pages -i "$i" -s 4 -k tr fill out check rewrite:2 out check out free fill out check &
 		pids+=($!)
 	done
 	for i in "${pids[@]}"; do
