@@ -12,6 +12,7 @@ pub mod entry;
 pub mod header;
 pub mod limit;
 pub mod pool_name;
+pub mod segment;
 pub mod slot;
 pub mod sync;
 pub mod usage;

@@ -9,6 +9,7 @@ mod header;
 #[path = "../common/object.rs"]
 mod object;
 mod options;
+mod segment;
 mod table;
 
 use proptest::test_runner::Config;
