@@ -5,12 +5,15 @@
 //! Entry types and bit layouts, most significant bit first:
 //!
 //! ```text
-//!          63             32 31                16 15       4  3  2   0
-//! FREE:   |------------------------- 0 ------------------------------|
-//! SAME:   |---- fill -------|--------------- 0 ----------------| 001 |
-//! PACKED: |------------ payload -----------------|- length --|H| 010 |
-//! WHOLE:  |------------ payload -----------------|---- 0 ----|H| 011 |
-//! FILL:   |------------ payload -----------------|---- 0 ----|H| 100 |
+//!                      63             32 31        17 16 15       4  3  2   0
+//! FREE:               |------------------------- 0 --------------------------|
+//! SAME:               |---- fill -------|------------- 0 -------------| 001 |
+//! PACKED, cached:     |---------- payload -----------|M|- length --|H| 010 |
+//! WHOLE, cached:      |---------- payload -----------|M|--- 0 -----|H| 011 |
+//! FILL, cached:       |---------- payload -----------|M|--- 0 -----|H| 100 |
+//! PACKED, redirected: |---------- location ----------|0|- length --|0| 101 |
+//! WHOLE, redirected:  |---------- location ----------|0|--- 0 -----|0| 110 |
+//! FILL, redirected:   |---------- location ----------|0|--- 0 -----|0| 111 |
 //! ```
 //!
 //! - FREE: the slot holds no page.
@@ -19,12 +22,15 @@
 //! - WHOLE: the page is an object of 4,096 bytes, as it was: it did not compress well enough.
 //! - FILL: the object is one 64-bit word that the page repeats, where its halves differ.
 //!
-//! The payload names the object: 48 bits, so that an 8-byte aligned address in a direct map of 2 PiB
-//! fits. H is set while somebody holds the object still; see [`super::slot`].
+//! A cached object is in memory. The payload names it: 47 bits, so that an 8-byte aligned address in
+//! a direct map of 1 PiB fits. H is set while somebody holds the object still, M while the object is
+//! unchanged since a worker marked it; never both. See [`super::slot`].
+//!
+//! A redirected object is in a backing store, at a [`Location`].
 //!
 //! Nothing but this file touches the bits.
 
-use super::PAGE_SIZE;
+use super::{segment::Location, PAGE_SIZE};
 
 const TAG_BITS: u32 = 3;
 const TAG_MASK: u64 = (1 << TAG_BITS) - 1;
@@ -32,17 +38,22 @@ const TAG_SAME: u64 = 1;
 const TAG_PACKED: u64 = 2;
 const TAG_WHOLE: u64 = 3;
 const TAG_FILL: u64 = 4;
+/// From the tag of a cached object to that of a redirected one of the same form.
+const REDIRECT: u64 = 3;
 
 const HELD: u64 = 1 << 3;
+const MARKED: u64 = 1 << 16;
 
 const LENGTH_SHIFT: u32 = 4;
 const LENGTH_MASK: u64 = (1 << 12) - 1;
 
 const FILL_SHIFT: u32 = 32;
 
-const PAYLOAD_SHIFT: u32 = 16;
+const PAYLOAD_SHIFT: u32 = 17;
 /// Bits of a payload.
 pub const PAYLOAD_BITS: u32 = u64::BITS - PAYLOAD_SHIFT;
+
+const _: () = assert!(Location::BITS == PAYLOAD_BITS);
 
 /// What an object holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +83,74 @@ impl Form {
             _ => None,
         }
     }
+
+    /// If an entry can say it.
+    fn is_valid(self) -> bool {
+        match self {
+            Form::Packed(length) => Form::packed(length.into()).is_some(),
+            Form::Whole | Form::Fill => true,
+        }
+    }
+
+    /// The tag of a cached object, and its length.
+    #[inline]
+    fn encode(self) -> u64 {
+        match self {
+            Form::Packed(length) => u64::from(length) << LENGTH_SHIFT | TAG_PACKED,
+            Form::Whole => TAG_WHOLE,
+            Form::Fill => TAG_FILL,
+        }
+    }
+
+    /// The form that `word` says, `tag` being that of a cached object.
+    #[inline]
+    fn decode(tag: u64, word: u64) -> Self {
+        match tag {
+            TAG_PACKED => Form::Packed(((word >> LENGTH_SHIFT) & LENGTH_MASK) as u16),
+            TAG_WHOLE => Form::Whole,
+            _ => Form::Fill,
+        }
+    }
+}
+
+/// What goes on with a cached object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nothing.
+    Idle,
+    /// Somebody holds it still.
+    Held,
+    /// A worker copied it, and nobody has looked at it since.
+    Marked,
+}
+
+impl State {
+    #[inline]
+    fn encode(self) -> u64 {
+        match self {
+            State::Idle => 0,
+            State::Held => HELD,
+            State::Marked => MARKED,
+        }
+    }
+
+    #[inline]
+    fn decode(word: u64) -> Self {
+        match word & (HELD | MARKED) {
+            0 => State::Idle,
+            HELD => State::Held,
+            _ => State::Marked,
+        }
+    }
+}
+
+/// An object in a backing store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Redirect {
+    /// Where it is.
+    pub location: Location,
+    /// What it holds.
+    pub form: Form,
 }
 
 /// An entry, decoded.
@@ -84,28 +163,28 @@ pub enum Entry {
         /// The repeated bits.
         fill: u32,
     },
-    /// A page kept as an object.
-    Object {
+    /// A page kept as an object in memory.
+    Cached {
         /// Which object, in [`PAYLOAD_BITS`] bits.
         payload: u64,
         /// What it holds.
         form: Form,
-        /// If somebody holds it still.
-        held: bool,
+        /// What goes on with it.
+        state: State,
     },
+    /// A page kept as an object in a backing store.
+    Redirected(Redirect),
 }
 
 impl Entry {
     /// The entry's eight bytes; [`None`] if the payload or the length is out of its range.
     pub fn encode(self) -> Option<u64> {
-        match self {
-            Entry::Object { payload, .. } if payload >> PAYLOAD_BITS != 0 => None,
-            Entry::Object {
-                form: Form::Packed(length),
-                ..
-            } if Form::packed(length.into()).is_none() => None,
-            _ => Some(self.encode_own()),
-        }
+        let valid = match self {
+            Entry::Free | Entry::Same { .. } => true,
+            Entry::Cached { payload, form, .. } => payload >> PAYLOAD_BITS == 0 && form.is_valid(),
+            Entry::Redirected(redirect) => redirect.form.is_valid(),
+        };
+        valid.then(|| self.encode_own())
     }
 
     /// The entry's eight bytes, for a payload and a length in their range.
@@ -114,17 +193,13 @@ impl Entry {
         match self {
             Entry::Free => 0,
             Entry::Same { fill } => u64::from(fill) << FILL_SHIFT | TAG_SAME,
-            Entry::Object {
+            Entry::Cached {
                 payload,
                 form,
-                held,
-            } => {
-                let form = match form {
-                    Form::Packed(length) => u64::from(length) << LENGTH_SHIFT | TAG_PACKED,
-                    Form::Whole => TAG_WHOLE,
-                    Form::Fill => TAG_FILL,
-                };
-                payload << PAYLOAD_SHIFT | form | if held { HELD } else { 0 }
+                state,
+            } => payload << PAYLOAD_SHIFT | form.encode() | state.encode(),
+            Entry::Redirected(Redirect { location, form }) => {
+                location.bits() << PAYLOAD_SHIFT | (form.encode() + REDIRECT)
             }
         }
     }
@@ -138,28 +213,27 @@ impl Entry {
     /// What `word` says, which [`Entry::encode`] made.
     #[inline]
     pub(super) fn decode_own(word: u64) -> Self {
-        let form = match word & TAG_MASK {
-            0 => return Entry::Free,
-            TAG_SAME => {
-                return Entry::Same {
-                    fill: (word >> FILL_SHIFT) as u32,
-                }
-            }
-            TAG_PACKED => Form::Packed(((word >> LENGTH_SHIFT) & LENGTH_MASK) as u16),
-            TAG_WHOLE => Form::Whole,
-            _ => Form::Fill,
-        };
-        Entry::Object {
-            payload: word >> PAYLOAD_SHIFT,
-            form,
-            held: word & HELD != 0,
+        match word & TAG_MASK {
+            0 => Entry::Free,
+            TAG_SAME => Entry::Same {
+                fill: (word >> FILL_SHIFT) as u32,
+            },
+            tag @ TAG_PACKED..=TAG_FILL => Entry::Cached {
+                payload: word >> PAYLOAD_SHIFT,
+                form: Form::decode(tag, word),
+                state: State::decode(word),
+            },
+            tag => Entry::Redirected(Redirect {
+                location: Location::from_bits(word >> PAYLOAD_SHIFT),
+                form: Form::decode(tag - REDIRECT, word),
+            }),
         }
     }
 
-    /// The word of a held object, of that of the same object not held.
+    /// The word of a cached object in `state`, of that of the same object in any state.
     #[inline]
-    pub(super) fn hold(word: u64) -> u64 {
-        word | HELD
+    pub(super) fn with_state(word: u64, state: State) -> u64 {
+        word & !(HELD | MARKED) | state.encode()
     }
 }
 

@@ -11,12 +11,8 @@ use loom::sync::atomic::{AtomicBool, Ordering};
 
 use crate::object::Object;
 
-/// What was put into an object: different for each store, and told by its form, too.
+/// What was put into an object: different for each store.
 pub type Mark = u16;
-
-fn form(mark: Mark) -> Form {
-    Form::Packed(mark)
-}
 
 struct Memory {
     /// Orders a free before the allocation that takes the memory next, as an allocator's lock does.
@@ -26,15 +22,17 @@ struct Memory {
 
 /// A heap that gives out again at once what was just freed.
 pub struct Heap {
+    form: fn(Mark) -> Form,
     memory: Vec<Memory>,
     /// Loom need not try orders of this: `live` has them.
     free: Mutex<Vec<usize>>,
 }
 
 impl Heap {
-    /// A heap of `size` objects.
-    pub fn new(size: usize) -> Self {
+    /// A heap of `size` objects, whose forms are what `form` says.
+    pub fn new(size: usize, form: fn(Mark) -> Form) -> Self {
         Self {
+            form,
             memory: (0..size)
                 .map(|_| Memory {
                     live: AtomicBool::new(false),
@@ -55,7 +53,7 @@ impl Heap {
         memory
             .content
             .with_mut(|content| unsafe { *content = mark });
-        Object::new(index, form(mark))
+        Object::new(index, (self.form)(mark))
     }
 
     /// What is in `object`.
@@ -64,7 +62,11 @@ impl Heap {
         let mark = self.memory[object.index()]
             .content
             .with(|content| unsafe { *content });
-        assert_eq!(object.form(), form(mark), "this is another's content");
+        assert_eq!(
+            object.form(),
+            (self.form)(mark),
+            "this is another's content"
+        );
         mark
     }
 

@@ -7,6 +7,7 @@
 //! object is freed exactly once, never while held, and none is left; a load finds what was stored
 //! last; nobody reads another's content, though freed objects are given out again at once.
 
+use ghostswap_core::entry::Form;
 use ghostswap_core::slot::{Content, Displaced, Look, Slot};
 use loom::sync::Arc;
 use loom::thread;
@@ -46,7 +47,7 @@ impl World {
     fn new(workers: usize) -> Self {
         Self {
             slot: Slot::new(),
-            heap: Heap::new(2 + workers),
+            heap: Heap::new(2 + workers, Form::Packed),
         }
     }
 
@@ -107,6 +108,7 @@ impl<'w> Kernel<'w> {
                 assert_eq!(before, Page::Object(self.world.heap.read(&object)));
                 self.world.heap.free(object);
             }
+            Displaced::Redirected(_) => unreachable!("nothing is written back"),
         }
     }
 
@@ -115,6 +117,7 @@ impl<'w> Kernel<'w> {
             match self.world.slot.look() {
                 Look::Free => return Page::None,
                 Look::Same(fill) => return Page::Same(fill),
+                Look::Redirected(_) => unreachable!("nothing is written back"),
                 Look::Busy => thread::yield_now(),
                 Look::Object(hold) => {
                     let mark = self.world.heap.read(hold.object());

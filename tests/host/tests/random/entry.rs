@@ -2,13 +2,15 @@
 
 //! What the encoding of an entry promises.
 
-use ghostswap_core::entry::{halves, Entry, Form, PAYLOAD_BITS};
+use ghostswap_core::entry::{halves, Entry, Form, Redirect, State, PAYLOAD_BITS};
+use ghostswap_core::segment::{Location, MAX_SEGMENTS, MAX_STORES, SEGMENT, UNIT};
 use ghostswap_core::PAGE_SIZE;
 use proptest::prelude::*;
 
 use crate::config;
 
 const PAYLOADS: u64 = 1 << PAYLOAD_BITS;
+const UNITS: usize = SEGMENT / UNIT;
 
 fn any_form() -> impl Strategy<Value = Form> {
     prop_oneof![
@@ -16,6 +18,10 @@ fn any_form() -> impl Strategy<Value = Form> {
         Just(Form::Whole),
         Just(Form::Fill),
     ]
+}
+
+fn any_state() -> impl Strategy<Value = State> {
+    prop_oneof![Just(State::Idle), Just(State::Held), Just(State::Marked)]
 }
 
 fn any_payload() -> impl Strategy<Value = u64> {
@@ -27,13 +33,25 @@ fn any_payload() -> impl Strategy<Value = u64> {
     ]
 }
 
+/// A number below `end`, often the first or the last.
+fn below(end: usize) -> impl Strategy<Value = usize> {
+    prop_oneof![0..end, Just(0), Just(end - 1)]
+}
+
+fn any_location() -> impl Strategy<Value = Location> {
+    (below(MAX_STORES), below(MAX_SEGMENTS), below(UNITS)).prop_map(|(store, segment, unit)| {
+        Location::new(store, segment, unit).expect("all are in their ranges")
+    })
+}
+
 fn any_entry() -> impl Strategy<Value = Entry> {
     prop_oneof![
         1 => Just(Entry::Free),
         3 => any::<u32>().prop_map(|fill| Entry::Same { fill }),
-        9 => (any_payload(), any_form(), any::<bool>()).prop_map(|(payload, form, held)| {
-            Entry::Object { payload, form, held }
-        }),
+        9 => (any_payload(), any_form(), any_state())
+            .prop_map(|(payload, form, state)| cached(payload, form, state)),
+        6 => (any_location(), any_form())
+            .prop_map(|(location, form)| Entry::Redirected(Redirect { location, form })),
     ]
 }
 
@@ -52,11 +70,11 @@ fn encode(entry: Entry) -> u64 {
     entry.encode().expect("a valid entry has a word")
 }
 
-fn object(payload: u64, form: Form, held: bool) -> Entry {
-    Entry::Object {
+fn cached(payload: u64, form: Form, state: State) -> Entry {
+    Entry::Cached {
         payload,
         form,
-        held,
+        state,
     }
 }
 
@@ -87,13 +105,17 @@ proptest! {
         form in any_form(),
         other_form in any_form(),
     ) {
-        let word = encode(object(payload, form, false));
-        prop_assert_ne!(word, encode(object(payload, form, true)));
+        let word = encode(cached(payload, form, State::Idle));
+        prop_assert_ne!(word, encode(cached(payload, form, State::Held)));
+        prop_assert_ne!(word, encode(cached(payload, form, State::Marked)));
         prop_assert_eq!(
-            word == encode(object(other_payload, form, false)),
+            word == encode(cached(other_payload, form, State::Idle)),
             payload == other_payload
         );
-        prop_assert_eq!(word == encode(object(payload, other_form, false)), form == other_form);
+        prop_assert_eq!(
+            word == encode(cached(payload, other_form, State::Idle)),
+            form == other_form
+        );
     }
 
     #[test]
@@ -109,9 +131,47 @@ proptest! {
         ],
         low in 0..PAYLOADS,
         form in any_form(),
-        held in any::<bool>(),
+        state in any_state(),
     ) {
-        prop_assert_eq!(object(excess << PAYLOAD_BITS | low, form, held).encode(), None);
+        prop_assert_eq!(cached(excess << PAYLOAD_BITS | low, form, state).encode(), None);
+    }
+
+    #[test]
+    fn a_location_is_made_of_what_it_says(
+        store in below(MAX_STORES),
+        segment in below(MAX_SEGMENTS),
+        unit in below(UNITS),
+    ) {
+        let location = Location::new(store, segment, unit).expect("all are in their ranges");
+        prop_assert_eq!(location.store(), store);
+        prop_assert_eq!(location.segment(), segment);
+        prop_assert_eq!(location.unit(), unit);
+    }
+
+    #[test]
+    fn a_location_out_of_range_is_rejected(
+        store in below(MAX_STORES),
+        segment in below(MAX_SEGMENTS),
+        unit in below(UNITS),
+        excess in prop_oneof![0..1usize << 40, Just(0)],
+    ) {
+        prop_assert_eq!(Location::new(MAX_STORES + excess, segment, unit), None);
+        prop_assert_eq!(Location::new(store, MAX_SEGMENTS + excess, unit), None);
+        prop_assert_eq!(Location::new(store, segment, UNITS + excess), None);
+    }
+
+    #[test]
+    fn a_redirected_object_survives_the_round_trip(location in any_location(), form in any_form()) {
+        let word = encode(Entry::Redirected(Redirect { location, form }));
+        match Entry::decode(word) {
+            Some(Entry::Redirected(redirect)) => {
+                prop_assert_eq!(redirect.form, form);
+                prop_assert_eq!(redirect.location.store(), location.store());
+                prop_assert_eq!(redirect.location.segment(), location.segment());
+                prop_assert_eq!(redirect.location.unit(), location.unit());
+            }
+            other => prop_assert!(false, "{other:?}"),
+        }
     }
 
     #[test]
@@ -137,14 +197,53 @@ fn free_is_all_zero() {
 
 #[test]
 fn every_length_of_a_compressed_page_has_a_word_and_no_other_length_has() {
+    let location =
+        Location::new(MAX_STORES - 1, MAX_SEGMENTS - 1, UNITS - 1).expect("the last one");
     for length in 0..=u16::MAX {
-        let entry = object(PAYLOADS - 1, Form::Packed(length), false);
-        match entry.encode() {
-            Some(word) => {
-                assert!((1..PAGE_SIZE).contains(&length.into()), "{length}");
-                assert_eq!(Entry::decode(word), Some(entry));
+        let form = Form::Packed(length);
+        for entry in [
+            cached(PAYLOADS - 1, form, State::Idle),
+            Entry::Redirected(Redirect { location, form }),
+        ] {
+            match entry.encode() {
+                Some(word) => {
+                    assert!((1..PAGE_SIZE).contains(&length.into()), "{length}");
+                    assert_eq!(Entry::decode(word), Some(entry));
+                }
+                None => assert!(!(1..PAGE_SIZE).contains(&length.into()), "{length}"),
             }
-            None => assert!(!(1..PAGE_SIZE).contains(&length.into()), "{length}"),
+        }
+    }
+}
+
+#[test]
+fn each_tag_has_a_meaning() {
+    let location = Location::new(0, 0, 0).expect("the first one");
+    let forms = [Form::Packed(1), Form::Whole, Form::Fill];
+    let redirected = |form| Entry::Redirected(Redirect { location, form });
+    let entries = [Entry::Free, Entry::Same { fill: 0 }]
+        .into_iter()
+        .chain(forms.map(|form| cached(0, form, State::Idle)))
+        .chain(forms.map(redirected));
+    let tags: Vec<_> = entries.map(|entry| encode(entry) & 7).collect();
+    assert_eq!(tags, [0, 1, 2, 3, 4, 5, 6, 7]);
+}
+
+#[test]
+fn an_object_is_not_both_held_and_marked_and_a_redirected_one_is_neither() {
+    const HELD: u64 = 1 << 3;
+    const MARKED: u64 = 1 << 16;
+    let location = Location::new(1, 2, 3).expect("all are in their ranges");
+    for form in [Form::Packed(1), Form::Whole, Form::Fill] {
+        let word = encode(cached(5, form, State::Idle));
+        let decode = |bits| Entry::decode(word | bits);
+        assert_eq!(decode(HELD), Some(cached(5, form, State::Held)));
+        assert_eq!(decode(MARKED), Some(cached(5, form, State::Marked)));
+        assert_eq!(decode(HELD | MARKED), None);
+
+        let word = encode(Entry::Redirected(Redirect { location, form }));
+        for bits in [HELD, MARKED, HELD | MARKED] {
+            assert_eq!(Entry::decode(word | bits), None);
         }
     }
 }
@@ -167,7 +266,9 @@ fn a_form_knows_its_length() {
 }
 
 #[test]
-fn an_aligned_address_in_a_direct_map_of_64_tib_fits() {
-    let last = (64 << 40) - 8;
-    assert!(object(last >> 3, Form::Whole, true).encode().is_some());
+fn an_aligned_address_in_a_direct_map_of_1_pib_fits() {
+    let last = (1 << 50) - 8;
+    assert!(cached(last >> 3, Form::Whole, State::Held)
+        .encode()
+        .is_some());
 }

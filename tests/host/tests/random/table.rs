@@ -208,6 +208,7 @@ impl<'t> Run<'t> {
                 assert_eq!(expected, Some(Page::Object(held.found.0, held.found.1)));
                 held.current = false;
             }
+            Displaced::Redirected(_) => unreachable!("nothing is written back"),
         }
         expected
     }
@@ -218,6 +219,7 @@ impl<'t> Run<'t> {
         match table.slots[slot].look() {
             Look::Free => assert_eq!(expected, None),
             Look::Same(fill) => assert_eq!(expected, Some(Page::Same(fill))),
+            Look::Redirected(_) => unreachable!("nothing is written back"),
             Look::Busy => assert!(self
                 .holds
                 .iter()
@@ -319,7 +321,7 @@ impl<'t> Run<'t> {
         for (&(cluster, slot), page) in &self.model {
             match (self.directory[&cluster].slots[slot].peek(), *page) {
                 (Entry::Same { fill }, Page::Same(expected)) => assert_eq!(fill, expected),
-                (Entry::Object { form, .. }, Page::Object(expected, _)) => {
+                (Entry::Cached { form, .. }, Page::Object(expected, _)) => {
                     assert_eq!(form, expected);
                 }
                 (entry, page) => panic!("{entry:?} where {page:?} is"),
