@@ -11,6 +11,7 @@
 pub mod entry;
 pub mod header;
 pub mod limit;
+pub mod log;
 pub mod pool_name;
 pub mod segment;
 pub mod slot;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How long an element of a sparse array lives: pinned by those who work with it, used by what it
-//! holds.
+//! How long an element of an array lives: pinned by those who work with it, used by what it holds.
 //!
 //! Both counts are in one word, so that "nobody is here and nothing is left" is one value of it.
-//! Memory stays valid while an element is pinned, or while a reader who found it in the array is in
-//! the read side that he found it in. Uses only keep it in its array, so a wrong count of uses costs
-//! memory but never safety.
+//! In a sparse array, memory stays valid while an element is pinned, or while a reader who found it
+//! there is in the read side that he found it in. Uses only keep it in its array, so a wrong count of
+//! uses costs memory but never safety. Where elements stay as long as their array does, a read side is
+//! not needed.
 //!
 //! ```text
 //!  63   62                 32 31                 0
@@ -14,7 +14,8 @@
 //! ```
 //!
 //! D, dead: the element was found unpinned and unused. Nobody succeeds to pin or use it any more, and
-//! whoever saw it die takes it out of the array. A seeker who finds it dead puts a new one in its place.
+//! whoever saw it die takes it out of the array. A seeker who finds it dead puts a new one in its place,
+//! or, where elements stay, has it begin another life.
 
 use super::sync::Word;
 
@@ -29,6 +30,19 @@ impl Usage {
     /// Unused, and pinned once, by its maker.
     pub fn new_pinned() -> Self {
         Self(Word::new(PIN))
+    }
+
+    /// Dead.
+    pub fn new_dead() -> Self {
+        Self(Word::new(DEAD))
+    }
+
+    /// Begins another life of a dead element: unused, and pinned once, by the caller.
+    ///
+    /// Context: any; never waits. Nobody else does so at the same time.
+    pub fn revive(&self) {
+        // What was added while it was dead goes, too.
+        let _ = self.0.swap(PIN);
     }
 
     /// Pins the element; says if it was alive. What is added to a dead one does not matter.

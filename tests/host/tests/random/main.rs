@@ -4,8 +4,10 @@
 
 #![cfg(not(loom))]
 
+mod cleaning;
 mod entry;
 mod header;
+mod log;
 #[path = "../common/object.rs"]
 mod object;
 mod options;

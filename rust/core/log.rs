@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The log of a backing store: which of its segments are free, and what the others still hold.
+//!
+//! One worker of the store takes free segments one after the other, fills them and seals them. As
+//! slots are freed, their records end, and a segment whose last record ends is free again, at once.
+//! Where that takes too long, the worker cleans: it takes the emptiest segment and relocates what is
+//! left of it.
+//!
+//! ```text
+//!         open()          seal()          victim()
+//!  FREE ---------> OPEN ---------> SEALED <------> CLEANING
+//!   ^                |                     seal()     |
+//!   |                | retire()                       | retire()
+//!   |                +----------> RETIRED <-----------+
+//!   +--- a SEALED segment dies
+//! ```
+//!
+//! # Who races with whom
+//!
+//! Records end wherever slots are freed, with spinlocks held; readers pin and unpin; and the worker
+//! does all the rest. So a segment lives by its [`Usage`]: its records use it, and readers and the
+//! worker, as long as it has a [`Claim`], pin it. Whoever sees it die, and that is one, is alone with
+//! it: nobody can pin it, and the worker does not take it before it is told that it is free. So
+//! whoever has a segment pinned finds in it what was there, and nothing is written there.
+//!
+//! Each time that a segment is filled it lives another life, and its records say which: what an
+//! earlier one left in the same blocks is not taken for this one's.
+//!
+//! # A segment's account
+//!
+//! ```text
+//!  63           32 31         3 2     0
+//! |     life      |    live    | state |
+//! ```
+//!
+//! `live` are the bytes of its records that have not ended. Anybody takes off from them; life and
+//! state are changed by who is alone with the segment or, the state, has a claim to it.
+
+use core::ops::Deref;
+
+use super::{
+    segment::{record_size, SEGMENT},
+    sync::Word,
+    usage::Usage,
+};
+
+const STATE_MASK: u64 = (1 << LIVE_SHIFT) - 1;
+const LIVE_SHIFT: u32 = 3;
+const LIFE_SHIFT: u32 = 32;
+
+/// Free segments that are kept for cleaning: without one to relocate to, nothing can be cleaned.
+pub const RESERVE: usize = 1;
+
+/// The most bytes that a segment to be cleaned may still hold: seven eighths of it. To win one
+/// segment, eight of those would have to be read and seven written.
+pub const MAX_VICTIM: usize = SEGMENT / 8 * 7;
+
+/// Cleaning begins when no more than this many of `segments` are free: one in 64, so that it begins
+/// as late as it can. The longer a segment waits, the less is left of it to relocate.
+///
+/// How often a record is written, cleaning counted, depends on how much of the store is live: where
+/// what is freed is any of what is there, 1.3 times at 50%, 1.5 at 60%, 2.0 at 70%, 3.2 at 80%.
+pub fn low_mark(segments: usize) -> usize {
+    RESERVE + segments / 64
+}
+
+/// Cleaning ends when this many of `segments` are free: one in 32.
+pub fn high_mark(segments: usize) -> usize {
+    RESERVE + 1 + segments / 32
+}
+
+/// What a segment is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum State {
+    /// It holds nothing and can be taken.
+    Free,
+    /// It is being filled.
+    Open,
+    /// It is full, or as full as it gets.
+    Sealed,
+    /// What is left of it is being relocated.
+    Cleaning,
+    /// It could not be written or read. It is not used any more once its records have ended.
+    Retired,
+}
+
+/// The account of a segment, decoded.
+#[derive(Clone, Copy)]
+struct Account {
+    life: u32,
+    live: usize,
+    state: State,
+}
+
+impl Account {
+    fn encode(self) -> u64 {
+        u64::from(self.life) << LIFE_SHIFT | (self.live as u64) << LIVE_SHIFT | self.state as u64
+    }
+
+    fn decode(word: u64) -> Self {
+        Self {
+            life: (word >> LIFE_SHIFT) as u32,
+            live: (word as u32 >> LIVE_SHIFT) as usize,
+            state: match word & STATE_MASK {
+                0 => State::Free,
+                1 => State::Open,
+                2 => State::Sealed,
+                3 => State::Cleaning,
+                _ => State::Retired,
+            },
+        }
+    }
+}
+
+/// What is known of one segment: 16 bytes. New ones are free.
+pub struct Segment {
+    usage: Usage,
+    account: Word,
+}
+
+impl Default for Segment {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Segment {
+    /// A free segment.
+    pub fn new() -> Self {
+        let account = Account {
+            life: 0,
+            live: 0,
+            state: State::Free,
+        };
+        Self {
+            usage: Usage::new_dead(),
+            account: Word::new(account.encode()),
+        }
+    }
+
+    #[inline]
+    fn account(&self) -> Account {
+        Account::decode(self.account.load())
+    }
+
+    /// Begins the life `life`, pinned by the caller, who is alone with the segment.
+    fn begin(&self, life: u32) {
+        let account = Account {
+            life,
+            live: 0,
+            state: State::Open,
+        };
+        // Nobody pins it before it is revived, so whoever does finds this account.
+        let _ = self.account.swap(account.encode());
+        self.usage.revive();
+    }
+
+    #[inline]
+    fn add_live(&self, bytes: usize) {
+        self.account.add((bytes as u64) << LIVE_SHIFT);
+    }
+
+    #[inline]
+    fn sub_live(&self, bytes: usize) {
+        self.account
+            .add(((bytes as u64) << LIVE_SHIFT).wrapping_neg());
+    }
+
+    /// Changes the state; the live bytes may change meanwhile.
+    fn change(&self, from: State, to: State) {
+        self.account.add((to as u64).wrapping_sub(from as u64));
+    }
+}
+
+/// Where the worker of a store goes on. There is one for each log.
+pub struct Cursor {
+    segment: usize,
+    life: u32,
+}
+
+impl Cursor {
+    /// A cursor at the first segment. The lives of segments are counted from `life`, which should be
+    /// another in each pool, so that what one pool left is not taken for another's.
+    pub fn new(life: u32) -> Self {
+        Self { segment: 0, life }
+    }
+}
+
+/// That a reader pinned a segment. It goes back to the log that it is of.
+#[must_use = "a segment that is not unpinned is never free again"]
+pub struct Pinned {
+    segment: usize,
+    life: u32,
+}
+
+impl Pinned {
+    /// The number of the segment.
+    pub fn segment(&self) -> usize {
+        self.segment
+    }
+
+    /// The life that it lives, as its records say.
+    pub fn life(&self) -> u32 {
+        self.life
+    }
+}
+
+/// That the worker has a segment to fill or to clean. It is pinned meanwhile.
+#[must_use = "a segment is sealed or retired in the end"]
+pub struct Claim(Pinned);
+
+impl Deref for Claim {
+    type Target = Pinned;
+
+    fn deref(&self) -> &Pinned {
+        &self.0
+    }
+}
+
+/// How many segments are in which state, and what they hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Segments that are free.
+    pub free: usize,
+    /// Segments that are being filled.
+    pub open: usize,
+    /// Segments that are full, those included that are being cleaned.
+    pub sealed: usize,
+    /// Segments that are not used any more.
+    pub retired: usize,
+    /// Bytes of records that have not ended.
+    pub live: u64,
+    /// Bytes of full segments that hold nothing, and that cleaning would win.
+    pub garbage: u64,
+}
+
+/// The log of one store, over its segments in whatever holds them: a vector, say.
+pub struct Log<S> {
+    segments: S,
+    free: Word,
+}
+
+impl<S: Deref<Target = [Segment]>> Log<S> {
+    /// The log of a store of which `segments` are all, at most [`super::segment::MAX_SEGMENTS`], and
+    /// all new.
+    pub fn new(segments: S) -> Self {
+        let free = Word::new(segments.len() as u64);
+        Self { segments, free }
+    }
+
+    /// How many segments there are.
+    pub fn segments(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// How many segments are free now.
+    ///
+    /// Context: any; never waits.
+    #[inline]
+    pub fn free(&self) -> usize {
+        self.free.load() as usize
+    }
+
+    /// Takes the next free segment after the one taken last, to fill it; [`None`] if none is free.
+    ///
+    /// Context: any, but looks at all segments if need be. Only the worker calls this.
+    pub fn open(&self, cursor: &mut Cursor) -> Option<Claim> {
+        let count = self.segments();
+        let segment = (0..count)
+            .map(|step| (cursor.segment + step) % count)
+            .find(|&segment| self.segments[segment].account().state == State::Free)?;
+        let life = cursor.life;
+        *cursor = Cursor {
+            segment: segment + 1,
+            life: life.wrapping_add(1),
+        };
+        self.free.add(1u64.wrapping_neg());
+        self.segments[segment].begin(life);
+        Some(Claim(Pinned { segment, life }))
+    }
+
+    /// Takes the segment that is cheapest to clean: the full one with the fewest live bytes, of
+    /// [`MAX_VICTIM`] at most. [`None`] if there is none, or if it just became free.
+    ///
+    /// Context: any, but looks at all segments. Only the worker calls this.
+    pub fn victim(&self) -> Option<Claim> {
+        // One with no live byte is as good as free: its readers are about to go.
+        let (_, segment) = (self.segments.iter().map(Segment::account).enumerate())
+            .filter(|(_, account)| account.state == State::Sealed)
+            .filter(|(_, account)| (1..=MAX_VICTIM).contains(&account.live))
+            .map(|(segment, account)| (account.live, segment))
+            .min()?;
+        let pinned = self.pin(segment)?;
+        self.segments[segment].change(State::Sealed, State::Cleaning);
+        Some(Claim(pinned))
+    }
+
+    /// Ends a claim: the segment is filled, or cleaned as far as it goes. It is free at once if
+    /// nothing is left in it and nobody reads it.
+    ///
+    /// Context: any; never waits.
+    pub fn seal(&self, claim: Claim) {
+        self.end(claim, State::Sealed);
+    }
+
+    /// Ends a claim: the segment could not be written or read, and is not used for anything new.
+    ///
+    /// Context: any; never waits.
+    pub fn retire(&self, claim: Claim) {
+        self.end(claim, State::Retired);
+    }
+
+    fn end(&self, Claim(pinned): Claim, state: State) {
+        let segment = &self.segments[pinned.segment];
+        segment.change(segment.account().state, state);
+        self.unpin(pinned);
+    }
+
+    /// Counts the record of an object of `length` bytes in the segment of `claim`, which is being
+    /// filled. This must be before a slot is redirected to the record, which may end it at once.
+    ///
+    /// Context: any; never waits.
+    pub fn begin_record(&self, claim: &Claim, length: usize) {
+        let segment = &self.segments[claim.segment];
+        segment.add_live(record_size(length));
+        // It is pinned, so it is alive.
+        let _ = segment.usage.add_use();
+    }
+
+    /// Ends the record of an object of `length` bytes in segment `segment`: no slot names it any
+    /// more. The segment is free at once if this was the last and nobody reads it.
+    ///
+    /// Context: any, interrupts included; never waits. The caller made a slot name something else, or
+    /// failed to make one name the record.
+    #[inline]
+    pub fn end_record(&self, segment: usize, length: usize) {
+        let it = &self.segments[segment];
+        it.sub_live(record_size(length));
+        if it.usage.end_use() {
+            self.died(it);
+        }
+    }
+
+    /// Pins segment `segment`, so that what is in it stays; [`None`] if nothing is.
+    ///
+    /// Context: any; never waits.
+    #[inline]
+    pub fn pin(&self, segment: usize) -> Option<Pinned> {
+        let it = &self.segments[segment];
+        it.usage.pin().then(|| Pinned {
+            segment,
+            life: it.account().life,
+        })
+    }
+
+    /// Ends a pin. The segment is free at once if nothing is left in it and nobody else reads it.
+    ///
+    /// Context: any, interrupts included; never waits.
+    #[inline]
+    pub fn unpin(&self, pinned: Pinned) {
+        let segment = &self.segments[pinned.segment];
+        if segment.usage.unpin() {
+            self.died(segment);
+        }
+    }
+
+    /// Frees `segment`, which the caller just saw die.
+    fn died(&self, segment: &Segment) {
+        let state = segment.account().state;
+        if state != State::Retired {
+            // Counted first: as soon as it is free, the worker may take it.
+            self.free.add(1);
+            segment.change(state, State::Free);
+        }
+    }
+
+    /// The figures, for reports: they may have changed when this returns.
+    ///
+    /// Context: any, but looks at all segments.
+    pub fn figures(&self) -> Figures {
+        let mut figures = Figures::default();
+        for account in self.segments.iter().map(Segment::account) {
+            figures.live += account.live as u64;
+            match account.state {
+                State::Free => figures.free += 1,
+                State::Open => figures.open += 1,
+                State::Sealed | State::Cleaning => {
+                    figures.sealed += 1;
+                    figures.garbage += SEGMENT.saturating_sub(account.live) as u64;
+                }
+                State::Retired => figures.retired += 1,
+            }
+        }
+        figures
+    }
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What cleaning costs: a store kept at one fill, where what is freed is any of what is there, as
+//! likely one as another. That is the worst for a log: nothing is colder than the rest.
+
+use ghostswap_core::log::{high_mark, low_mark, Claim, Cursor, Log, Segment};
+
+/// Objects of a third of a page, about.
+const LENGTH: usize = 1_400;
+const SEGMENTS: usize = 64;
+/// Fewer than there is room for, to be quick.
+const PER_SEGMENT: usize = 100;
+
+/// A store.
+struct Store {
+    log: Log<Vec<Segment>>,
+    cursor: Cursor,
+    open: Option<Claim>,
+    /// The objects that were written to each segment in its life.
+    written: Vec<Vec<usize>>,
+    /// The segment of each object that is live.
+    segments: Vec<Option<usize>>,
+    writes: usize,
+}
+
+impl Store {
+    fn new() -> Self {
+        Self {
+            log: Log::new((0..SEGMENTS).map(|_| Segment::new()).collect()),
+            cursor: Cursor::new(0),
+            open: None,
+            written: vec![Vec::new(); SEGMENTS],
+            segments: Vec::new(),
+            writes: 0,
+        }
+    }
+
+    fn write(&mut self, object: usize) {
+        let is_full = |claim: &Claim| self.written[claim.segment()].len() == PER_SEGMENT;
+        if self.open.as_ref().is_none_or(is_full) {
+            if let Some(full) = self.open.take() {
+                self.log.seal(full);
+            }
+            let claim = self.log.open(&mut self.cursor).expect("one is free");
+            self.written[claim.segment()].clear();
+            self.open = Some(claim);
+        }
+        let claim = self.open.as_ref().expect("one is open");
+        self.log.begin_record(claim, LENGTH);
+        self.written[claim.segment()].push(object);
+        self.segments[object] = Some(claim.segment());
+        self.writes += 1;
+    }
+
+    fn evict(&mut self) -> usize {
+        if self.log.free() <= low_mark(SEGMENTS) {
+            while self.log.free() < high_mark(SEGMENTS) {
+                self.clean();
+            }
+        }
+        self.segments.push(None);
+        self.write(self.segments.len() - 1);
+        self.segments.len() - 1
+    }
+
+    fn free(&mut self, object: usize) {
+        let segment = self.segments[object].take().expect("it is live");
+        self.log.end_record(segment, LENGTH);
+    }
+
+    fn clean(&mut self) {
+        let victim = self.log.victim().expect("one is worth it");
+        for object in std::mem::take(&mut self.written[victim.segment()]) {
+            if self.segments[object] == Some(victim.segment()) {
+                self.write(object);
+                self.log.end_record(victim.segment(), LENGTH);
+            }
+        }
+        self.log.seal(victim);
+    }
+}
+
+/// Records written for each object evicted, over ten times the store's size, while `fill` percent
+/// of the store are live.
+fn cost(fill: usize) -> f64 {
+    let capacity = SEGMENTS * PER_SEGMENT;
+    let evictions = 10 * capacity;
+    let mut store = Store::new();
+    let mut live = Vec::new();
+    let mut random = 1u64;
+    for _ in 0..evictions {
+        if live.len() >= capacity * fill / 100 {
+            // Marsaglia's xorshift.
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let freed = live.swap_remove(random as usize % live.len());
+            store.free(freed);
+        }
+        live.push(store.evict());
+    }
+    store.writes as f64 / evictions as f64
+}
+
+#[test]
+fn cleaning_costs_what_the_fill_makes_it_cost() {
+    for (fill, most) in [(50, 1.4), (60, 1.6), (70, 2.1), (80, 3.2)] {
+        let cost = cost(fill);
+        println!("{fill}% live: each record is written {cost:.2} times");
+        assert!(cost < most, "{fill}% live: {cost:.2} times");
+    }
+}
