@@ -8,6 +8,7 @@
 mod heap;
 #[path = "../common/object.rs"]
 mod object;
+mod redirect;
 mod slot;
 mod tally;
 mod usage;

@@ -11,6 +11,7 @@ mod log;
 #[path = "../common/object.rs"]
 mod object;
 mod options;
+mod redirect;
 mod segment;
 mod table;
 

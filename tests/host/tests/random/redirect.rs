@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Slots, their objects' heap and a store, against a map: random stores, loads and invalidations,
+//! while a worker writes back in batches, cleans and recalls, one step at a time.
+//!
+//! What is written goes through the real layout of a segment and lies on a disk of bytes; a page that
+//! comes back wrong, an object freed twice or never, and a record ended twice or never fail the test.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use ghostswap_core::entry::{Entry, Form, Redirect, State};
+use ghostswap_core::log::{Claim, Cursor, Log, Segment};
+use ghostswap_core::segment::{
+    blocks, parse, record_size, records, Location, Owner, Wanted, Writer, BLOCK,
+};
+use ghostswap_core::slot::{Content, Displaced, Hold, Look, Mark, Slot};
+use proptest::prelude::*;
+
+use crate::config;
+use crate::object::Object;
+
+const SLOTS: usize = 12;
+const SEGMENTS: usize = 3;
+/// Only so much of a segment is used, so that some get full.
+const ROOM: usize = 4 * BLOCK;
+const STORE: usize = 2;
+const AREA: u16 = 3;
+
+/// As good as any to tell wrong bytes from right ones.
+fn checksum(parts: &[&[u8]]) -> u32 {
+    let bytes = parts.iter().copied().flatten();
+    bytes.fold(7, |sum, byte| sum.wrapping_mul(31) + u32::from(*byte))
+}
+
+/// What a page was stored as.
+type Page = (Form, Vec<u8>);
+
+fn any_page() -> impl Strategy<Value = Page> {
+    let form = prop_oneof![
+        // Of few lengths, so that entries come again.
+        4 => (1..5u16).prop_map(|length| Form::Packed(length * 400)),
+        1 => Just(Form::Whole),
+        1 => Just(Form::Fill),
+    ];
+    (form, any::<u8>()).prop_map(|(form, byte)| {
+        let bytes = (0..form.length()).map(|at| byte.wrapping_add(at as u8));
+        (form, bytes.collect())
+    })
+}
+
+/// A heap that gives out first what was freed last.
+#[derive(Default)]
+struct Heap {
+    objects: RefCell<Vec<Option<Page>>>,
+    free: RefCell<Vec<usize>>,
+}
+
+impl Heap {
+    fn allocate(&self, page: Page) -> Object {
+        let mut objects = self.objects.borrow_mut();
+        let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
+            objects.push(None);
+            objects.len() - 1
+        });
+        let object = Object::new(index, page.0);
+        assert!(objects[index].replace(page).is_none());
+        object
+    }
+
+    fn read(&self, object: &Object) -> Page {
+        let page = self.objects.borrow()[object.index()].clone();
+        let page = page.expect("it is not free");
+        assert_eq!(page.0, object.form());
+        page
+    }
+
+    fn free(&self, object: Object) {
+        self.read(&object);
+        self.objects.borrow_mut()[object.index()] = None;
+        self.free.borrow_mut().push(object.index());
+        object.forget();
+    }
+
+    fn live(&self) -> usize {
+        self.objects.borrow().iter().flatten().count()
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Store(usize, Page),
+    StoreSame(usize),
+    Load(usize),
+    Invalidate(usize),
+    Mark(usize),
+    Commit,
+    FailToWrite,
+    Clean,
+    Recall(usize),
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let slot = || 0..SLOTS;
+    prop_oneof![
+        8 => (slot(), any_page()).prop_map(|(slot, page)| Step::Store(slot, page)),
+        1 => slot().prop_map(Step::StoreSame),
+        4 => slot().prop_map(Step::Load),
+        4 => slot().prop_map(Step::Invalidate),
+        12 => slot().prop_map(Step::Mark),
+        3 => Just(Step::Commit),
+        1 => Just(Step::FailToWrite),
+        2 => Just(Step::Clean),
+        1 => slot().prop_map(Step::Recall),
+    ]
+}
+
+/// A copy of an object, on its way to the store.
+struct Copied {
+    slot: usize,
+    mark: Mark,
+    page: Page,
+}
+
+struct Run<'t> {
+    slots: &'t [Slot<Object>],
+    heap: Heap,
+    log: Log<Vec<Segment>>,
+    cursor: Cursor,
+    disk: Vec<Vec<u8>>,
+    batch: Vec<Copied>,
+    /// What each slot in use holds.
+    pages: HashMap<usize, Option<Page>>,
+    /// Slots that nobody has looked at since they were marked.
+    marked: Vec<usize>,
+}
+
+impl<'t> Run<'t> {
+    fn new(slots: &'t [Slot<Object>], life: u32) -> Self {
+        Self {
+            slots,
+            heap: Heap::default(),
+            log: Log::new((0..SEGMENTS).map(|_| Segment::new()).collect()),
+            cursor: Cursor::new(life),
+            disk: vec![vec![0; ROOM]; SEGMENTS],
+            batch: Vec::new(),
+            pages: HashMap::new(),
+            marked: Vec::new(),
+        }
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Store(slot, page) => {
+                let object = self.heap.allocate(page.clone());
+                self.replace(slot, Content::Object(object));
+                self.pages.insert(slot, Some(page));
+            }
+            Step::StoreSame(slot) => {
+                self.replace(slot, Content::Same(5));
+                self.pages.insert(slot, None);
+            }
+            Step::Load(slot) => {
+                if let Some((_, hold)) = self.load(slot) {
+                    assert!(hold.release().is_none(), "the slot still owns it");
+                }
+            }
+            Step::Invalidate(slot) => self.replace(slot, Content::Free),
+            Step::Mark(slot) => self.mark(slot),
+            Step::Commit => self.commit(),
+            Step::FailToWrite => {
+                for copied in self.batch.drain(..) {
+                    self.slots[copied.slot].unmark(copied.mark);
+                }
+                self.marked.clear();
+            }
+            Step::Clean => self.clean(),
+            Step::Recall(slot) => {
+                if let Entry::Redirected(from) = self.slots[slot].peek() {
+                    let page = self.read(slot, from);
+                    let object = self.heap.allocate(page);
+                    assert!(self.slots[slot].recall(from, object).is_ok());
+                    self.end(from);
+                }
+            }
+        }
+    }
+
+    /// Gives the slot `content`, and frees what it held.
+    fn replace(&mut self, slot: usize, content: Content<Object>) {
+        self.marked.retain(|marked| *marked != slot);
+        let before = self.pages.remove(&slot);
+        match self.slots[slot].replace(content) {
+            Displaced::Free => assert_eq!(before, None),
+            Displaced::Same => assert_eq!(before, Some(None)),
+            Displaced::Held(_) => unreachable!("nobody holds it between two steps"),
+            Displaced::Object(object, _) => {
+                assert_eq!(before, Some(Some(self.heap.read(&object))));
+                self.heap.free(object);
+            }
+            Displaced::Redirected(redirect) => {
+                assert_eq!(before, Some(Some(self.read(slot, redirect))));
+                self.end(redirect);
+            }
+        }
+    }
+
+    /// Loads what the slot holds; gives the object if that is in memory.
+    fn load(&mut self, slot: usize) -> Option<(Page, Hold<'t, Object>)> {
+        let expected = self.pages.get(&slot);
+        match self.slots[slot].look() {
+            Look::Busy => unreachable!("nobody holds it between two steps"),
+            Look::Free => assert_eq!(expected, None),
+            Look::Same(_) => assert_eq!(expected, Some(&None)),
+            Look::Redirected(redirect) => {
+                assert_eq!(expected, Some(&Some(self.read(slot, redirect))));
+            }
+            Look::Object(hold) => {
+                self.marked.retain(|marked| *marked != slot);
+                let page = self.heap.read(hold.object());
+                assert_eq!(expected, Some(&Some(page.clone())));
+                return Some((page, hold));
+            }
+        }
+        None
+    }
+
+    /// Reads the object of `slot` out of the store, as a load does.
+    fn read(&self, slot: usize, redirect: Redirect) -> Page {
+        let Redirect { location, form } = redirect;
+        assert_eq!(location.store(), STORE);
+        let pinned = self.log.pin(location.segment()).expect("it has a record");
+        let wanted = Wanted {
+            unit: location.unit(),
+            owner: owner(slot),
+            length: form.length(),
+            life: pinned.life(),
+        };
+        let blocks = blocks(wanted.unit, wanted.length);
+        let bytes = &self.disk[location.segment()][blocks.start * BLOCK..blocks.end * BLOCK];
+        let page = parse(bytes, &wanted, checksum)
+            .expect("it is there")
+            .to_vec();
+        self.log.unpin(pinned);
+        (form, page)
+    }
+
+    fn end(&self, redirect: Redirect) {
+        self.log
+            .end_record(redirect.location.segment(), redirect.form.length());
+    }
+
+    fn mark(&mut self, slot: usize) {
+        // A slot has one mark at a time.
+        if self.batch.iter().any(|copied| copied.slot == slot) {
+            return;
+        }
+        let Some((page, hold)) = self.load(slot) else {
+            return;
+        };
+        let mark = hold.release_marked();
+        let mark = mark.unwrap_or_else(|_| unreachable!("nobody displaced it"));
+        self.batch.push(Copied { slot, mark, page });
+        self.marked.push(slot);
+    }
+
+    fn commit(&mut self) {
+        let batch = std::mem::take(&mut self.batch);
+        let Some(claim) = self.log.open(&mut self.cursor) else {
+            self.batch = batch;
+            return self.step(Step::FailToWrite);
+        };
+        let objects = batch.iter().map(|copied| (copied.slot, &copied.page));
+        let locations = self.write(&claim, objects.collect());
+        for (Copied { slot, mark, page }, location) in batch.into_iter().zip(locations) {
+            let Some(location) = location else {
+                self.slots[slot].unmark(mark);
+                continue;
+            };
+            self.log.begin_record(&claim, page.1.len());
+            let committed = self.slots[slot].commit(mark, location);
+            assert_eq!(committed.is_some(), self.marked.contains(&slot));
+            match committed {
+                Some(object) => {
+                    assert_eq!(self.heap.read(&object), page);
+                    self.heap.free(object);
+                }
+                None => self.log.end_record(location.segment(), page.1.len()),
+            }
+        }
+        self.marked.clear();
+        self.log.seal(claim);
+    }
+
+    /// Writes `objects` to the segment of `claim`; says where each is, if there was room for it.
+    fn write(&mut self, claim: &Claim, objects: Vec<(usize, &Page)>) -> Vec<Option<Location>> {
+        let mut image = vec![0xa5; ROOM];
+        let mut writer = Writer::new(&mut image, claim.life(), checksum);
+        let locations = objects.into_iter().map(|(slot, page)| {
+            let unit = writer.append(owner(slot), &page.1)?;
+            Location::new(STORE, claim.segment(), unit)
+        });
+        let locations = locations.collect();
+        let end = writer.finish() * BLOCK;
+        self.disk[claim.segment()][..end].copy_from_slice(&image[..end]);
+        locations
+    }
+
+    fn clean(&mut self) {
+        let Some(victim) = self.log.victim() else {
+            return;
+        };
+        let Some(claim) = self.log.open(&mut self.cursor) else {
+            return self.log.seal(victim);
+        };
+        let image = self.disk[victim.segment()].clone();
+        let live: Vec<_> = records(&image, victim.life(), checksum)
+            .filter_map(|record| {
+                assert!(record.intact);
+                let location = Location::new(STORE, victim.segment(), record.unit)?;
+                match self.slots[record.owner.slot as usize].peek() {
+                    Entry::Redirected(from) if from.location == location => {
+                        let page = (from.form, record.data.to_vec());
+                        Some((record.owner.slot as usize, from, page))
+                    }
+                    _ => None,
+                }
+            })
+            .collect();
+        let live_bytes: usize = live
+            .iter()
+            .map(|(_, from, _)| record_size(from.form.length()))
+            .sum();
+        assert!(live_bytes > 0, "an empty segment is free, and not cleaned");
+        let objects = live.iter().map(|(slot, _, page)| (*slot, page)).collect();
+        let locations = self.write(&claim, objects);
+        for ((slot, from, _), to) in live.iter().zip(locations) {
+            let to = to.expect("what fits in one segment fits in another");
+            self.log.begin_record(&claim, from.form.length());
+            assert!(self.slots[*slot].relocate(*from, to));
+            assert!(
+                !self.slots[*slot].relocate(*from, to),
+                "it is not there any more"
+            );
+            self.end(*from);
+        }
+        self.log.seal(claim);
+        let segment = victim.segment();
+        self.log.seal(victim);
+        assert!(self.log.pin(segment).is_none(), "nothing is left of it");
+    }
+
+    /// What is true after every step.
+    fn check(&self) {
+        let mut live = 0;
+        let mut cached = 0;
+        for (slot, entry) in self.slots.iter().map(Slot::peek).enumerate() {
+            match entry {
+                Entry::Free => assert!(!self.pages.contains_key(&slot)),
+                Entry::Same { .. } => assert_eq!(self.pages[&slot], None),
+                Entry::Cached { state, .. } => {
+                    assert_eq!(state == State::Marked, self.marked.contains(&slot));
+                    cached += 1;
+                }
+                Entry::Redirected(redirect) => live += record_size(redirect.form.length()),
+            }
+        }
+        assert_eq!(self.heap.live(), cached);
+        let figures = self.log.figures();
+        assert_eq!(figures.live, live as u64);
+        assert_eq!(figures.free + figures.sealed, SEGMENTS);
+    }
+}
+
+fn owner(slot: usize) -> Owner {
+    Owner {
+        area: AREA,
+        slot: slot as u32,
+    }
+}
+
+proptest! {
+    #![proptest_config(config(1_000))]
+
+    #[test]
+    fn pages_come_back_from_wherever_they_went(
+        life in any::<u32>(),
+        steps in prop::collection::vec(any_step(), 1..200),
+    ) {
+        let slots: Vec<_> = (0..SLOTS).map(|_| Slot::new()).collect();
+        let mut run = Run::new(&slots, life);
+        for step in steps {
+            run.step(step);
+            run.check();
+        }
+        run.step(Step::FailToWrite);
+        for slot in 0..SLOTS {
+            run.step(Step::Invalidate(slot));
+        }
+        run.check();
+        prop_assert_eq!(run.log.free(), SEGMENTS);
+    }
+}
