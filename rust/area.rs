@@ -36,6 +36,8 @@ impl Area {
             Displaced::Free => (),
             Displaced::Same => self.pool.figures.gone(None),
             Displaced::Held(form) => self.pool.figures.gone(Some(form)),
+            // A pool has no store yet, so nothing is redirected.
+            Displaced::Redirected(redirect) => self.pool.figures.gone(Some(redirect.form)),
             Displaced::Object(object, form) => {
                 self.pool.figures.gone(Some(form));
                 self.pool.cache.free(object);
@@ -63,7 +65,7 @@ impl Area {
             match slot.look() {
                 Look::Busy => cpu_relax(),
                 // Nothing was stored here, so whatever we gave would be wrong.
-                Look::Free => return Err(EIO),
+                Look::Free | Look::Redirected(_) => return Err(EIO),
                 Look::Same(fill) => {
                     let fill = u64::from(fill);
                     page.fill(fill << 32 | fill);

@@ -7,7 +7,7 @@ use crate::{
         debugfs::{Directory, File, Show},
         sparse_array::Pinned,
     },
-    logic::entry::{Entry, Form},
+    logic::entry::{Entry, Form, Redirect},
     pool::Pool,
     table::Cluster,
 };
@@ -37,7 +37,7 @@ fn show_cluster(area: usize, cluster: &Pinned<'_, Cluster>, out: &SeqFile) {
         match slot.peek() {
             Entry::Free => (),
             Entry::Same { .. } => same += 1,
-            Entry::Object { form, .. } => match form {
+            Entry::Cached { form, .. } | Entry::Redirected(Redirect { form, .. }) => match form {
                 Form::Packed(_) => cached += 1,
                 Form::Whole => raw += 1,
                 Form::Fill => same += 1,

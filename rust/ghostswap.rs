@@ -21,8 +21,8 @@ mod table;
 
 #[allow(unsafe_code)]
 mod kernel_ext;
-// On the host this is a crate, with tests outside it.
-#[allow(unreachable_pub)]
+// On the host this is a crate, with tests outside it. What it has for backing stores is not used yet.
+#[allow(unreachable_pub, dead_code)]
 #[path = "core/lib.rs"]
 mod logic;
 

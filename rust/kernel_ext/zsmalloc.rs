@@ -6,7 +6,7 @@
 
 use super::{bindings, swap_page::SourcePage};
 use crate::logic::{
-    entry::{Entry, Form},
+    entry::{Entry, Form, State},
     slot::{Key, Payload},
 };
 use core::{ops::Deref, ptr::NonNull};
@@ -144,10 +144,10 @@ impl Pool {
             to_result(handle as i32)?;
         }
         let offset = handle.wrapping_sub(self.base) as u64 >> HANDLE_SHIFT;
-        let entry = Entry::Object {
+        let entry = Entry::Cached {
             payload: offset,
             form,
-            held: false,
+            state: State::Idle,
         };
         if entry.encode().is_none() {
             // SAFETY: The handle was just returned for this pool.

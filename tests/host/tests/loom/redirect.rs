@@ -22,7 +22,7 @@ use loom::thread::{self, JoinHandle};
 
 use crate::heap::{Heap, Mark};
 use crate::object::Object;
-use crate::tally::Tally;
+use crate::tally::{bound, Tally};
 
 const FORM: Form = Form::Whole;
 const STORE: usize = 5;
@@ -335,7 +335,7 @@ struct Scene {
 
 impl Scene {
     fn check(self, preemptions: impl Into<Option<usize>>) {
-        let preemptions = preemptions.into();
+        let preemptions = bound(preemptions.into(), 2);
         Tally::start()
             .explore(preemptions, move || self.run())
             .tell(&format!("{self:?}, {preemptions:?} preemptions"));

@@ -8,6 +8,15 @@ use std::time::Instant;
 
 use loom::model::Builder;
 
+/// How far a model is explored: as far as `full` says, which may take half a minute, where
+/// `tests/host/run --all` asks for it, else as far as `short` preemptions lead.
+pub fn bound(full: Option<usize>, short: usize) -> Option<usize> {
+    match std::env::var_os("GHOSTSWAP_ALL") {
+        Some(_) => full,
+        None => Some(short),
+    }
+}
+
 pub struct Tally {
     start: Instant,
     runs: Arc<AtomicU64>,
