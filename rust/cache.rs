@@ -5,8 +5,9 @@
 use crate::{
     kernel_ext::{
         compressor::{Algorithm, Compressor},
-        on_demand::{Make, OnDemand, ReclaimQueue},
+        on_demand::{Make, OnDemand},
         swap_page::{DestPage, SourcePage},
+        workqueue::ReclaimQueue,
         zsmalloc::{self, Object},
     },
     logic::{

@@ -7,7 +7,7 @@
 use crate::{
     cache::Cache,
     figures::Figures,
-    kernel_ext::{mm, on_demand::ReclaimQueue},
+    kernel_ext::{mm, workqueue::ReclaimQueue},
     logic::{limit::Limit, PAGE_SIZE},
     table::{Table, TablePages},
 };

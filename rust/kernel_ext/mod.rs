@@ -53,6 +53,8 @@ pub(crate) mod sparse_array;
 pub(crate) mod swap;
 pub(crate) mod swap_disk;
 pub(crate) mod swap_page;
+#[allow(dead_code)] // Until there is a backing store.
+pub(crate) mod workqueue;
 pub(crate) mod zsmalloc;
 #[cfg(CONFIG_ZSTD_COMPRESS)]
 mod zstd;

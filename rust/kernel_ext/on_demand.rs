@@ -7,8 +7,7 @@
 //!
 //! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
 
-use super::bindings;
-use core::ptr::NonNull;
+use super::{bindings, workqueue::ReclaimQueue};
 use kernel::{
     impl_has_work, new_work,
     prelude::*,
@@ -17,7 +16,7 @@ use kernel::{
         Arc, SetOnce,
     },
     time::{delay::fsleep, Delta},
-    workqueue::{Queue, Work, WorkItem},
+    workqueue::{Work, WorkItem},
 };
 
 /// How long a worker is waited for, in steps of [`STEP`].
@@ -26,49 +25,6 @@ use kernel::{
 /// memory that the waiter is to free; so the waiter gives up, and tries again another time.
 const STEPS: usize = 100;
 const STEP: Delta = Delta::from_millis(1);
-
-/// A workqueue that makes progress while memory is reclaimed.
-///
-/// # Invariants
-///
-/// The pointer is of `alloc_workqueue()`, and owned by this value.
-pub(crate) struct ReclaimQueue(NonNull<bindings::workqueue_struct>);
-
-// SAFETY: A workqueue may be used and destroyed by any task.
-unsafe impl Send for ReclaimQueue {}
-// SAFETY: As above.
-unsafe impl Sync for ReclaimQueue {}
-
-impl ReclaimQueue {
-    /// A new queue.
-    ///
-    /// Context: may sleep. Errors: [`ENOMEM`].
-    pub(crate) fn new(name: &CStr) -> Result<Self> {
-        // SAFETY: `name` is a C string, and there is nothing in the format to expand but it.
-        let queue = unsafe {
-            bindings::alloc_workqueue_noprof(
-                c"%s".as_char_ptr(),
-                bindings::wq_flags_WQ_MEM_RECLAIM | bindings::wq_flags_WQ_UNBOUND,
-                0,
-                name.as_char_ptr(),
-            )
-        };
-        // INVARIANT: It was just allocated.
-        Ok(Self(NonNull::new(queue).ok_or(ENOMEM)?))
-    }
-
-    fn queue(&self) -> &Queue {
-        // SAFETY: By the type invariants, it is valid as long as this value.
-        unsafe { Queue::from_raw(self.0.as_ptr()) }
-    }
-}
-
-impl Drop for ReclaimQueue {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariants. It runs what is queued first.
-        unsafe { bindings::destroy_workqueue(self.0.as_ptr()) };
-    }
-}
 
 /// What can be made on demand.
 pub(crate) trait Make: Send + Sync + Sized + 'static {
