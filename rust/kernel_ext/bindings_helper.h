@@ -7,6 +7,7 @@
 
 #include <linux/mm.h>
 #include <crypto/acompress.h>
+#include <linux/bio.h>
 #include <linux/blkdev.h>
 #include <linux/cred.h>
 #include <linux/debugfs.h>
@@ -15,6 +16,7 @@
 #include <linux/highmem.h>
 #include <linux/kmemleak.h>
 #include <linux/namei.h>
+#include <linux/pagemap.h>
 #include <linux/percpu.h>
 #include <linux/sched/mm.h>
 #include <linux/statfs.h>
@@ -71,6 +73,18 @@ unsigned long kernel_ext_get_free_page(gfp_t gfp);
 
 struct gendisk *kernel_ext_blk_alloc_disk(struct queue_limits *lim);
 
+struct page *kernel_ext_kvmalloc_page(void *address);
+bool kernel_ext_bdev_rot(struct block_device *bdev);
+bool kernel_ext_bdev_is_zoned(struct block_device *bdev);
+bool kernel_ext_bdev_read_only(struct block_device *bdev);
+unsigned int kernel_ext_bdev_max_discard_sectors(struct block_device *bdev);
+
+void kernel_ext_inode_lock(struct inode *inode);
+void kernel_ext_inode_unlock(struct inode *inode);
+int kernel_ext_inode_drain_writes(struct inode *inode);
+bool kernel_ext_file_unlinked(const struct file *file);
+unsigned int kernel_ext_mapping_min_folio_order(const struct address_space *mapping);
+
 /* Constants behind casts, which bindgen does not evaluate as macros. */
 static const u32 KERNEL_EXT_BLK_FEAT_STABLE_WRITES = (__force u32)BLK_FEAT_STABLE_WRITES;
 static const u32 KERNEL_EXT_BLK_FEAT_SYNCHRONOUS = (__force u32)BLK_FEAT_SYNCHRONOUS;
@@ -81,6 +95,7 @@ static const u32 KERNEL_EXT_LOOKUP_FOLLOW = LOOKUP_FOLLOW;
 static const u32 KERNEL_EXT_GFP_NOWAIT = (__force u32)(GFP_NOWAIT | __GFP_NORETRY | __GFP_NOWARN);
 static const u32 KERNEL_EXT_GFP_OBJECT =
 	(__force u32)(GFP_NOWAIT | __GFP_NORETRY | __GFP_NOWARN | __GFP_HIGHMEM | __GFP_MOVABLE);
+static const u32 KERNEL_EXT_GFP_NOIO = (__force u32)GFP_NOIO;
 static const u32 KERNEL_EXT_GFP_KERNEL = (__force u32)GFP_KERNEL;
 
 #endif

@@ -194,3 +194,53 @@ unsigned long kernel_ext_get_free_page(gfp_t gfp)
 {
 	return __get_free_page(gfp);
 }
+
+struct page *kernel_ext_kvmalloc_page(void *address)
+{
+	return is_vmalloc_addr(address) ? vmalloc_to_page(address) : virt_to_page(address);
+}
+
+bool kernel_ext_bdev_rot(struct block_device *bdev)
+{
+	return bdev_rot(bdev);
+}
+
+bool kernel_ext_bdev_is_zoned(struct block_device *bdev)
+{
+	return bdev_is_zoned(bdev);
+}
+
+bool kernel_ext_bdev_read_only(struct block_device *bdev)
+{
+	return bdev_read_only(bdev);
+}
+
+unsigned int kernel_ext_bdev_max_discard_sectors(struct block_device *bdev)
+{
+	return bdev_max_discard_sectors(bdev);
+}
+
+void kernel_ext_inode_lock(struct inode *inode)
+{
+	inode_lock(inode);
+}
+
+void kernel_ext_inode_unlock(struct inode *inode)
+{
+	inode_unlock(inode);
+}
+
+int kernel_ext_inode_drain_writes(struct inode *inode)
+{
+	return inode_drain_writes(inode);
+}
+
+bool kernel_ext_file_unlinked(const struct file *file)
+{
+	return d_unlinked(file->f_path.dentry);
+}
+
+unsigned int kernel_ext_mapping_min_folio_order(const struct address_space *mapping)
+{
+	return mapping_min_folio_order(mapping);
+}

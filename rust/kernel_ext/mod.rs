@@ -37,6 +37,10 @@ mod bindings {
 }
 
 mod acomp;
+#[allow(dead_code)] // Until there is a backing store.
+pub(crate) mod block_io;
+#[allow(dead_code)] // Until there is a backing store.
+pub(crate) mod buffer;
 pub(crate) mod compressor;
 pub(crate) mod debugfs;
 pub(crate) mod filesystem;
@@ -53,6 +57,8 @@ pub(crate) mod sparse_array;
 pub(crate) mod swap;
 pub(crate) mod swap_disk;
 pub(crate) mod swap_page;
+#[allow(dead_code)] // Until there is a backing store.
+pub(crate) mod swap_store;
 #[allow(dead_code)] // Until there is a backing store.
 pub(crate) mod workqueue;
 pub(crate) mod zsmalloc;
