@@ -10,7 +10,8 @@ use crate::{
     filesystem::Mount,
     kernel_ext::{
         hibernation::HibernationVeto,
-        swap::Hooks,
+        pending_page::LoadTarget,
+        swap::{AreaStatus, Hooks},
         swap_page::{DestPage, SourcePage},
         zsmalloc::Object,
     },
@@ -18,7 +19,11 @@ use crate::{
     pool::Pool,
     table::{Table, CLUSTER},
 };
-use kernel::{prelude::*, processor::cpu_relax, sync::Arc};
+use kernel::{
+    prelude::*,
+    processor::cpu_relax,
+    sync::{Arc, ArcBorrow},
+};
 
 /// An area.
 pub(crate) struct Area {
@@ -88,7 +93,7 @@ impl Hooks for Area {
 
     type Mount = Mount;
 
-    fn init(mount: &Mount, _slots: usize) -> Result<Arc<Self>> {
+    fn init(mount: &Mount, _slots: usize, _status: AreaStatus) -> Result<Arc<Self>> {
         let pool = mount.pool().clone();
         let table = Arc::pin_init(Table::new(pool.table_pages.clone()), GFP_KERNEL)?;
         let no_hibernation = KBox::pin_init(
@@ -138,8 +143,8 @@ impl Hooks for Area {
     }
 
     #[inline]
-    fn load(&self, slot: usize, page: &mut DestPage<'_>) -> Result {
-        let loaded = self.load_slot(slot, page);
+    fn load(self: ArcBorrow<'_, Self>, slot: usize, mut target: LoadTarget<'_>) -> Result {
+        let loaded = self.load_slot(slot, &mut target.page());
         match loaded {
             Ok(()) => self.pool.figures.loaded(),
             Err(_) => self.pool.figures.failed_load(),

@@ -73,6 +73,7 @@ unsigned long kernel_ext_get_free_page(gfp_t gfp);
 
 struct gendisk *kernel_ext_blk_alloc_disk(struct queue_limits *lim);
 
+void kernel_ext_bio_inc_remaining(struct bio *bio);
 struct page *kernel_ext_kvmalloc_page(void *address);
 bool kernel_ext_bdev_rot(struct block_device *bdev);
 bool kernel_ext_bdev_is_zoned(struct block_device *bdev);

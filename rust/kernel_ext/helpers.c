@@ -195,6 +195,11 @@ unsigned long kernel_ext_get_free_page(gfp_t gfp)
 	return __get_free_page(gfp);
 }
 
+void kernel_ext_bio_inc_remaining(struct bio *bio)
+{
+	bio_inc_remaining(bio);
+}
+
 struct page *kernel_ext_kvmalloc_page(void *address)
 {
 	return is_vmalloc_addr(address) ? vmalloc_to_page(address) : virt_to_page(address);

@@ -50,10 +50,13 @@ pub(crate) mod kobject;
 pub(crate) mod mm;
 pub(crate) mod on_demand;
 pub(crate) mod page_array;
+#[allow(dead_code)] // Until there is a backing store.
+pub(crate) mod pending_page;
 pub(crate) mod percpu;
 pub(crate) mod root_file;
 pub(crate) mod source_file;
 pub(crate) mod sparse_array;
+#[allow(dead_code)] // Until there is a backing store.
 pub(crate) mod swap;
 pub(crate) mod swap_disk;
 pub(crate) mod swap_page;

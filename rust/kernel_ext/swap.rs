@@ -13,13 +13,14 @@
 //!
 //! C header: [`include/linux/swap.h`](srctree/include/linux/swap.h)
 
-use super::{
-    bindings,
-    swap_disk::SwapDisk,
-    swap_page::{DestPage, SourcePage},
-};
+use super::{bindings, pending_page::LoadTarget, swap_disk::SwapDisk, swap_page::SourcePage};
 use core::ptr::NonNull;
-use kernel::{error::to_result, prelude::*, sync::Arc, types::ForeignOwnable};
+use kernel::{
+    error::to_result,
+    prelude::*,
+    sync::{Arc, ArcBorrow},
+    types::ForeignOwnable,
+};
 
 /// One swap area, from swapon to swapoff.
 ///
@@ -32,10 +33,11 @@ pub(crate) trait Hooks: Send + Sync + Sized + 'static {
     /// What the area is on: the data of a mounted file.
     type Mount: 'static;
 
-    /// Begins an area of `slots` slots, the header's own included.
+    /// Begins an area of `slots` slots, the header's own included, which is swapped on as `status`
+    /// says.
     ///
     /// Context: may sleep; the file's inode is locked.
-    fn init(mount: &Self::Mount, slots: usize) -> Result<Arc<Self>>;
+    fn init(mount: &Self::Mount, slots: usize, status: AreaStatus) -> Result<Arc<Self>>;
 
     /// Keeps `page` for `slot`, in place of what was there. If that fails the kernel keeps the page
     /// in memory; the slot is invalidated.
@@ -43,10 +45,11 @@ pub(crate) trait Hooks: Send + Sync + Sized + 'static {
     /// Context: may sleep, but runs where memory is reclaimed: must not wait for memory or I/O.
     fn store(&self, slot: usize, page: &SourcePage<'_>) -> Result;
 
-    /// Writes to `page` what was stored for `slot`. If that fails the page's user gets SIGBUS.
+    /// Writes to `target`'s page what was stored for `slot`, or puts it off: [`LoadTarget::defer`].
+    /// If either fails the page's user gets SIGBUS.
     ///
     /// Context: as [`Hooks::store`].
-    fn load(&self, slot: usize, page: &mut DestPage<'_>) -> Result;
+    fn load(self: ArcBorrow<'_, Self>, slot: usize, target: LoadTarget<'_>) -> Result;
 
     /// Forgets what was stored for `slot`, if anything.
     ///
@@ -57,6 +60,32 @@ pub(crate) trait Hooks: Send + Sync + Sized + 'static {
     ///
     /// Context: may sleep.
     fn invalidate_area(&self);
+}
+
+/// If an area is swapped on.
+///
+/// # Invariants
+///
+/// The pointer is that of an area of swapon(2). Those are never freed: `alloc_swap_info()` enters
+/// them in `swap_info`, and takes them from there again.
+pub(crate) struct AreaStatus(NonNull<bindings::swap_info_struct>);
+
+// SAFETY: Any task may look at the flags of an area.
+unsafe impl Send for AreaStatus {}
+// SAFETY: As above.
+unsafe impl Sync for AreaStatus {}
+
+impl AreaStatus {
+    /// If the area takes pages. Not so before swapon(2) is done, and from the moment that swapoff(2)
+    /// begins; if that fails, it is so again. It has no meaning once the area ended.
+    ///
+    /// Context: any. See `del_from_avail_list()` in `mm/swapfile.c`.
+    pub(crate) fn is_on(&self) -> bool {
+        // SAFETY: By the type invariants, the area is valid. Its flags are a word, which others may
+        // write meanwhile; the kernel reads them so, too.
+        let flags = unsafe { (&raw const (*self.0.as_ptr()).flags).read_volatile() };
+        flags & bindings::SWP_WRITEOK as c_ulong != 0
+    }
 }
 
 /// Makes an area of the swap file that swapon(2) is activating, on a disk of its own.
@@ -72,8 +101,15 @@ pub(super) unsafe fn activate<H: Hooks>(
     span: *mut bindings::sector_t,
 ) -> Result<(*mut c_void, c_int)> {
     // SAFETY: swapon(2) is alone with `sis` until it is done.
-    let slots = unsafe { (*sis).max };
-    let disk = SwapDisk::new(H::init(mount, slots as usize)?, slots as usize)?;
+    let (slots, flags) = unsafe { ((*sis).max, (*sis).flags) };
+    if flags & bindings::SWP_USED as c_ulong == 0 {
+        // Somebody asks where the file is, as we do with swapfiles that we claim: nowhere.
+        return Err(EINVAL);
+    }
+    // INVARIANT: An area that is in use is one of swapon(2).
+    let status = AreaStatus(NonNull::new(sis).ok_or(EINVAL)?);
+    let hooks = H::init(mount, slots as usize, status)?;
+    let disk = SwapDisk::new(hooks, slots as usize)?;
     let disk = KBox::new(disk, GFP_KERNEL)?;
     // The disk is the area, from its first sector on, with nothing in between. With SWP_BLKDEV the
     // kernel notifies of freed slots, and swaps large folios out whole.

@@ -2,14 +2,16 @@
 
 //! The hidden disk of a swap area: bios come in, [`Hooks`] are called.
 //!
-//! One bio is one folio, of any order. It is done when `submit_bio` returns.
+//! One bio is one folio, of any order. It is done when `submit_bio` returns, but for pages that
+//! [`Hooks::load`] puts off.
 //!
 //! C header: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h)
 
 use super::{
     bindings,
+    pending_page::{fail, LoadTarget},
     swap::Hooks,
-    swap_page::{DestPage, SourcePage},
+    swap_page::SourcePage,
 };
 use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{
@@ -19,7 +21,7 @@ use kernel::{
     str::NullTerminatedFormatter,
     sync::{
         atomic::{Atomic, Relaxed},
-        Arc,
+        Arc, ArcBorrow,
     },
     types::{ForeignOwnable, ScopeGuard},
 };
@@ -118,7 +120,7 @@ impl<H: Hooks> SwapDisk<H> {
     /// # Safety
     ///
     /// `disk` is that of a `SwapDisk<H>` which outlives `'a`.
-    unsafe fn of<'a>(disk: *mut bindings::gendisk) -> kernel::sync::ArcBorrow<'a, H> {
+    unsafe fn of<'a>(disk: *mut bindings::gendisk) -> ArcBorrow<'a, H> {
         // SAFETY: By the type invariants.
         unsafe { Arc::<H>::borrow((*disk).private_data) }
     }
@@ -133,10 +135,13 @@ impl<H: Hooks> SwapDisk<H> {
             let hooks = Self::of((*(*bio).bi_bdev).bd_disk);
             let status = match (*bio).bi_opf & REQ_OP_MASK {
                 bindings::req_op_REQ_OP_WRITE => Self::write(&hooks, &*bio),
-                bindings::req_op_REQ_OP_READ => Self::read(&hooks, &*bio),
+                bindings::req_op_REQ_OP_READ => Self::read(hooks, bio),
                 _ => bindings::KERNEL_EXT_BLK_STS_NOTSUPP,
             };
-            (*bio).bi_status = status;
+            // Nothing is written for success: a page that was put off may have failed by now.
+            if status != 0 {
+                fail(bio, status);
+            }
             bindings::bio_endio(bio);
         }
     }
@@ -153,7 +158,7 @@ impl<H: Hooks> SwapDisk<H> {
         };
         if stored.is_err() {
             // The kernel keeps the whole folio, so none of its slots is of use.
-            let first = first_slot(bio);
+            let first = first_slot(&bio.bi_iter);
             for slot in first..first + (bio.bi_iter.bi_size as usize >> PAGE_SHIFT) {
                 hooks.invalidate_page(slot);
             }
@@ -165,11 +170,12 @@ impl<H: Hooks> SwapDisk<H> {
     /// # Safety
     ///
     /// `bio` was submitted to be read: its pages are locked, and nobody else touches them.
-    unsafe fn read(hooks: &H, bio: &bindings::bio) -> bindings::blk_status_t {
-        // SAFETY: By the requirement of this function.
+    unsafe fn read(hooks: ArcBorrow<'_, H>, bio: *mut bindings::bio) -> bindings::blk_status_t {
+        // SAFETY: By the requirement of this function; the bio is ended after this returned.
         let loaded = unsafe {
+            let this = NonNull::new_unchecked(bio);
             each_page(bio, |slot, data, _| {
-                hooks.load(slot, &mut DestPage::new(data))
+                hooks.load(slot, LoadTarget::new(data, this))
             })
         };
         match loaded {
@@ -191,7 +197,8 @@ impl<H: Hooks> Drop for SwapDisk<H> {
     fn drop(&mut self) {
         let disk = self.disk.as_ptr();
         // SAFETY: By the type invariants, the disk was added and the hooks are ours. Once it is
-        // deleted no bio is in flight, and none comes.
+        // deleted no bio comes. One that waits for a page that was put off has its slots in use, so
+        // swapoff(2) did not come here before it ended.
         unsafe {
             let hooks = (*disk).private_data;
             bindings::del_gendisk(disk);
@@ -201,8 +208,8 @@ impl<H: Hooks> Drop for SwapDisk<H> {
     }
 }
 
-fn first_slot(bio: &bindings::bio) -> usize {
-    bio.bi_iter.bi_sector as usize >> SLOT_SECTORS_SHIFT
+fn first_slot(iter: &bindings::bvec_iter) -> usize {
+    iter.bi_sector as usize >> SLOT_SECTORS_SHIFT
 }
 
 /// Calls `each` with the slot, the data and the NUMA node of every page of `bio`, until one fails.
@@ -213,14 +220,19 @@ fn first_slot(bio: &bindings::bio) -> usize {
 /// The bio is valid, and not completed.
 #[inline]
 unsafe fn each_page(
-    bio: &bindings::bio,
+    bio: *const bindings::bio,
     mut each: impl FnMut(usize, NonNull<u8>, i32) -> Result,
 ) -> Result {
-    let mut slot = first_slot(bio);
-    let mut left = bio.bi_iter.bi_size as usize;
-    let mut skip = bio.bi_iter.bi_bvec_done as usize;
-    // SAFETY: A bio's iterator is within its vector.
-    let mut vec = unsafe { bio.bi_io_vec.add(bio.bi_iter.bi_idx as usize) };
+    // SAFETY: By the requirement of this function. A bio's iterator is within its vector.
+    let (mut slot, mut left, mut skip, mut vec) = unsafe {
+        let iter = (*bio).bi_iter;
+        (
+            first_slot(&iter),
+            iter.bi_size as usize,
+            iter.bi_bvec_done as usize,
+            (*bio).bi_io_vec.add(iter.bi_idx as usize),
+        )
+    };
     while left > 0 {
         // SAFETY: As above, while bytes are left.
         let bindings::bio_vec {
