@@ -7,8 +7,10 @@
 
 #include <linux/mm.h>
 #include <crypto/acompress.h>
+#include <crypto/skcipher.h>
 #include <linux/bio.h>
 #include <linux/blkdev.h>
+#include <linux/crc32.h>
 #include <linux/cred.h>
 #include <linux/debugfs.h>
 #include <linux/fs.h>
@@ -18,9 +20,11 @@
 #include <linux/namei.h>
 #include <linux/pagemap.h>
 #include <linux/percpu.h>
+#include <linux/scatterlist.h>
 #include <linux/sched/mm.h>
 #include <linux/statfs.h>
 #include <linux/suspend.h>
+#include <linux/string.h>
 #include <linux/swap.h>
 #include <linux/swapops.h>
 #include <linux/sysfs.h>
@@ -85,6 +89,13 @@ void kernel_ext_inode_unlock(struct inode *inode);
 int kernel_ext_inode_drain_writes(struct inode *inode);
 bool kernel_ext_file_unlinked(const struct file *file);
 unsigned int kernel_ext_mapping_min_folio_order(const struct address_space *mapping);
+
+int kernel_ext_sync_skcipher_setkey(struct crypto_sync_skcipher *tfm, const u8 *key,
+				    unsigned int len);
+int kernel_ext_sync_skcipher_page(struct crypto_sync_skcipher *tfm, struct page *page, u64 sector,
+				  bool encrypt);
+void kernel_ext_free_sync_skcipher(struct crypto_sync_skcipher *tfm);
+void kernel_ext_memzero_explicit(void *bytes, size_t len);
 
 /* Constants behind casts, which bindgen does not evaluate as macros. */
 static const u32 KERNEL_EXT_BLK_FEAT_STABLE_WRITES = (__force u32)BLK_FEAT_STABLE_WRITES;

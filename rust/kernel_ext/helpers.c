@@ -249,3 +249,38 @@ unsigned int kernel_ext_mapping_min_folio_order(const struct address_space *mapp
 {
 	return mapping_min_folio_order(mapping);
 }
+
+int kernel_ext_sync_skcipher_setkey(struct crypto_sync_skcipher *tfm, const u8 *key,
+				    unsigned int len)
+{
+	return crypto_sync_skcipher_setkey(tfm, key, len);
+}
+
+/* The request is on the stack, so all of it is in one function. */
+int kernel_ext_sync_skcipher_page(struct crypto_sync_skcipher *tfm, struct page *page, u64 sector,
+				  bool encrypt)
+{
+	SYNC_SKCIPHER_REQUEST_ON_STACK(req, tfm);
+	__le64 iv[2] = { cpu_to_le64(sector) };
+	struct scatterlist sg;
+	int err;
+
+	sg_init_table(&sg, 1);
+	sg_set_page(&sg, page, PAGE_SIZE, 0);
+	skcipher_request_set_sync_tfm(req, tfm);
+	skcipher_request_set_callback(req, 0, NULL, NULL);
+	skcipher_request_set_crypt(req, &sg, &sg, PAGE_SIZE, iv);
+	err = encrypt ? crypto_skcipher_encrypt(req) : crypto_skcipher_decrypt(req);
+	skcipher_request_zero(req);
+	return err;
+}
+
+void kernel_ext_free_sync_skcipher(struct crypto_sync_skcipher *tfm)
+{
+	crypto_free_sync_skcipher(tfm);
+}
+
+void kernel_ext_memzero_explicit(void *bytes, size_t len)
+{
+	memzero_explicit(bytes, len);
+}

@@ -41,6 +41,10 @@ mod acomp;
 pub(crate) mod block_io;
 #[allow(dead_code)] // Until there is a backing store.
 pub(crate) mod buffer;
+#[allow(dead_code)] // Until there is a backing store.
+pub(crate) mod checksum;
+#[allow(dead_code)] // Until there is a backing store.
+pub(crate) mod cipher;
 pub(crate) mod compressor;
 pub(crate) mod debugfs;
 pub(crate) mod filesystem;
