@@ -11,11 +11,11 @@ four_times_too_large() {
 	cgroup tight memory.high=2M
 	area file 1G limit=256M
 	mark_log
-	pages -g tight -s 8 -k tttrs fill check fork:3 check rewrite:4 check \
+	pages -g tight -s 8 -k tttrs fill fork:3 check rewrite:4 check \
 		churn:300 check >said
 	equal "processes that visited their pages" 4 "$(grep -c 'visits=300' said)"
 	holds "stores" "$(figure file stores) > 12 * 256"
-	holds "loads" "$(figure file loads) > 8 * 256"
+	holds "loads" "$(figure file loads) > 6 * 256"
 	for name in failed_stores_limit failed_stores_memory failed_loads; do
 		equal "$name" 0 "$(figure file "$name")"
 	done
