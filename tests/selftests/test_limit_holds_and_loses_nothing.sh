@@ -78,7 +78,7 @@ from_all_cpus() {
 	area file 1G limit=2M
 	cgroup tight memory.high=14M
 	for i in 1 2 3; do
-		pages -i "$i" -s 4 -k tr fill out check rewrite:2 out check \
+		pages -i "$i" -s 2 -k tr fill out check rewrite:2 out check \
 			out free fill out check >/dev/null &
 		pids+=($!)
 	done
