@@ -17,6 +17,7 @@
 #include <linux/fs_context.h>
 #include <linux/highmem.h>
 #include <linux/kmemleak.h>
+#include <linux/lz4.h>
 #include <linux/namei.h>
 #include <linux/pagemap.h>
 #include <linux/percpu.h>

@@ -51,6 +51,8 @@ pub(crate) mod filesystem;
 pub(crate) mod fs_context;
 pub(crate) mod hibernation;
 pub(crate) mod kobject;
+#[cfg(all(CONFIG_LZ4_COMPRESS, CONFIG_LZ4_DECOMPRESS))]
+mod lz4;
 pub(crate) mod mm;
 pub(crate) mod on_demand;
 pub(crate) mod page_array;
@@ -69,5 +71,5 @@ pub(crate) mod swap_store;
 #[allow(dead_code)] // Until there is a backing store.
 pub(crate) mod workqueue;
 pub(crate) mod zsmalloc;
-#[cfg(CONFIG_ZSTD_COMPRESS)]
+#[cfg(all(CONFIG_ZSTD_COMPRESS, CONFIG_ZSTD_DECOMPRESS))]
 mod zstd;

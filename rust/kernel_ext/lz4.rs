@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The lz4 library.
+//!
+//! C header: [`include/linux/lz4.h`](srctree/include/linux/lz4.h)
+
+use super::{
+    bindings,
+    compressor::{Buffer, Codec},
+    swap_page::{DestPage, SourcePage},
+};
+use kernel::{page::PAGE_SIZE, prelude::*};
+
+const TABLE_SIZE: usize = size_of::<bindings::LZ4_stream_t>();
+
+/// What lz4 compresses with: memory for a table, which it clears for each page.
+pub(super) struct Context(VVec<u8>);
+
+impl Context {
+    /// A new context.
+    ///
+    /// Context: may sleep. Errors: [`ENOMEM`].
+    pub(super) fn new() -> Result<Self> {
+        Ok(Self(VVec::with_capacity(TABLE_SIZE, GFP_KERNEL)?))
+    }
+}
+
+impl Codec for Context {
+    fn compress(&mut self, page: &SourcePage<'_>, buffer: &mut Buffer) -> Result<usize> {
+        // SAFETY: By its invariants, the page can be read; the buffer can be written. The memory is
+        // as large as the library's table, and aligned to a page; what is in it does not matter.
+        let length = unsafe {
+            bindings::LZ4_compress_default(
+                page.as_ptr().cast(),
+                buffer.as_mut_ptr().cast(),
+                PAGE_SIZE as c_int,
+                buffer.len() as c_int,
+                self.0.as_mut_ptr().cast(),
+            )
+        };
+        match length {
+            1.. => Ok(length as usize),
+            _ => Err(EINVAL),
+        }
+    }
+
+    fn decompress(&mut self, object: &[u8], page: &mut DestPage<'_>) -> Result<usize> {
+        // SAFETY: By its invariants, the page can be written. An object is shorter than a page.
+        let length = unsafe {
+            bindings::LZ4_decompress_safe(
+                object.as_ptr().cast(),
+                page.as_mut_ptr().cast(),
+                object.len() as c_int,
+                PAGE_SIZE as c_int,
+            )
+        };
+        usize::try_from(length).map_err(|_| EINVAL)
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.0.capacity()
+    }
+}
