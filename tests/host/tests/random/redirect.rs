@@ -30,7 +30,9 @@ const AREA: u16 = 3;
 /// As good as any to tell wrong bytes from right ones.
 fn checksum(parts: &[&[u8]]) -> u32 {
     let bytes = parts.iter().copied().flatten();
-    bytes.fold(7, |sum, byte| sum.wrapping_mul(31).wrapping_add((*byte).into()))
+    bytes.fold(7, |sum, byte| {
+        sum.wrapping_mul(31).wrapping_add((*byte).into())
+    })
 }
 
 /// What a page was stored as.

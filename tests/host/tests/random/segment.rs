@@ -162,6 +162,17 @@ fn a_segment_is_filled_to_its_last_unit() {
 }
 
 #[test]
+fn a_record_of_more_than_a_page_ends_the_segment() {
+    let life = 5;
+    for (length, found) in [(PAGE_SIZE, 1), (PAGE_SIZE + 1, 0), (u16::MAX.into(), 0)] {
+        let mut image = vec![0; SEGMENT];
+        image[6..8].copy_from_slice(&(length as u16).to_le_bytes());
+        image[8..12].copy_from_slice(&u32::to_le_bytes(life));
+        assert_eq!(records(&image, life, crc32c).count(), found, "{length}");
+    }
+}
+
+#[test]
 fn an_empty_segment_takes_no_block() {
     let mut image = [STALE; BLOCK];
     assert_eq!(Writer::new(&mut image, 0, crc32c).finish(), 0);
