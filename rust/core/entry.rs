@@ -247,3 +247,9 @@ pub fn halves(word: u64) -> Option<u32> {
         None
     }
 }
+
+/// The word that is made of `fill` twice.
+#[inline]
+pub fn doubled(fill: u32) -> u64 {
+    u64::from(fill) << u32::BITS | u64::from(fill)
+}

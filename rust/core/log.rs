@@ -8,7 +8,7 @@
 //! left of it.
 //!
 //! ```text
-//!         open()          seal()          victim()
+//!         open()          seal()          claim()
 //!  FREE ---------> OPEN ---------> SEALED <------> CLEANING
 //!   ^                |                     seal()     |
 //!   |                | retire()                       | retire()
@@ -286,15 +286,57 @@ impl<S: Deref<Target = [Segment]>> Log<S> {
     ///
     /// Context: any, but looks at all segments. Only the worker calls this.
     pub fn victim(&self) -> Option<Claim> {
-        // One with no live byte is as good as free: its readers are about to go.
-        let (_, segment) = (self.segments.iter().map(Segment::account).enumerate())
-            .filter(|(_, account)| account.state == State::Sealed)
-            .filter(|(_, account)| (1..=MAX_VICTIM).contains(&account.live))
-            .map(|(segment, account)| (account.live, segment))
-            .min()?;
+        let (segment, _) = self
+            .full()
+            .filter(|(_, account)| account.live <= MAX_VICTIM)
+            .min_by_key(|(_, account)| account.live)?;
+        self.claim(segment)
+    }
+
+    /// The full segment that was filled longest ago; [`None`] if there is none.
+    ///
+    /// Context: any, but looks at all segments. Only the worker calls this.
+    pub fn oldest(&self, cursor: &Cursor) -> Option<usize> {
+        let (segment, _) = self
+            .full()
+            .max_by_key(|(_, account)| cursor.life.wrapping_sub(account.life))?;
+        Some(segment)
+    }
+
+    /// Takes segment `segment` to relocate what is in it; [`None`] if it is not full, or just became
+    /// free.
+    ///
+    /// Context: any; never waits. Only the worker calls this.
+    pub fn claim(&self, segment: usize) -> Option<Claim> {
+        let it = &self.segments[segment];
+        if it.account().state != State::Sealed {
+            return None;
+        }
+        // Once it is pinned its state is the worker's alone to change, but it may have died before.
         let pinned = self.pin(segment)?;
-        self.segments[segment].change(State::Sealed, State::Cleaning);
+        it.change(State::Sealed, State::Cleaning);
         Some(Claim(pinned))
+    }
+
+    /// The full segments that hold something. One that does not is as good as free: its readers are
+    /// about to go.
+    fn full(&self) -> impl Iterator<Item = (usize, Account)> + '_ {
+        (self.segments.iter().map(Segment::account).enumerate())
+            .filter(|(_, account)| account.state == State::Sealed && account.live > 0)
+    }
+
+    /// Bytes of the records of segment `segment` that have not ended.
+    ///
+    /// Context: any.
+    pub fn live(&self, segment: usize) -> usize {
+        self.segments[segment].account().live
+    }
+
+    /// If no segment holds anything, is filled or is read. It stays so if the worker opens none.
+    ///
+    /// Context: any, but looks at all segments.
+    pub fn is_idle(&self) -> bool {
+        self.segments.iter().all(|segment| segment.usage.is_dead())
     }
 
     /// Ends a claim: the segment is filled, or cleaned as far as it goes. It is free at once if

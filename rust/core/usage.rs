@@ -102,6 +102,11 @@ impl Usage {
         }
     }
 
+    /// If the element is dead, and stays so until somebody has it begin another life.
+    pub fn is_dead(&self) -> bool {
+        self.0.load() & DEAD != 0
+    }
+
     /// Uses now, for reports.
     pub fn uses(&self) -> u64 {
         (self.0.load() & !DEAD) / USE
