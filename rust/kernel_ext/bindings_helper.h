@@ -26,6 +26,7 @@
 #include <linux/statfs.h>
 #include <linux/suspend.h>
 #include <linux/string.h>
+#include <linux/string_helpers.h>
 #include <linux/swap.h>
 #include <linux/swapops.h>
 #include <linux/sysfs.h>
@@ -105,6 +106,7 @@ static const u8 KERNEL_EXT_BLK_STS_IOERR = (__force u8)BLK_STS_IOERR;
 static const u8 KERNEL_EXT_BLK_STS_NOSPC = (__force u8)BLK_STS_NOSPC;
 static const u8 KERNEL_EXT_BLK_STS_NOTSUPP = (__force u8)BLK_STS_NOTSUPP;
 static const u32 KERNEL_EXT_LOOKUP_FOLLOW = LOOKUP_FOLLOW;
+static const u32 KERNEL_EXT_ESCAPE_OCTAL = ESCAPE_OCTAL;
 static const u32 KERNEL_EXT_GFP_NOWAIT = (__force u32)(GFP_NOWAIT | __GFP_NORETRY | __GFP_NOWARN);
 static const u32 KERNEL_EXT_GFP_OBJECT =
 	(__force u32)(GFP_NOWAIT | __GFP_NORETRY | __GFP_NOWARN | __GFP_HIGHMEM | __GFP_MOVABLE);

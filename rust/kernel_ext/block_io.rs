@@ -113,6 +113,8 @@ pub(crate) struct Transfer<C: Completion> {
     left: Atomic<usize>,
     /// The first error, or 0.
     error: Atomic<i32>,
+    /// Bios that the last job took.
+    requests: usize,
     #[pin]
     work: Work<Self>,
 }
@@ -161,15 +163,11 @@ impl<C: Completion> Transfer<C> {
                 waiter: Waiter::Nobody,
                 left: Atomic::new(0),
                 error: Atomic::new(0),
+                requests: 0,
                 work <- new_work!("Transfer::work"),
             }),
             GFP_KERNEL,
         )
-    }
-
-    /// The pages.
-    pub(crate) fn blocks(&self) -> &[Block] {
-        &self.buffer
     }
 
     /// The pages.
@@ -187,36 +185,25 @@ impl<C: Completion> Transfer<C> {
         self.project().buffer.bytes_mut()
     }
 
-    /// Reads pages `first..` of `store` into `blocks`; then `then` is told by a worker of `queue`.
-    /// Until shortly before, the store is kept.
+    /// How many requests the last reading or writing took.
+    pub(crate) fn requests(&self) -> usize {
+        self.requests
+    }
+
+    /// Reads pages `first..` of `store` into `blocks`; then `then` is told by a worker of `queue`, who
+    /// let go of the store just before.
     ///
     /// Context: process, also within `submit_bio()` and where memory is reclaimed; does not wait for
     /// memory or for I/O of ours.
     pub(crate) fn read(
         self: Pin<KBox<Self>>,
-        store: &Arc<SwapStore>,
+        store: Arc<SwapStore>,
         first: u64,
         blocks: Range<usize>,
         queue: &ReclaimQueue,
         then: C,
     ) {
         let job = Job::new(store, Direction::Read, first, blocks);
-        self.start(job, queue, then);
-    }
-
-    /// Writes `blocks` to pages `first..` of `store`, which may not be 0; then `then` is told by a
-    /// worker of `queue`.
-    ///
-    /// Context: as [`Transfer::read`].
-    pub(crate) fn write(
-        self: Pin<KBox<Self>>,
-        store: &Arc<SwapStore>,
-        first: u64,
-        blocks: Range<usize>,
-        queue: &ReclaimQueue,
-        then: C,
-    ) {
-        let job = Job::new(store, Direction::Write, first, blocks);
         self.start(job, queue, then);
     }
 
@@ -230,7 +217,7 @@ impl<C: Completion> Transfer<C> {
         first: u64,
         blocks: Range<usize>,
     ) -> Result {
-        self.wait(Job::new(store, Direction::Read, first, blocks))
+        self.wait(Job::new(store.clone(), Direction::Read, first, blocks))
     }
 
     /// Writes `blocks` to pages `first..` of `store`, which may not be 0.
@@ -242,7 +229,7 @@ impl<C: Completion> Transfer<C> {
         first: u64,
         blocks: Range<usize>,
     ) -> Result {
-        self.wait(Job::new(store, Direction::Write, first, blocks))
+        self.wait(Job::new(store.clone(), Direction::Write, first, blocks))
     }
 
     fn start(mut self: Pin<KBox<Self>>, job: Job, queue: &ReclaimQueue, then: C) {
@@ -287,6 +274,7 @@ impl<C: Completion> Transfer<C> {
         let possible = job.is_within(this.buffer.len());
         this.error
             .store(if possible { 0 } else { EINVAL.to_errno() }, Relaxed);
+        *this.requests = 0;
         *this.job = Some(job);
     }
 
@@ -334,6 +322,7 @@ impl<C: Completion> Transfer<C> {
             job.blocks.start += pages;
             count += 1;
         }
+        this.requests += count;
         // INVARIANT: Whoever prepares bios submits them next.
         this.left.store(count, Relaxed);
         count
@@ -426,9 +415,9 @@ impl<C: Completion> WorkItem for Transfer<C> {
 }
 
 impl Job {
-    fn new(store: &Arc<SwapStore>, direction: Direction, page: u64, blocks: Range<usize>) -> Self {
+    fn new(store: Arc<SwapStore>, direction: Direction, page: u64, blocks: Range<usize>) -> Self {
         Self {
-            store: store.clone(),
+            store,
             direction,
             page,
             blocks,

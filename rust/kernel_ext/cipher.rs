@@ -14,6 +14,14 @@ use kernel::{
 /// Two keys of AES-256: one for the data, one for the place.
 const KEY_BYTES: usize = 64;
 
+/// A random number.
+///
+/// Context: any.
+pub(crate) fn random() -> u32 {
+    // SAFETY: It may be called at any time.
+    unsafe { bindings::get_random_u32() }
+}
+
 /// AES-256-XTS with a random key, which lives only in here and is wiped when this is dropped.
 ///
 /// # Invariants

@@ -6,7 +6,7 @@
 
 use super::bindings;
 use core::{cell::Cell, marker::PhantomData};
-use kernel::{fmt, prelude::*};
+use kernel::{fmt, prelude::*, seq_file::SeqFile};
 
 /// Where messages about a mount go: to who reads the context's file descriptor, or, for mount(2), to
 /// the kernel's log.
@@ -56,6 +56,26 @@ impl Log<'_> {
             );
         }
         error
+    }
+}
+
+/// Prints the value of an option that may be any text, as `/proc/mounts` does: what would separate it
+/// from others is escaped.
+///
+/// Context: may sleep. See `seq_show_option()` in `include/linux/seq_file.h`.
+pub(crate) fn show_text(out: &SeqFile, text: &CStr) {
+    let out = core::ptr::from_ref(out).cast_mut().cast();
+    let text = text.to_bytes();
+    // SAFETY: `SeqFile` has the layout of the `seq_file` that it was made from, which is valid, and this
+    // task's. So many bytes can be read, and the last argument is a C string.
+    unsafe {
+        bindings::seq_escape_mem(
+            out,
+            text.as_ptr().cast(),
+            text.len(),
+            bindings::KERNEL_EXT_ESCAPE_OCTAL,
+            c", \t\n\\".as_char_ptr(),
+        );
     }
 }
 

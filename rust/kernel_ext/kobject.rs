@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Directories in sysfs, whose files show one value each.
+//! Directories in sysfs, whose files show one value each, or take one.
 //!
 //! C headers: [`include/linux/kobject.h`](srctree/include/linux/kobject.h),
 //! [`include/linux/sysfs.h`](srctree/include/linux/sysfs.h)
@@ -65,14 +65,44 @@ impl fmt::Display for Value<'_> {
 }
 
 /// What has files in sysfs.
-pub(crate) trait Attributes: Send + Sync + 'static {
-    /// The names of the files.
+pub(crate) trait Attributes: Send + Sync + Sized + 'static {
+    /// The names of the files that show something.
     const NAMES: &'static [&'static CStr];
+
+    /// The names of the files that take something.
+    const COMMANDS: &'static [&'static CStr] = &[];
 
     /// What the file [`Self::NAMES`]`[index]` shows now.
     ///
     /// Context: may sleep.
     fn show(&self, index: usize) -> Value<'_>;
+
+    /// Does what the file [`Self::COMMANDS`]`[index]` is for. `text` is what was written to it, without
+    /// the newline at its end.
+    ///
+    /// Context: may sleep; by whoever has the file open for writing, which only root may.
+    fn command(self: &Arc<Self>, _index: usize, _text: &[u8]) -> Result {
+        Err(EINVAL)
+    }
+}
+
+/// What directories can be made in.
+pub(crate) trait Parent {
+    /// Its kobject, valid as long as `self`.
+    #[doc(hidden)]
+    fn kobject(&self) -> *mut kernel::bindings::kobject;
+}
+
+impl Parent for FsDirectory {
+    fn kobject(&self) -> *mut kernel::bindings::kobject {
+        self.0.as_ptr()
+    }
+}
+
+impl<T: Attributes> Parent for Directory<T> {
+    fn kobject(&self) -> *mut kernel::bindings::kobject {
+        self.inner.kobject.get()
+    }
 }
 
 /// The kernel's side of a directory. Its place in memory is known to the kernel.
@@ -105,7 +135,7 @@ unsafe impl<T: Attributes> Sync for Directory<T> {}
 impl<T: Attributes> Directory<T> {
     const SYSFS_OPERATIONS: bindings::sysfs_ops = bindings::sysfs_ops {
         show: Some(Self::show),
-        store: None,
+        store: Some(Self::store),
     };
 
     const TYPE: bindings::kobj_type = bindings::kobj_type {
@@ -118,15 +148,18 @@ impl<T: Attributes> Directory<T> {
     ///
     /// Context: may sleep. Errors: [`ENOMEM`]; [`EEXIST`] if the name is taken.
     pub(crate) fn new(
-        parent: &FsDirectory,
+        parent: &impl Parent,
         name: fmt::Arguments<'_>,
         data: Arc<T>,
     ) -> Result<Self> {
-        let mut attributes = KVec::with_capacity(T::NAMES.len(), GFP_KERNEL)?;
-        for name in T::NAMES {
+        let count = T::NAMES.len() + T::COMMANDS.len();
+        let mut attributes = KVec::with_capacity(count, GFP_KERNEL)?;
+        let shown = T::NAMES.iter().map(|name| (name, 0o444));
+        let taken = T::COMMANDS.iter().map(|name| (name, 0o200));
+        for (name, mode) in Iterator::chain(shown, taken) {
             let mut attribute: bindings::attribute = pin_init::zeroed();
             attribute.name = name.as_char_ptr();
-            attribute.mode = 0o444;
+            attribute.mode = mode;
             // SAFETY: `attribute` is valid. It gets a lock class that is static, where there are
             // such, so it may be moved.
             unsafe { bindings::kernel_ext_sysfs_attr_init(&mut attribute) };
@@ -147,12 +180,12 @@ impl<T: Attributes> Directory<T> {
         let kobject = directory.inner.kobject.get();
         // SAFETY: The kobject is zeroed and pinned, and lives until it is released, see `drop()`.
         // `%pA` takes a pointer to arguments. The attributes live as long as the kobject, and do not
-        // move.
+        // move. The parent is valid, and the kobject takes a reference to it.
         unsafe {
             to_result(bindings::kobject_init_and_add(
                 kobject,
                 &Self::TYPE,
-                parent.0.as_ptr(),
+                parent.kobject(),
                 c"%pA".as_char_ptr(),
                 core::ptr::from_ref(&name).cast::<c_void>(),
             ))?;
@@ -190,6 +223,39 @@ impl<T: Attributes> Directory<T> {
                 c"%pA\n".as_char_ptr(),
                 core::ptr::from_ref(&fmt!("{value}")).cast::<c_void>(),
             ) as isize
+        }
+    }
+
+    /// # Safety
+    ///
+    /// Called by sysfs, with a kobject of this type, one of its attributes, and `length` bytes at
+    /// `text` that were written.
+    unsafe extern "C" fn store(
+        kobject: *mut bindings::kobject,
+        attribute: *mut bindings::attribute,
+        text: *const c_char,
+        length: usize,
+    ) -> isize {
+        // SAFETY: As in `show()`; so many bytes can be read.
+        let (inner, index, text) = unsafe {
+            let inner = &*kobject.cast::<Inner<T>>();
+            let index = attribute
+                .cast_const()
+                .offset_from(inner.attributes.as_ptr());
+            (
+                inner,
+                index as usize,
+                core::slice::from_raw_parts(text.cast::<u8>(), length),
+            )
+        };
+        let text = text.strip_suffix(b"\n").unwrap_or(text);
+        let done = match index.checked_sub(T::NAMES.len()) {
+            Some(command) => inner.data.command(command, text),
+            None => Err(EPERM),
+        };
+        match done {
+            Ok(()) => length as isize,
+            Err(error) => error.to_errno() as isize,
         }
     }
 

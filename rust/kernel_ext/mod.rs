@@ -37,16 +37,15 @@ mod bindings {
 }
 
 mod acomp;
-#[allow(dead_code)] // Until there is a backing store.
+pub(crate) mod arc_slots;
 pub(crate) mod block_io;
-#[allow(dead_code)] // Until there is a backing store.
 pub(crate) mod buffer;
-#[allow(dead_code)] // Until there is a backing store.
 pub(crate) mod checksum;
-#[allow(dead_code)] // Until there is a backing store.
 pub(crate) mod cipher;
+pub(crate) mod clock;
 pub(crate) mod compressor;
 pub(crate) mod debugfs;
+pub(crate) mod errand;
 pub(crate) mod filesystem;
 pub(crate) mod fs_context;
 pub(crate) mod hibernation;
@@ -56,19 +55,15 @@ mod lz4;
 pub(crate) mod mm;
 pub(crate) mod on_demand;
 pub(crate) mod page_array;
-#[allow(dead_code)] // Until there is a backing store.
 pub(crate) mod pending_page;
 pub(crate) mod percpu;
 pub(crate) mod root_file;
 pub(crate) mod source_file;
 pub(crate) mod sparse_array;
-#[allow(dead_code)] // Until there is a backing store.
 pub(crate) mod swap;
 pub(crate) mod swap_disk;
 pub(crate) mod swap_page;
-#[allow(dead_code)] // Until there is a backing store.
 pub(crate) mod swap_store;
-#[allow(dead_code)] // Until there is a backing store.
 pub(crate) mod workqueue;
 pub(crate) mod zsmalloc;
 #[cfg(all(CONFIG_ZSTD_COMPRESS, CONFIG_ZSTD_DECOMPRESS))]

@@ -151,11 +151,6 @@ impl<T> PendingQueue<T> {
         }
     }
 
-    /// If no page waits.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.first.is_null()
-    }
-
     /// Appends `page`.
     ///
     /// Context: any; takes no memory.

@@ -183,11 +183,6 @@ impl SwapStore {
         &self.path
     }
 
-    /// How many rows of pages, each side by side on the device, it consists of.
-    pub(crate) fn extents(&self) -> usize {
-        self.extents.len()
-    }
-
     /// If nobody but root may read or write it; of a device, nobody but root and its group. Swap may
     /// hold secrets, so swapon(8) warns where it is not.
     pub(crate) fn is_private_to_root(&self) -> bool {
@@ -198,12 +193,6 @@ impl SwapStore {
             let inode = (*self.file.file.as_ptr()).f_inode;
             (*inode).i_uid.val == 0 && (*inode).i_mode & others == 0
         }
-    }
-
-    /// If access takes longer where it is not sequential.
-    pub(crate) fn is_rotational(&self) -> bool {
-        // SAFETY: By the type invariants.
-        unsafe { bindings::kernel_ext_bdev_rot(self.device.as_ptr()) }
     }
 
     /// If the device can be told that pages are not needed, see [`SwapStore::discard`].

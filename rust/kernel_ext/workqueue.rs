@@ -64,6 +64,14 @@ impl ReclaimQueue {
         Ok(Self(KBox::new(inner, GFP_KERNEL)?))
     }
 
+    /// Waits until all work is done that was queued before this is called.
+    ///
+    /// Context: may sleep; not one of its own workers.
+    pub(crate) fn flush(&self) {
+        // SAFETY: The queue is valid by the invariants of `Inner`.
+        unsafe { bindings::__flush_workqueue(self.0.queue.as_ptr()) };
+    }
+
     pub(super) fn queue(&self) -> &Queue {
         self.0.queue()
     }

@@ -125,6 +125,17 @@ impl Pool {
         unsafe { self.store(Form::Fill, (&raw const word).cast(), node) }
     }
 
+    /// Stores `bytes`, that an object of `form` held. [`EINVAL`] if that has another length.
+    ///
+    /// Context: as [`Pool::store`].
+    pub(crate) fn store_again(&self, form: Form, bytes: &[u8]) -> Result<Object> {
+        if bytes.len() != form.length() {
+            return Err(EINVAL);
+        }
+        // SAFETY: `bytes` has the length of the form.
+        unsafe { self.store(form, bytes.as_ptr(), bindings::NUMA_NO_NODE) }
+    }
+
     /// Context: may be called while memory is reclaimed; it takes from the reserves then, and never
     /// reclaims itself. Errors: [`ENOMEM`]; [`ERANGE`] if the handle is beyond what an entry can
     /// name.
