@@ -12,11 +12,16 @@ use crate::{
         hibernation::HibernationVeto,
         pending_page::LoadTarget,
         swap::{AreaStatus, Hooks},
-        swap_page::{DestPage, SourcePage},
+        swap_page::SourcePage,
         zsmalloc::Object,
     },
-    logic::slot::{Content, Displaced, Look},
+    logic::{
+        entry::doubled,
+        segment::Owner,
+        slot::{Content, Displaced, Look},
+    },
     pool::Pool,
+    readback::Wish,
     table::{Table, CLUSTER},
 };
 use kernel::{
@@ -29,6 +34,8 @@ use kernel::{
 pub(crate) struct Area {
     pool: Arc<Pool>,
     table: Arc<Table>,
+    /// Its number in the pool.
+    number: usize,
     /// The kernel could put its image here, and lose it with the memory that it is in.
     _no_hibernation: Pin<KBox<HibernationVeto>>,
 }
@@ -41,8 +48,10 @@ impl Area {
             Displaced::Free => (),
             Displaced::Same => self.pool.figures.gone(None),
             Displaced::Held(form) => self.pool.figures.gone(Some(form)),
-            // A pool has no store yet, so nothing is redirected.
-            Displaced::Redirected(redirect) => self.pool.figures.gone(Some(redirect.form)),
+            Displaced::Redirected(redirect) => {
+                self.pool.figures.gone_redirected(redirect.form);
+                self.pool.stores.end_record(redirect);
+            }
             Displaced::Object(object, form) => {
                 self.pool.figures.gone(Some(form));
                 self.pool.cache.free(object);
@@ -63,29 +72,6 @@ impl Area {
             self.pool.cache.free(object);
         }
     }
-
-    fn load_slot(&self, slot: usize, page: &mut DestPage<'_>) -> Result {
-        let slot = self.table.get(slot).ok_or(EIO)?;
-        loop {
-            match slot.look() {
-                Look::Busy => cpu_relax(),
-                // Nothing was stored here, so whatever we gave would be wrong.
-                Look::Free | Look::Redirected(_) => return Err(EIO),
-                Look::Same(fill) => {
-                    let fill = u64::from(fill);
-                    page.fill(fill << 32 | fill);
-                    return Ok(());
-                }
-                Look::Object(hold) => {
-                    let loaded = self.pool.cache.load(hold.object(), page);
-                    if let Some(object) = hold.release() {
-                        self.pool.cache.free(object);
-                    }
-                    return loaded;
-                }
-            }
-        }
-    }
 }
 
 impl Hooks for Area {
@@ -93,17 +79,18 @@ impl Hooks for Area {
 
     type Mount = Mount;
 
-    fn init(mount: &Mount, _slots: usize, _status: AreaStatus) -> Result<Arc<Self>> {
+    fn init(mount: &Mount, _slots: usize, status: AreaStatus) -> Result<Arc<Self>> {
         let pool = mount.pool().clone();
-        let table = Arc::pin_init(Table::new(pool.table_pages.clone()), GFP_KERNEL)?;
+        let table = Arc::pin_init(Table::new(pool.table_pages.clone(), status), GFP_KERNEL)?;
         let no_hibernation = KBox::pin_init(
             HibernationVeto::new("a swapped-on ghost file cannot keep the image, swapoff it first"),
             GFP_KERNEL,
         )?;
-        pool.area_begins(&table)?;
+        let number = pool.area_begins(&table)?;
         let area = Self {
             pool,
             table,
+            number,
             _no_hibernation: no_hibernation,
         };
         Ok(Arc::new(area, GFP_KERNEL)?)
@@ -111,7 +98,7 @@ impl Hooks for Area {
 
     #[inline]
     fn store(&self, slot: usize, page: &SourcePage<'_>) -> Result {
-        if !self.pool.is_within_limit() {
+        if !self.pool.has_room() {
             return Err(self.refuse(Refusal::Limit));
         }
         let content = self
@@ -124,7 +111,10 @@ impl Hooks for Area {
             _ => None,
         };
         match self.table.put(slot, content) {
-            Ok(displaced) => self.dispose(displaced),
+            Ok(displaced) => {
+                self.pool.figures.came(form);
+                self.dispose(displaced);
+            }
             Err(content) => {
                 self.free_content(content);
                 return Err(self.refuse(Refusal::Memory));
@@ -132,23 +122,43 @@ impl Hooks for Area {
         }
         // The object, or the slot's cluster, may have grown the pool. Then they go back, and the
         // kernel keeps the page.
-        if !self.pool.is_within_limit() {
-            if let Displaced::Object(object, _) = self.table.take(slot) {
-                self.pool.cache.free(object);
-            }
+        if !self.pool.has_room() {
+            self.invalidate_page(slot);
             return Err(self.refuse(Refusal::Limit));
         }
-        self.pool.figures.stored(form);
+        self.pool.figures.stored();
         Ok(())
     }
 
     #[inline]
     fn load(self: ArcBorrow<'_, Self>, slot: usize, mut target: LoadTarget<'_>) -> Result {
-        let loaded = self.load_slot(slot, &mut target.page());
-        match loaded {
-            Ok(()) => self.pool.figures.loaded(),
-            Err(_) => self.pool.figures.failed_load(),
-        }
+        let loaded = match self.table.get(slot) {
+            // Nothing was stored here, so whatever we gave would be wrong.
+            None => Err(EIO),
+            Some(found) => loop {
+                match found.look() {
+                    Look::Busy => cpu_relax(),
+                    Look::Free => break Err(EIO),
+                    Look::Same(fill) => {
+                        target.page().fill(doubled(fill));
+                        break Ok(());
+                    }
+                    Look::Object(hold) => break self.pool.load_object(hold, &mut target.page()),
+                    Look::Redirected(redirect) => {
+                        let wish = Wish {
+                            table: self.table.clone(),
+                            owner: Owner {
+                                area: self.number as u16,
+                                slot: slot as u32,
+                            },
+                        };
+                        // It is counted when it is done.
+                        return self.pool.load_redirected(wish, redirect, target);
+                    }
+                }
+            },
+        };
+        self.pool.count_load(loaded);
         loaded
     }
 
@@ -169,6 +179,6 @@ impl Hooks for Area {
 
 impl Drop for Area {
     fn drop(&mut self) {
-        self.pool.area_ends(&self.table);
+        self.pool.area_ends(self.number);
     }
 }

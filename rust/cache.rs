@@ -4,7 +4,7 @@
 
 use crate::{
     kernel_ext::{
-        compressor::{Algorithm, Compressor},
+        compressor::{Algorithm, Compressor, Decompressor},
         on_demand::{Make, OnDemand},
         swap_page::{DestPage, SourcePage},
         workqueue::ReclaimQueue,
@@ -13,6 +13,7 @@ use crate::{
     logic::{
         entry::{halves, Form},
         slot::Content,
+        PAGE_SIZE,
     },
 };
 use kernel::{prelude::*, str::CString, sync::Arc};
@@ -80,17 +81,39 @@ impl Cache {
         let mut stream = store.compressor.stream();
         let (decompressor, buffer) = stream.split();
         let data = store.objects.read(object, buffer);
-        match object.form() {
-            Form::Packed(_) => decompressor.decompress(&data, page),
-            Form::Whole => data
-                .first_chunk()
-                .map(|data| page.copy_from(data))
-                .ok_or(EIO),
-            Form::Fill => data
-                .first_chunk()
-                .map(|word| page.fill(u64::from_ne_bytes(*word)))
-                .ok_or(EIO),
-        }
+        unpack(object.form(), &data, decompressor, page)
+    }
+
+    /// Writes to `page` what was stored as an object of `form` that held `data`, and is not in the
+    /// cache any more. [`EIO`] if that is no page.
+    ///
+    /// Context: may sleep for the CPU's stream.
+    pub(crate) fn unpack(&self, form: Form, data: &[u8], page: &mut DestPage<'_>) -> Result {
+        let store = self.store.get().ok_or(EIO)?;
+        let mut stream = store.compressor.stream();
+        let (decompressor, _) = stream.split();
+        unpack(form, data, decompressor, page)
+    }
+
+    /// Calls `with` with the bytes of `object`, which pass through `buffer` where they must.
+    ///
+    /// Context: `with` must not sleep.
+    pub(crate) fn read<R>(
+        &self,
+        object: &Object,
+        buffer: &mut [u8; PAGE_SIZE],
+        with: impl FnOnce(&[u8]) -> R,
+    ) -> Option<R> {
+        let store = self.store.get()?;
+        Some(with(&store.objects.read(object, buffer)))
+    }
+
+    /// Takes an object of `form` that holds `data` back into the cache.
+    ///
+    /// Context: waits for no memory. Errors: [`ENOMEM`], [`ERANGE`].
+    pub(crate) fn store_again(&self, form: Form, data: &[u8]) -> Result<Object> {
+        let store = self.store.get().ok_or(ENOMEM)?;
+        store.objects.store_again(form, data)
     }
 
     /// Frees `object`.
@@ -114,6 +137,27 @@ impl Cache {
     /// Context: may sleep.
     pub(crate) fn fixed_bytes(&self) -> u64 {
         self.store.get().map_or(0, |store| store.compressor.bytes())
+    }
+}
+
+/// Writes to `page` what an object of `form` that holds `data` stands for.
+#[inline]
+fn unpack(
+    form: Form,
+    data: &[u8],
+    decompressor: Decompressor<'_>,
+    page: &mut DestPage<'_>,
+) -> Result {
+    match form {
+        Form::Packed(_) => decompressor.decompress(data, page),
+        Form::Whole => data
+            .first_chunk()
+            .map(|data| page.copy_from(data))
+            .ok_or(EIO),
+        Form::Fill => data
+            .first_chunk()
+            .map(|word| page.fill(u64::from_ne_bytes(*word)))
+            .ok_or(EIO),
     }
 }
 

@@ -23,11 +23,9 @@ pub(crate) fn clusters(directory: &Arc<Directory>, pool: Arc<Pool>) -> File<Pool
 impl Show for Pool {
     fn show(&self, out: &SeqFile) {
         seq_print!(out, "area cluster live same cached raw\n");
-        let mut area = 0;
-        self.for_each_table(|table| {
+        for (area, table) in self.tables().all() {
             table.for_each_cluster(|cluster| show_cluster(area, &cluster, out));
-            area += 1;
-        });
+        }
     }
 }
 

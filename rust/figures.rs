@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A pool's figures: what is counted, and how sysfs shows it.
+//! A pool's figures: what is counted, how sysfs shows it, and what can be asked for there.
 
 use crate::{
     kernel_ext::{
@@ -9,8 +9,9 @@ use crate::{
     },
     logic::entry::Form,
     pool::Pool,
+    stores::KernelLog,
 };
-use kernel::prelude::*;
+use kernel::{alloc::KVVec, prelude::*, str::CString, sync::Arc};
 
 /// What is counted, each CPU for itself.
 #[derive(Clone, Copy)]
@@ -19,6 +20,9 @@ enum Counter {
     PackedPages,
     WholePages,
     ObjectBytes,
+    RedirectedPages,
+    RedirectedBytes,
+    WrittenPages,
     Stores,
     Loads,
     FailedStoresLimit,
@@ -86,10 +90,15 @@ impl Figures {
         }
     }
 
-    /// A page was stored, as an object of `form` if there is one.
+    /// A page came that is kept as an object of `form`, if there is one.
     #[inline]
-    pub(crate) fn stored(&self, form: Option<Form>) {
+    pub(crate) fn came(&self, form: Option<Form>) {
         self.count(form, Change::Comes);
+    }
+
+    /// A page that came was stored.
+    #[inline]
+    pub(crate) fn stored(&self) {
         self.add(Counter::Stores, 1);
     }
 
@@ -97,6 +106,42 @@ impl Figures {
     #[inline]
     pub(crate) fn gone(&self, form: Option<Form>) {
         self.count(form, Change::Goes);
+    }
+
+    /// An object of `form` went to a backing store.
+    pub(crate) fn redirected(&self, form: Form) {
+        self.count(Some(form), Change::Goes);
+        self.add(Counter::RedirectedPages, 1);
+        self.add(Counter::RedirectedBytes, form.length() as u64);
+        self.add(Counter::WrittenPages, 1);
+    }
+
+    /// An object of `form` came back from a backing store.
+    pub(crate) fn recalled(&self, form: Form) {
+        self.gone_redirected(form);
+        self.count(Some(form), Change::Comes);
+    }
+
+    /// A page is gone that was kept as an object of `form` in a backing store.
+    pub(crate) fn gone_redirected(&self, form: Form) {
+        self.add(Counter::RedirectedPages, 1u64.wrapping_neg());
+        self.add(
+            Counter::RedirectedBytes,
+            (form.length() as u64).wrapping_neg(),
+        );
+    }
+
+    /// If there are objects in memory that did not compress.
+    pub(crate) fn has_whole_pages(&self) -> bool {
+        self.sum(Counter::WholePages) > 0
+    }
+
+    /// Pages that are in backing stores, and the bytes of their objects.
+    pub(crate) fn in_stores(&self) -> (u64, u64) {
+        (
+            self.sum(Counter::RedirectedPages),
+            self.sum(Counter::RedirectedBytes),
+        )
     }
 
     /// A page was not stored.
@@ -133,6 +178,7 @@ impl Figures {
             Counter::SamePages,
             Counter::PackedPages,
             Counter::WholePages,
+            Counter::RedirectedPages,
         ]
         .into_iter()
         .map(|counter| self.sum(counter))
@@ -159,6 +205,9 @@ files! {
     c"pool_bytes" => |pool| Value::Number(pool.cache.bytes()),
     c"table_bytes" => |pool| Value::Number(pool.table_pages.bytes()),
     c"fixed_bytes" => |pool| Value::Number(pool.fixed_bytes()),
+    c"redirected_pages" => |pool| Value::Number(pool.figures.sum(Counter::RedirectedPages)),
+    c"redirected_bytes" => |pool| Value::Number(pool.figures.sum(Counter::RedirectedBytes)),
+    c"written_pages" => |pool| Value::Number(pool.figures.sum(Counter::WrittenPages)),
     c"stores" => |pool| Value::Number(pool.figures.sum(Counter::Stores)),
     c"loads" => |pool| Value::Number(pool.figures.sum(Counter::Loads)),
     c"invalidates" => |pool| Value::Number(
@@ -173,8 +222,34 @@ files! {
 
 impl Attributes for Pool {
     const NAMES: &'static [&'static CStr] = NAMES;
+    const COMMANDS: &'static [&'static CStr] = &[c"writeback", c"add_store", c"remove_store"];
 
     fn show(&self, index: usize) -> Value<'_> {
         SHOW[index](self)
     }
+
+    fn command(self: &Arc<Self>, index: usize, text: &[u8]) -> Result {
+        match index {
+            0 => match text {
+                b"all" => self.write_back(usize::MAX),
+                number => self.write_back(decimal(number).ok_or(EINVAL)?),
+            },
+            1 => self.add_store(&path(text)?, &KernelLog),
+            _ => self.remove_store(&path(text)?, &KernelLog),
+        }
+    }
+}
+
+/// The number that `text` writes out.
+fn decimal(text: &[u8]) -> Option<usize> {
+    core::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// The path `text`.
+fn path(text: &[u8]) -> Result<CString> {
+    let mut bytes = KVVec::with_capacity(text.len() + 1, GFP_KERNEL)?;
+    bytes.extend_from_slice(text, GFP_KERNEL)?;
+    bytes.push(0, GFP_KERNEL)?;
+    let path = CStr::from_bytes_with_nul(&bytes).map_err(|_| EINVAL)?;
+    Ok(path.to_cstring()?)
 }

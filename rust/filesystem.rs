@@ -103,10 +103,12 @@ impl FileSystem for GhostSwap {
     }
 
     fn space(mount: &Mount) -> Space {
-        let total = mount.pool.limit_bytes();
+        let limit = mount.pool.limit_bytes();
+        let pool = &mount.pool;
+        let (total, free) = pool.stores.space(pool.figures.in_stores());
         Space {
-            total,
-            free: total.saturating_sub(mount.pool.bytes()),
+            total: limit + total,
+            free: limit.saturating_sub(pool.bytes()) + free,
         }
     }
 

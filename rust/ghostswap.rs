@@ -14,10 +14,15 @@ mod cache;
 mod debug;
 mod figures;
 mod filesystem;
+mod mover;
 mod options;
 mod pool;
+mod readback;
 mod registry;
+mod store;
+mod stores;
 mod table;
+mod writeback;
 
 #[allow(unsafe_code)]
 mod kernel_ext;

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Mount options: `comp=`, `limit=`, `pool=`.
+//! Mount options: `comp=`, `limit=`, `pool=`, `backing=`, `nobacking=`, `encrypt=`.
 
 use crate::{
-    kernel_ext::{compressor, fs_context::Log},
+    kernel_ext::{
+        compressor,
+        fs_context::{self, Log},
+    },
     logic::{limit::Limit, pool_name},
     pool::Pool,
 };
@@ -13,10 +16,24 @@ use kernel::{
     seq_file::SeqFile,
     seq_print,
     str::{BStr, CString},
+    sync::Arc,
 };
 
 /// The names, in the order that [`Options::parse`] knows them by.
-pub(crate) const NAMES: &[&CStr] = &[c"comp", c"limit", c"pool"];
+pub(crate) const NAMES: &[&CStr] = &[
+    c"comp",
+    c"limit",
+    c"pool",
+    c"encrypt",
+    c"backing",
+    c"nobacking",
+];
+
+/// What is to be done with a backing store.
+enum Change {
+    Add(CString),
+    Remove(CString),
+}
 
 /// The compressor where none is named.
 const DEFAULT_COMPRESSOR: &CStr = c"lz4";
@@ -32,6 +49,9 @@ pub(crate) struct Options {
     comp: Option<CString>,
     limit: Option<Limit>,
     pool: Option<CString>,
+    encrypt: Option<bool>,
+    /// In the order given.
+    stores: KVec<Change>,
 }
 
 impl Options {
@@ -46,12 +66,21 @@ impl Options {
                 })?;
                 self.limit = Some(limit);
             }
-            _ => {
+            2 => {
                 if let Some(problem) = pool_name::problem(value.to_bytes()) {
                     return Err(log.error(EINVAL, fmt!("pool: the name {problem}")));
                 }
                 self.pool = Some(value.to_cstring()?);
             }
+            3 => {
+                self.encrypt = Some(match value.to_bytes() {
+                    b"on" => true,
+                    b"off" => false,
+                    _ => return Err(log.error(EINVAL, fmt!("encrypt={}: not on or off", value))),
+                });
+            }
+            4 => (self.stores).push(Change::Add(value.to_cstring()?), GFP_KERNEL)?,
+            _ => (self.stores).push(Change::Remove(value.to_cstring()?), GFP_KERNEL)?,
         }
         Ok(())
     }
@@ -92,6 +121,29 @@ impl Options {
         self.limit.unwrap_or_default()
     }
 
+    /// If a new pool encrypts what goes to its stores.
+    pub(crate) fn encrypt(&self) -> bool {
+        self.encrypt.unwrap_or(true)
+    }
+
+    /// Adds the stores that were given to a new pool.
+    ///
+    /// Context: may sleep. Errors: [`EINVAL`] if one is to be removed; those of [`Pool::add_store`].
+    pub(crate) fn add_stores(&self, pool: &Arc<Pool>, log: &Log<'_>) -> Result {
+        for change in &self.stores {
+            match change {
+                Change::Add(path) => pool.add_store(path, log)?,
+                Change::Remove(path) => {
+                    return Err(log.error(
+                        EINVAL,
+                        fmt!("nobacking={}: there is nothing to remove it from", &**path),
+                    ))
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Checks that what was given is what `pool` has. [`EINVAL`] if not.
     pub(crate) fn match_pool(&self, pool: &Pool, log: &Log<'_>) -> Result {
         if let Some(limit) = self.limit {
@@ -107,20 +159,55 @@ impl Options {
                 ));
             }
         }
+        for change in &self.stores {
+            let (Change::Add(path) | Change::Remove(path)) = change;
+            let is_there = pool.stores.all().any(|store| store.path() == &**path);
+            if is_there != matches!(change, Change::Add(_)) {
+                return Err(log.error(
+                    EINVAL,
+                    fmt!(
+                        "pool {}: its stores are changed by remount, and {} would be one",
+                        pool.id(),
+                        &**path
+                    ),
+                ));
+            }
+        }
+        self.match_encryption(pool, log)?;
         self.match_compressor(pool, log)
     }
 
-    /// Changes what can be changed of `pool`: its limit. [`EINVAL`], and nothing is changed, if
-    /// anything else was given that is not as it is. `name` is the pool's, if it has one.
-    pub(crate) fn apply(&self, pool: &Pool, name: Option<&CStr>, log: &Log<'_>) -> Result {
+    /// Changes what can be changed of `pool`: its limit, and its stores. [`EINVAL`], and nothing is
+    /// changed, if anything else was given that is not as it is. `name` is the pool's, if it has one.
+    pub(crate) fn apply(&self, pool: &Arc<Pool>, name: Option<&CStr>, log: &Log<'_>) -> Result {
         self.match_compressor(pool, log)?;
+        self.match_encryption(pool, log)?;
         if self.pool().is_some() && self.pool() != name {
             return Err(log.error(EINVAL, fmt!("pool: cannot be changed by remount")));
         }
         if let Some(limit) = self.limit {
             pool.set_limit(limit);
         }
+        for change in &self.stores {
+            match change {
+                Change::Add(path) => pool.add_store(path, log)?,
+                Change::Remove(path) => pool.remove_store(path, log)?,
+            }
+        }
         Ok(())
+    }
+
+    fn match_encryption(&self, pool: &Pool, log: &Log<'_>) -> Result {
+        match self.encrypt {
+            Some(encrypt) if encrypt != pool.stores.encrypt() => Err(log.error(
+                EINVAL,
+                fmt!(
+                    "encrypt: it is for a new pool, and pool {} is there",
+                    pool.id()
+                ),
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn match_compressor(&self, pool: &Pool, log: &Log<'_>) -> Result {
@@ -145,6 +232,13 @@ pub(crate) fn show(pool: &Pool, name: Option<&CStr>, out: &SeqFile) {
     if let Some(name) = name {
         seq_print!(out, ",pool={}", name);
     }
+    if !pool.stores.encrypt() {
+        seq_print!(out, ",encrypt=off");
+    }
+    pool.stores.for_each_path(|path| {
+        seq_print!(out, ",backing=");
+        fs_context::show_text(out, path);
+    });
 }
 
 impl fmt::Display for Limit {

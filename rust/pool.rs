@@ -1,25 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A pool: what areas share. The cache, the limit on all it holds, and the figures.
-//!
-//! Its locks are each taken alone.
+//! A pool: what areas share. The cache, the limit on all it holds, the backing stores, and the figures.
 
 use crate::{
     cache::Cache,
     figures::Figures,
-    kernel_ext::{mm, workqueue::ReclaimQueue},
-    logic::{limit::Limit, PAGE_SIZE},
+    kernel_ext::{
+        errand::Errand, mm, swap_page::DestPage, workqueue::ReclaimQueue, zsmalloc::Object,
+    },
+    logic::{limit::Limit, slot::Hold, PAGE_SIZE},
+    mover::{Gear, Rest, Tables, MAX_AREAS},
+    readback::Readback,
+    registry::Queues,
+    stores::Stores,
     table::{Table, TablePages},
 };
 use kernel::{
-    new_mutex, new_spinlock,
+    new_condvar, new_mutex, new_spinlock,
     prelude::*,
     str::CString,
     sync::{
         atomic::{Atomic, Relaxed},
-        Arc, Mutex, SpinLock,
+        Arc, CondVar, CondVarTimeoutResult, Mutex, SpinLock,
     },
+    time::msecs_to_jiffies,
 };
+
+/// How long a store waits at the limit for the mover, at most.
+const WAIT_MS: u32 = 100;
 
 /// A pool.
 #[pin_data]
@@ -28,11 +36,35 @@ pub(crate) struct Pool {
     compressor: CString,
     #[pin]
     limit: SpinLock<Limit>,
-    /// `limit` in bytes, for those who store.
+    /// `limit` in bytes.
     limit_bytes: Atomic<u64>,
+    /// What those who store look at: with stores, the mark at which writing back begins; without, the
+    /// limit.
+    mark_bytes: Atomic<u64>,
     /// The tables of the areas that are swapped on.
     #[pin]
-    tables: Mutex<KVec<Arc<Table>>>,
+    tables: SpinLock<[Option<Arc<Table>>; MAX_AREAS]>,
+    /// The backing stores.
+    #[pin]
+    pub(crate) stores: Stores,
+    /// What the mover works with, once there is a store. Whoever moves something has it locked.
+    #[pin]
+    pub(crate) mover: Mutex<Option<KBox<Gear>>>,
+    /// When the mover is asked again.
+    pub(crate) rest: Rest,
+    pub(crate) errand: Arc<Errand<Self>>,
+    /// What reads pages back.
+    #[pin]
+    pub(crate) readback: Readback,
+    /// For those who wait at the limit.
+    #[pin]
+    waiting: Mutex<()>,
+    #[pin]
+    progress: CondVar,
+    /// For the mover, and others that may wait for their turn.
+    pub(crate) queue: Arc<ReclaimQueue>,
+    /// For what somebody waits for.
+    pub(crate) urgent: Arc<ReclaimQueue>,
     /// The objects.
     pub(crate) cache: Cache,
     /// The pages of all tables.
@@ -42,16 +74,19 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// An empty pool, whose workers run on `queue`.
+    /// An empty pool, whose workers run on `queues`, and whose stores will be encrypted if `encrypt`.
     ///
     /// Context: may sleep. Errors: [`ENOENT`] if there is no such compressor; [`ENOMEM`].
     pub(crate) fn new(
         id: CString,
         compressor: CString,
         limit: Limit,
-        queue: Arc<ReclaimQueue>,
+        encrypt: bool,
+        queues: &Queues,
     ) -> Result<Arc<Self>> {
-        let cache = Cache::new(&id, &compressor, queue)?;
+        let (queue, urgent) = (queues.patient.clone(), queues.urgent.clone());
+        let cache = Cache::new(&id, &compressor, queue.clone())?;
+        let errand = Errand::new()?;
         let table_pages = TablePages::new()?;
         let figures = Figures::new()?;
         let limit_bytes = limit.resolve(mm::total_ram());
@@ -60,8 +95,18 @@ impl Pool {
                 id,
                 compressor,
                 limit <- new_spinlock!(limit),
+                mark_bytes: Atomic::new(limit_bytes),
                 limit_bytes: Atomic::new(limit_bytes),
-                tables <- new_mutex!(KVec::new()),
+                tables <- new_spinlock!([const { None }; MAX_AREAS]),
+                stores <- Stores::new(encrypt),
+                mover <- new_mutex!(None),
+                rest: Rest::new(),
+                errand,
+                readback <- Readback::new(),
+                waiting <- new_mutex!(()),
+                progress <- new_condvar!(),
+                queue,
+                urgent,
                 cache,
                 table_pages,
                 figures,
@@ -91,6 +136,25 @@ impl Pool {
         *current = limit;
         self.limit_bytes
             .store(limit.resolve(mm::total_ram()), Relaxed);
+        drop(current);
+        self.update_mark();
+    }
+
+    /// Sets the mark that those who store look at.
+    pub(crate) fn update_mark(&self) {
+        let limit = self.limit_bytes();
+        let mark = if self.stores.is_empty() {
+            limit
+        } else {
+            limit - limit / 16
+        };
+        self.mark_bytes.store(mark, Relaxed);
+    }
+
+    /// Bytes that writing back leaves, if it can: seven eighths of the limit.
+    pub(crate) fn low_mark(&self) -> u64 {
+        let limit = self.limit_bytes();
+        limit - limit / 8
     }
 
     /// The limit in bytes.
@@ -105,10 +169,50 @@ impl Pool {
         self.cache.bytes() + self.table_pages.bytes()
     }
 
-    /// If the pool holds no more than it may.
+    /// If the pool holds no more than it may. If it soon will, the mover is asked to make room; and if it
+    /// does already, it is waited for, for a moment.
+    ///
+    /// Context: may sleep; memory may be being reclaimed. It waits for no lock that is held for long, and
+    /// not for I/O of the task's own.
     #[inline]
-    pub(crate) fn is_within_limit(&self) -> bool {
+    pub(crate) fn has_room(self: &Arc<Self>) -> bool {
+        self.bytes() <= self.mark_bytes.load(Relaxed) || self.make_room()
+    }
+
+    fn is_within_limit(&self) -> bool {
         self.bytes() <= self.limit_bytes()
+    }
+
+    #[cold]
+    fn make_room(self: &Arc<Self>) -> bool {
+        if self.stores.is_empty() {
+            return self.is_within_limit();
+        }
+        if !self.rest.is_on() {
+            self.ask_mover();
+        }
+        let mut left = msecs_to_jiffies(WAIT_MS);
+        let mut guard = self.waiting.lock();
+        while !self.is_within_limit() {
+            // When the mover rests it can do nothing.
+            if self.rest.is_on() {
+                return false;
+            }
+            match self.progress.wait_interruptible_timeout(&mut guard, left) {
+                CondVarTimeoutResult::Woken { jiffies } => left = jiffies,
+                CondVarTimeoutResult::Timeout | CondVarTimeoutResult::Signal { .. } => {
+                    return self.is_within_limit();
+                }
+            }
+        }
+        true
+    }
+
+    /// Has those who wait at the limit look again.
+    pub(crate) fn tell_waiters(&self) {
+        // Who is about to wait has it locked until then.
+        drop(self.waiting.lock());
+        self.progress.notify_all();
     }
 
     /// Bytes that the pool takes whatever it holds, mounted once: its structures, and, once it was used,
@@ -122,37 +226,52 @@ impl Pool {
 
     /// Areas that are swapped on.
     pub(crate) fn areas(&self) -> usize {
-        self.tables.lock().len()
+        self.tables.lock().iter().flatten().count()
     }
 
-    /// An area with this table is swapped on.
+    /// An area with this table is swapped on. Returns its number.
     ///
-    /// Context: may sleep. Errors: [`ENOMEM`].
-    pub(crate) fn area_begins(&self, table: &Arc<Table>) -> Result {
-        Ok(self.tables.lock().push(table.clone(), GFP_KERNEL)?)
+    /// Context: any but interrupts. Errors: [`ENOSPC`] if there are too many, which the kernel does not
+    /// let happen.
+    pub(crate) fn area_begins(&self, table: &Arc<Table>) -> Result<usize> {
+        let mut tables = self.tables.lock();
+        let number = tables.iter().position(Option::is_none).ok_or(ENOSPC)?;
+        tables[number] = Some(table.clone());
+        Ok(number)
     }
 
-    /// The area with this table is swapped off.
+    /// Area `number` is swapped off.
     ///
-    /// Context: may sleep.
-    pub(crate) fn area_ends(&self, table: &Arc<Table>) {
-        self.tables
-            .lock()
-            .retain(|other| !Arc::ptr_eq(other, table));
+    /// Context: any but interrupts.
+    pub(crate) fn area_ends(&self, number: usize) {
+        let table = self.tables.lock()[number].take();
+        // Not under the lock: it may be the last.
+        drop(table);
     }
 
-    /// Calls `each` with the tables of all areas that are swapped on, oldest first.
+    /// The tables of all areas that are swapped on now.
+    pub(crate) fn tables(&self) -> Tables {
+        Tables(self.tables.lock().clone())
+    }
+
+    /// Writes to `page` what a slot has in memory.
     ///
-    /// Context: may sleep. Areas may come and go meanwhile.
-    pub(crate) fn for_each_table(&self, mut each: impl FnMut(&Arc<Table>)) {
-        let mut next = 0;
-        loop {
-            let table = self.tables.lock().get(next).cloned();
-            match table {
-                Some(table) => each(&table),
-                None => return,
-            }
-            next += 1;
+    /// Context: may sleep for the CPU's stream.
+    #[inline]
+    pub(crate) fn load_object(&self, hold: Hold<'_, Object>, page: &mut DestPage<'_>) -> Result {
+        let loaded = self.cache.load(hold.object(), page);
+        if let Some(object) = hold.release() {
+            self.cache.free(object);
+        }
+        loaded
+    }
+
+    /// Counts a load.
+    #[inline]
+    pub(crate) fn count_load(&self, loaded: Result) {
+        match loaded {
+            Ok(()) => self.figures.loaded(),
+            Err(_) => self.figures.failed_load(),
         }
     }
 }

@@ -17,7 +17,13 @@ use crate::{
     options::Options,
     pool::Pool,
 };
-use kernel::{new_mutex, prelude::*, str::CString, sync::Arc, sync::Mutex};
+use kernel::{
+    new_mutex,
+    prelude::*,
+    str::CString,
+    sync::{Arc, Mutex},
+    types::ScopeGuard,
+};
 
 /// A pool, and where it is shown. It goes with its last mount.
 struct Shared {
@@ -25,7 +31,7 @@ struct Shared {
     /// If it may be joined by its id.
     named: bool,
     mounts: usize,
-    _figures: Directory<Pool>,
+    _figures: Arc<Directory<Pool>>,
     _clusters: debugfs::File<Pool>,
 }
 
@@ -36,6 +42,23 @@ struct Entries {
     pools: KVec<Shared>,
 }
 
+/// The queues that the workers of all pools run on.
+pub(crate) struct Queues {
+    /// For work that may wait for its turn.
+    pub(crate) patient: Arc<ReclaimQueue>,
+    /// For work that somebody waits for.
+    pub(crate) urgent: Arc<ReclaimQueue>,
+}
+
+impl Drop for Queues {
+    fn drop(&mut self) {
+        // No pool is left but those that their last worker has yet to let go of. After this, nobody else
+        // has the queues, which cannot go in a worker of their own.
+        self.urgent.flush();
+        self.patient.flush();
+    }
+}
+
 /// The registry.
 #[pin_data]
 pub(crate) struct Registry {
@@ -43,8 +66,8 @@ pub(crate) struct Registry {
     entries: Mutex<Entries>,
     figures: FsDirectory,
     debug: Arc<debugfs::Directory>,
-    /// For the workers of all pools. It goes last, when they are done.
-    queue: Arc<ReclaimQueue>,
+    /// They go last, when the workers are done.
+    queues: Queues,
 }
 
 impl Registry {
@@ -54,13 +77,14 @@ impl Registry {
     pub(crate) fn new() -> Result<Pin<KBox<Self>>> {
         let figures = FsDirectory::new(c"ghostswap")?;
         let debug = debugfs::Directory::new(c"ghostswap")?;
-        let queue = Arc::new(ReclaimQueue::new(c"ghostswap")?, GFP_KERNEL)?;
+        let patient = Arc::new(ReclaimQueue::new(c"ghostswap")?, GFP_KERNEL)?;
+        let urgent = Arc::new(ReclaimQueue::new_urgent(c"ghostswap_read")?, GFP_KERNEL)?;
         KBox::pin_init(
             pin_init!(Self {
                 entries <- new_mutex!(Entries::default()),
                 figures,
                 debug,
-                queue,
+                queues: Queues { patient, urgent },
             }),
             GFP_KERNEL,
         )
@@ -93,6 +117,7 @@ impl Registry {
                 shared.pool.clone()
             }
             None => {
+                entries.pools.reserve(1, GFP_KERNEL)?;
                 let shared = self.open(options, number, log)?;
                 let pool = shared.pool.clone();
                 entries.pools.push(shared, GFP_KERNEL)?;
@@ -113,13 +138,22 @@ impl Registry {
             id,
             options.compressor(log)?,
             options.limit(),
-            self.queue.clone(),
+            options.encrypt(),
+            &self.queues,
         )?;
         let debug = self.debug.subdirectory(pool.id())?;
+        let figures = Directory::new(&self.figures, fmt!("{}", pool.id()), pool.clone())?;
+        let figures = Arc::new(figures, GFP_KERNEL)?;
+        pool.stores.show_in(figures.clone());
+        // Also if anything fails from here on: what was claimed must be given back, and the directory
+        // has the pool, and the pool the directory.
+        let opened = ScopeGuard::new_with_data(pool.clone(), |pool| pool.close_stores());
+        options.add_stores(&pool, log)?;
+        opened.dismiss();
         Ok(Shared {
             named: options.pool().is_some(),
             mounts: 1,
-            _figures: Directory::new(&self.figures, fmt!("{}", pool.id()), pool.clone())?,
+            _figures: figures,
             _clusters: debug::clusters(&debug, pool.clone()),
             pool,
         })
@@ -134,6 +168,9 @@ impl Registry {
         entries.pools.retain(|shared| {
             if Arc::ptr_eq(&shared.pool, pool) {
                 shared.mounts -= 1;
+            }
+            if shared.mounts == 0 {
+                shared.pool.close_stores();
             }
             shared.mounts > 0
         });

@@ -3,12 +3,15 @@
 //! The swap table: eight bytes a slot, one page for each cluster of 512 slots, only where used.
 //!
 //! A cluster comes with the first page that is stored in it and goes with the last that is freed; a
-//! cluster's uses are its slots that are not free.
+//! cluster's uses are its slots that are not free. It knows when something was last stored in it, so
+//! that the coldest pages can be told.
 
 use crate::{
     kernel_ext::{
+        clock,
         page_array::PageArray,
         sparse_array::{Pinned, SparseArray},
+        swap::AreaStatus,
         zsmalloc::Object,
     },
     logic::slot::{Content, Displaced, Slot},
@@ -18,7 +21,7 @@ use kernel::{
     page::PAGE_SIZE,
     prelude::*,
     sync::{
-        atomic::{Atomic, Relaxed},
+        atomic::{Atomic, Full, Relaxed},
         Arc,
     },
 };
@@ -42,10 +45,18 @@ impl TablePages {
     }
 }
 
+/// The clock of [`Cluster::touched`], which is never 0.
+#[inline]
+pub(crate) fn now() -> u32 {
+    clock::ticks() | 1
+}
+
 /// The slots of one cluster.
 pub(crate) struct Cluster {
     slots: PageArray<Slot<Object>>,
     pages: Arc<TablePages>,
+    /// The clock when an object last came into it; 0 if none came since [`Cluster::settle`].
+    stored: Atomic<u32>,
 }
 
 impl Cluster {
@@ -55,7 +66,34 @@ impl Cluster {
         Ok(Self {
             slots,
             pages: pages.clone(),
+            stored: Atomic::new(0),
         })
+    }
+
+    /// An object came into it, or it has one that is to be looked at again.
+    #[inline]
+    pub(crate) fn touch(&self) {
+        self.stored.store(now(), Relaxed);
+    }
+
+    /// When it was touched last, by the same clock; [`None`] if that was not since it was settled.
+    pub(crate) fn touched(&self) -> Option<u32> {
+        match self.stored.load(Relaxed) {
+            0 => None,
+            stored => Some(stored),
+        }
+    }
+
+    /// Notes that all objects that are in it now are about to be looked at.
+    pub(crate) fn settle(&self) {
+        // Fully ordered: whoever touches it after this has it looked at again.
+        self.stored.xchg(0, Full);
+    }
+
+    /// Takes that back: some of them were not. It was touched at `stored` before.
+    pub(crate) fn unsettle(&self, stored: u32) {
+        // If it was touched meanwhile, that counts.
+        let _ = self.stored.cmpxchg(0, stored, Full);
     }
 
     /// All slots, in order.
@@ -86,21 +124,35 @@ impl Deref for TableSlot<'_> {
     }
 }
 
+impl TableSlot<'_> {
+    /// The cluster that it is in.
+    pub(crate) fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+}
+
 /// The table of one area.
 #[pin_data]
 pub(crate) struct Table {
     #[pin]
     clusters: SparseArray<Cluster>,
     pages: Arc<TablePages>,
+    status: AreaStatus,
 }
 
 impl Table {
-    /// An empty table, whose pages are counted in `pages`.
-    pub(crate) fn new(pages: Arc<TablePages>) -> impl PinInit<Self> {
+    /// An empty table of an area with this `status`, whose pages are counted in `pages`.
+    pub(crate) fn new(pages: Arc<TablePages>, status: AreaStatus) -> impl PinInit<Self> {
         pin_init!(Self {
             clusters <- SparseArray::new(),
             pages,
+            status,
         })
+    }
+
+    /// If its area takes pages, and is not being swapped off.
+    pub(crate) fn is_on(&self) -> bool {
+        self.status.is_on()
     }
 
     /// Gives slot `slot` its `content`, and returns what was there before. Gives `content` back if
@@ -122,6 +174,7 @@ impl Table {
             |cluster| {
                 if let Some(content) = content.take() {
                     displaced = cluster.slots[slot % CLUSTER].replace(content);
+                    cluster.touch();
                 }
                 !matches!(displaced, Displaced::Free)
             },
