@@ -50,7 +50,9 @@ impl Area {
             Displaced::Held(form) => self.pool.figures.gone(Some(form)),
             Displaced::Redirected(redirect) => {
                 self.pool.figures.gone_redirected(redirect.form);
-                self.pool.stores.end_record(redirect);
+                if self.pool.stores.end_record(redirect) {
+                    self.pool.ask_mover();
+                }
             }
             Displaced::Object(object, form) => {
                 self.pool.figures.gone(Some(form));
@@ -94,6 +96,10 @@ impl Hooks for Area {
             _no_hibernation: no_hibernation,
         };
         Ok(Arc::new(area, GFP_KERNEL)?)
+    }
+
+    fn is_synchronous(&self) -> bool {
+        self.pool.is_cached()
     }
 
     #[inline]

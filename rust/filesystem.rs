@@ -53,6 +53,7 @@ impl FileSystem for GhostSwap {
     const NAME: &'static CStr = c"ghostswap";
     const MAGIC: usize = 0x47535750; // "GSWP"
     const OPTIONS: &'static [&'static CStr] = options::NAMES;
+    const FLAGS: &'static [&'static CStr] = options::FLAGS;
 
     type Options = Options;
     type Mount = Mount;

@@ -147,6 +147,7 @@ impl Run for Pool {
     fn run(self: Arc<Self>) {
         loop {
             self.recall_all();
+            self.discard_one();
             if self.bytes() <= self.low_mark() || self.stores.is_empty() {
                 break;
             }
@@ -170,6 +171,7 @@ impl Run for Pool {
         }
         self.rest.end();
         self.tell_waiters();
+        while self.discard_one() {}
     }
 }
 
@@ -199,6 +201,12 @@ impl Pool {
             }
         }
         Ok(())
+    }
+
+    /// Tells a device of one free segment, if there is one that it was not told of.
+    fn discard_one(&self) -> bool {
+        let _mover = self.mover.lock();
+        self.stores.all().any(|store| store.discard_one())
     }
 
     /// Sets aside what moving takes.

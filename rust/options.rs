@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Mount options: `comp=`, `limit=`, `pool=`, `backing=`, `nobacking=`, `encrypt=`.
+//! Mount options: `comp=`, `limit=`, `pool=`, `cache=`, `backing=`, `nobacking=`, `encrypt=`, `discard`.
 
 use crate::{
     kernel_ext::{
@@ -8,7 +8,7 @@ use crate::{
         fs_context::{self, Log},
     },
     logic::{limit::Limit, pool_name},
-    pool::Pool,
+    pool::{Manner, Pool},
 };
 use kernel::{
     fmt,
@@ -24,10 +24,15 @@ pub(crate) const NAMES: &[&CStr] = &[
     c"comp",
     c"limit",
     c"pool",
+    c"cache",
     c"encrypt",
     c"backing",
     c"nobacking",
+    c"discard",
 ];
+
+/// Those of them that have no value.
+pub(crate) const FLAGS: &[&CStr] = &[c"discard"];
 
 /// What is to be done with a backing store.
 enum Change {
@@ -49,7 +54,9 @@ pub(crate) struct Options {
     comp: Option<CString>,
     limit: Option<Limit>,
     pool: Option<CString>,
+    cache: Option<bool>,
     encrypt: Option<bool>,
+    discard: bool,
     /// In the order given.
     stores: KVec<Change>,
 }
@@ -72,15 +79,11 @@ impl Options {
                 }
                 self.pool = Some(value.to_cstring()?);
             }
-            3 => {
-                self.encrypt = Some(match value.to_bytes() {
-                    b"on" => true,
-                    b"off" => false,
-                    _ => return Err(log.error(EINVAL, fmt!("encrypt={}: not on or off", value))),
-                });
-            }
-            4 => (self.stores).push(Change::Add(value.to_cstring()?), GFP_KERNEL)?,
-            _ => (self.stores).push(Change::Remove(value.to_cstring()?), GFP_KERNEL)?,
+            3 => self.cache = Some(on_or_off(c"cache", value, log)?),
+            4 => self.encrypt = Some(on_or_off(c"encrypt", value, log)?),
+            5 => (self.stores).push(Change::Add(value.to_cstring()?), GFP_KERNEL)?,
+            6 => (self.stores).push(Change::Remove(value.to_cstring()?), GFP_KERNEL)?,
+            _ => self.discard = true,
         }
         Ok(())
     }
@@ -116,14 +119,14 @@ impl Options {
         ))
     }
 
-    /// The limit for a new pool.
-    pub(crate) fn limit(&self) -> Limit {
-        self.limit.unwrap_or_default()
-    }
-
-    /// If a new pool encrypts what goes to its stores.
-    pub(crate) fn encrypt(&self) -> bool {
-        self.encrypt.unwrap_or(true)
+    /// How a new pool is to be.
+    pub(crate) fn manner(&self) -> Manner {
+        Manner {
+            limit: self.limit,
+            cached: self.cache.unwrap_or(true),
+            encrypt: self.encrypt.unwrap_or(true),
+            discard: self.discard,
+        }
     }
 
     /// Adds the stores that were given to a new pool.
@@ -140,6 +143,12 @@ impl Options {
                     ))
                 }
             }
+        }
+        if !pool.is_cached() && pool.stores.is_empty() {
+            return Err(log.error(
+                EINVAL,
+                fmt!("cache=off: the pages must go somewhere, so give backing="),
+            ));
         }
         Ok(())
     }
@@ -173,7 +182,7 @@ impl Options {
                 ));
             }
         }
-        self.match_encryption(pool, log)?;
+        self.match_manner(pool, log)?;
         self.match_compressor(pool, log)
     }
 
@@ -181,7 +190,7 @@ impl Options {
     /// changed, if anything else was given that is not as it is. `name` is the pool's, if it has one.
     pub(crate) fn apply(&self, pool: &Arc<Pool>, name: Option<&CStr>, log: &Log<'_>) -> Result {
         self.match_compressor(pool, log)?;
-        self.match_encryption(pool, log)?;
+        self.match_manner(pool, log)?;
         if self.pool().is_some() && self.pool() != name {
             return Err(log.error(EINVAL, fmt!("pool: cannot be changed by remount")));
         }
@@ -197,17 +206,25 @@ impl Options {
         Ok(())
     }
 
-    fn match_encryption(&self, pool: &Pool, log: &Log<'_>) -> Result {
-        match self.encrypt {
-            Some(encrypt) if encrypt != pool.stores.encrypt() => Err(log.error(
-                EINVAL,
-                fmt!(
-                    "encrypt: it is for a new pool, and pool {} is there",
-                    pool.id()
-                ),
-            )),
-            _ => Ok(()),
-        }
+    /// Checks what is given to a pool once.
+    fn match_manner(&self, pool: &Pool, log: &Log<'_>) -> Result {
+        let differs = |given: Option<bool>, is: bool| given.is_some_and(|given| given != is);
+        let option = if differs(self.cache, pool.is_cached()) {
+            "cache"
+        } else if differs(self.encrypt, pool.stores.encrypt()) {
+            "encrypt"
+        } else if self.discard && !pool.stores.discard() {
+            "discard"
+        } else {
+            return Ok(());
+        };
+        Err(log.error(
+            EINVAL,
+            fmt!(
+                "{option}: can be given to a new pool only, and pool {} is there",
+                pool.id()
+            ),
+        ))
     }
 
     fn match_compressor(&self, pool: &Pool, log: &Log<'_>) -> Result {
@@ -226,11 +243,26 @@ impl Options {
     }
 }
 
+/// What an option says that is `on` or `off`.
+fn on_or_off(name: &CStr, value: &CStr, log: &Log<'_>) -> Result<bool> {
+    match value.to_bytes() {
+        b"on" => Ok(true),
+        b"off" => Ok(false),
+        _ => Err(log.error(EINVAL, fmt!("{}={}: neither on nor off", name, value))),
+    }
+}
+
 /// Prints the options in effect, as in `/proc/mounts`.
 pub(crate) fn show(pool: &Pool, name: Option<&CStr>, out: &SeqFile) {
     seq_print!(out, ",comp={},limit={}", pool.compressor(), pool.limit());
     if let Some(name) = name {
         seq_print!(out, ",pool={}", name);
+    }
+    if !pool.is_cached() {
+        seq_print!(out, ",cache=off");
+    }
+    if pool.stores.discard() {
+        seq_print!(out, ",discard");
     }
     if !pool.stores.encrypt() {
         seq_print!(out, ",encrypt=off");

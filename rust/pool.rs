@@ -8,7 +8,7 @@ use crate::{
     kernel_ext::{
         errand::Errand, mm, swap_page::DestPage, workqueue::ReclaimQueue, zsmalloc::Object,
     },
-    logic::{limit::Limit, slot::Hold, PAGE_SIZE},
+    logic::{limit::Limit, segment::SEGMENT, slot::Hold, PAGE_SIZE},
     mover::{Gear, Rest, Tables, MAX_AREAS},
     readback::Readback,
     registry::Queues,
@@ -25,6 +25,21 @@ use kernel::{
     },
     time::msecs_to_jiffies,
 };
+
+/// What a pool without a cache holds at most on its way to the stores, where nothing is said.
+const STAGE: u64 = 8 << 20;
+
+/// How a new pool is to be.
+pub(crate) struct Manner {
+    /// The limit, if one was given.
+    pub(crate) limit: Option<Limit>,
+    /// If it has a cache. If not, pages pass through it on their way to the stores.
+    pub(crate) cached: bool,
+    /// If what goes to the stores is encrypted.
+    pub(crate) encrypt: bool,
+    /// If devices are told which segments are free.
+    pub(crate) discard: bool,
+}
 
 /// How long a store waits at the limit for the mover, at most.
 const WAIT_MS: u32 = 100;
@@ -44,6 +59,8 @@ pub(crate) struct Pool {
     /// The tables of the areas that are swapped on.
     #[pin]
     tables: SpinLock<[Option<Arc<Table>>; MAX_AREAS]>,
+    /// If it is more than a stage on the way to the stores.
+    cached: bool,
     /// The backing stores.
     #[pin]
     pub(crate) stores: Stores,
@@ -74,14 +91,13 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// An empty pool, whose workers run on `queues`, and whose stores will be encrypted if `encrypt`.
+    /// An empty pool, whose workers run on `queues`.
     ///
     /// Context: may sleep. Errors: [`ENOENT`] if there is no such compressor; [`ENOMEM`].
     pub(crate) fn new(
         id: CString,
         compressor: CString,
-        limit: Limit,
-        encrypt: bool,
+        manner: Manner,
         queues: &Queues,
     ) -> Result<Arc<Self>> {
         let (queue, urgent) = (queues.patient.clone(), queues.urgent.clone());
@@ -89,6 +105,12 @@ impl Pool {
         let errand = Errand::new()?;
         let table_pages = TablePages::new()?;
         let figures = Figures::new()?;
+        let cached = manner.cached;
+        let limit = manner.limit.unwrap_or(if cached {
+            Limit::default()
+        } else {
+            Limit::Bytes(STAGE)
+        });
         let limit_bytes = limit.resolve(mm::total_ram());
         Arc::pin_init(
             pin_init!(Self {
@@ -98,7 +120,8 @@ impl Pool {
                 mark_bytes: Atomic::new(limit_bytes),
                 limit_bytes: Atomic::new(limit_bytes),
                 tables <- new_spinlock!([const { None }; MAX_AREAS]),
-                stores <- Stores::new(encrypt),
+                cached,
+                stores <- Stores::new(manner.encrypt, manner.discard),
                 mover <- new_mutex!(None),
                 rest: Rest::new(),
                 errand,
@@ -145,16 +168,28 @@ impl Pool {
         let limit = self.limit_bytes();
         let mark = if self.stores.is_empty() {
             limit
-        } else {
+        } else if self.cached {
             limit - limit / 16
+        } else {
+            self.low_mark()
         };
         self.mark_bytes.store(mark, Relaxed);
     }
 
-    /// Bytes that writing back leaves, if it can: seven eighths of the limit.
+    /// Bytes that writing back leaves, if it can: seven eighths of the limit. Without a cache, as much as
+    /// a segment takes, so that segments are full.
     pub(crate) fn low_mark(&self) -> u64 {
         let limit = self.limit_bytes();
-        limit - limit / 8
+        if self.cached {
+            limit - limit / 8
+        } else {
+            (limit / 2).min(SEGMENT as u64)
+        }
+    }
+
+    /// If it has a cache. If not, pages pass through it on their way to the stores.
+    pub(crate) fn is_cached(&self) -> bool {
+        self.cached
     }
 
     /// The limit in bytes.
@@ -163,10 +198,16 @@ impl Pool {
         self.limit_bytes.load(Relaxed)
     }
 
-    /// Bytes of memory that count against the limit: objects, in whole pages, and tables.
+    /// Bytes of memory that count against the limit: objects, in whole pages, and tables. Without a cache,
+    /// the limit is on what has yet to go to the stores, and tables do not count.
     #[inline]
     pub(crate) fn bytes(&self) -> u64 {
-        self.cache.bytes() + self.table_pages.bytes()
+        let objects = self.cache.bytes();
+        if self.cached {
+            objects + self.table_pages.bytes()
+        } else {
+            objects
+        }
     }
 
     /// If the pool holds no more than it may. If it soon will, the mover is asked to make room; and if it

@@ -6,7 +6,7 @@
 //! was set up before, and ends in a worker; `submit_bio` never waits. If all transfers are in use the
 //! load queues up, in its own page. What a transfer read stays in it, decrypted, until it is used for
 //! something else: so the free transfers are a small cache, and pages that were written one after the
-//! other are read with one request for some of them.
+//! other are read with one request for some of them. Who wants what is being read waits for that.
 //!
 //! When an area is being swapped off, its loads are given to the mover first, which takes whole segments
 //! back into the cache, see [`crate::mover`].
@@ -24,7 +24,7 @@ use crate::{
         slot::Look,
     },
     pool::Pool,
-    store::checksum,
+    store::{checksum, Store},
     table::Table,
 };
 use core::ops::Range;
@@ -48,6 +48,7 @@ pub(crate) struct Wish {
 }
 
 /// Blocks of a segment, in one of its lives.
+#[derive(Clone, PartialEq, Eq)]
 struct Held {
     store: usize,
     segment: usize,
@@ -78,10 +79,18 @@ struct Reader {
     held: Option<Held>,
 }
 
+/// Blocks that are being read, and who waits for them.
+struct Flight {
+    held: Held,
+    followers: PendingQueue<Wish>,
+}
+
 /// What is locked.
 struct State {
     /// The transfer used last is the last.
     free: KVec<Reader>,
+    /// What the others read now.
+    flights: KVec<Flight>,
     /// Loads that wait for a transfer. There are none while one is free.
     waiting: PendingQueue<Wish>,
     /// Loads that wait for their segment to be taken back.
@@ -101,6 +110,7 @@ impl Readback {
         pin_init!(Self {
             state <- new_spinlock!(State {
                 free: KVec::new(),
+                flights: KVec::new(),
                 waiting: PendingQueue::new(),
                 recalls: PendingQueue::new(),
             }),
@@ -122,8 +132,46 @@ impl Readback {
                 GFP_KERNEL,
             )?;
         }
-        self.state.lock().free = free;
+        let flights = KVec::with_capacity(READERS, GFP_KERNEL)?;
+        let mut state = self.state.lock();
+        state.free = free;
+        state.flights = flights;
         Ok(())
+    }
+
+    /// Begins to read what `held` says. If it is being read already, the load waits for that; else its
+    /// page is given back.
+    fn begin(
+        &self,
+        held: Held,
+        redirect: Redirect,
+        wish: Wish,
+        page: PendingPage,
+    ) -> Option<(Wish, PendingPage)> {
+        let mut state = self.state.lock();
+        let flight =
+            (state.flights.iter_mut()).find(|flight| flight.held.covers(redirect, held.life));
+        if let Some(flight) = flight {
+            flight.followers.push(page, wish);
+            return None;
+        }
+        let flight = Flight {
+            held,
+            followers: PendingQueue::new(),
+        };
+        // There is room for all transfers.
+        let _ = state.flights.push_within_capacity(flight);
+        Some((wish, page))
+    }
+
+    /// What `held` says was read: those who waited for it are served next.
+    fn end(&self, held: &Held) {
+        let mut state = self.state.lock();
+        let at = (state.flights.iter()).position(|flight| flight.held == *held);
+        let flight = at.and_then(|at| state.flights.remove(at).ok());
+        if let Some(flight) = flight {
+            state.waiting.put_first(flight.followers);
+        }
     }
 
     /// Has `page` wait for its segment to be taken back.
@@ -181,13 +229,15 @@ impl Completion for Read {
             transfer,
             held: None,
         };
+        let held = Held {
+            store,
+            segment,
+            life: pinned.life(),
+            blocks,
+        };
+        pool.readback.end(&held);
         let loaded = read.and_then(|()| {
-            reader.held = Some(Held {
-                store,
-                segment,
-                life: pinned.life(),
-                blocks,
-            });
+            reader.held = Some(held);
             pool.unpack(&reader, &wish, redirect, &mut page.page())
         });
         pool.stores.unpin(store, pinned);
@@ -260,7 +310,8 @@ impl Pool {
         }
     }
 
-    /// Loads the page of `wish` with `reader`. Gives it back if it was not needed, or is not any more.
+    /// Loads the page of `wish` with `reader`, or has it wait for one that reads the same. Gives the reader
+    /// back if it is not needed, or not any more.
     fn read_with(
         self: &Arc<Self>,
         reader: Reader,
@@ -296,14 +347,23 @@ impl Pool {
                         break loaded;
                     }
                     let blocks = touched(redirect);
-                    let at = |store: &crate::store::Store| {
-                        store.at(redirect.location.segment(), blocks.start)
-                    };
+                    let at = |store: &Store| store.at(redirect.location.segment(), blocks.start);
                     let Some((file, first)) = self.stores.with(number, at) else {
                         self.stores.unpin(number, pinned);
                         break Err(EIO);
                     };
+                    let held = Held {
+                        store: number,
+                        segment: redirect.location.segment(),
+                        life,
+                        blocks: blocks.clone(),
+                    };
                     drop(slot);
+                    let begun = self.readback.begin(held, redirect, wish, page);
+                    let Some((wish, page)) = begun else {
+                        self.stores.unpin(number, pinned);
+                        return Some(reader);
+                    };
                     let read = Read {
                         pool: self.clone(),
                         wish,

@@ -134,13 +134,7 @@ impl Registry {
             Some(name) => name.to_cstring()?,
             None => CString::try_from_fmt(fmt!("{number}"))?,
         };
-        let pool = Pool::new(
-            id,
-            options.compressor(log)?,
-            options.limit(),
-            options.encrypt(),
-            &self.queues,
-        )?;
+        let pool = Pool::new(id, options.compressor(log)?, options.manner(), &self.queues)?;
         let debug = self.debug.subdirectory(pool.id())?;
         let figures = Directory::new(&self.figures, fmt!("{}", pool.id()), pool.clone())?;
         let figures = Arc::new(figures, GFP_KERNEL)?;

@@ -48,6 +48,7 @@ pub(crate) enum Counter {
     ReadRequests,
     /// Bytes of objects that were written again.
     MovedBytes,
+    DiscardedBytes,
     WriteErrors,
     ReadErrors,
     Count,
@@ -66,19 +67,29 @@ pub(crate) struct Store {
     counters: [Atomic<u64>; Counter::Count as usize],
     /// If nothing new goes there.
     closed: Atomic<bool>,
+    /// Of each segment, if it was opened since it was discarded last. Empty if the store does not discard.
+    stale: KVVec<Atomic<bool>>,
 }
 
 impl Store {
-    /// Claims what is at `path`, by the rights of the task, as store `number` of a pool.
+    /// Claims what is at `path`, by the rights of the task, as store `number` of a pool. If `discard`, and
+    /// if it can be, it is told which segments are free.
     ///
     /// Context: may sleep.
-    pub(crate) fn claim(number: usize, path: &CStr) -> Result<Arc<Self>, Refusal> {
+    pub(crate) fn claim(number: usize, path: &CStr, discard: bool) -> Result<Arc<Self>, Refusal> {
         let swap = Arc::new(SwapStore::claim(path)?, GFP_KERNEL)?;
         // Page 0 is the swap header, which stays.
         let count = ((swap.pages() - 1) / BLOCKS as u64).min(MAX_SEGMENTS as u64);
         let mut segments = KVVec::with_capacity(count as usize, GFP_KERNEL)?;
         for _ in 0..count {
             segments.push(Segment::new(), GFP_KERNEL)?;
+        }
+        let mut stale = KVVec::new();
+        if discard && swap.supports_discard() {
+            stale.reserve(segments.len(), GFP_KERNEL)?;
+            for _ in 0..segments.len() {
+                stale.push(Atomic::new(false), GFP_KERNEL)?;
+            }
         }
         let cursor = Cursor::new(cipher::random());
         let store = Arc::pin_init(
@@ -89,6 +100,7 @@ impl Store {
                 cursor <- new_mutex!(cursor),
                 counters: [const { Atomic::new(0) }; Counter::Count as usize],
                 closed: Atomic::new(false),
+                stale,
             }),
             GFP_KERNEL,
         )?;
@@ -129,7 +141,39 @@ impl Store {
     ///
     /// Context: only the mover calls this.
     pub(crate) fn open_segment(&self) -> Option<Claim> {
-        self.log.open(&mut self.cursor.lock())
+        let claim = self.log.open(&mut self.cursor.lock())?;
+        if let Some(stale) = self.stale.get(claim.segment()) {
+            stale.store(true, Relaxed);
+        }
+        Some(claim)
+    }
+
+    /// If the device is told of free segments.
+    pub(crate) fn discards(&self) -> bool {
+        !self.stale.is_empty()
+    }
+
+    /// Tells the device of a segment that is free, and was not told of since it was filled; says if there
+    /// was one.
+    ///
+    /// Context: waits for I/O. Only the mover calls this.
+    pub(crate) fn discard_one(&self) -> bool {
+        let claim = self.stale.iter().enumerate().find_map(|(segment, stale)| {
+            let mut cursor = self.cursor.lock();
+            (stale.load(Relaxed))
+                .then(|| self.log.open_at(&mut cursor, segment))
+                .flatten()
+        });
+        let Some(claim) = claim else { return false };
+        let segment = claim.segment();
+        self.stale[segment].store(false, Relaxed);
+        let told = self.swap.discard(Self::page(segment, 0), BLOCKS as u64);
+        // It is advice, which a device may not take.
+        if told.is_ok() {
+            self.count(Counter::DiscardedBytes, SEGMENT as u64);
+        }
+        self.log.seal(claim);
+        true
     }
 
     /// The full segment that was filled longest ago.
@@ -325,6 +369,7 @@ files! {
     c"read_bytes" => |store| Value::Number(store.counted(Counter::ReadBytes)),
     c"read_ios" => |store| Value::Number(store.counted(Counter::ReadRequests)),
     c"cleaned_bytes" => |store| Value::Number(store.counted(Counter::MovedBytes)),
+    c"discarded_bytes" => |store| Value::Number(store.counted(Counter::DiscardedBytes)),
     c"write_errors" => |store| Value::Number(store.counted(Counter::WriteErrors)),
     c"read_errors" => |store| Value::Number(store.counted(Counter::ReadErrors)),
 }

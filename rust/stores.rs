@@ -66,6 +66,7 @@ pub(crate) struct Stores {
     places: ArcSlots<Store, MAX_STORES>,
     count: Atomic<usize>,
     encrypt: bool,
+    discard: bool,
     /// The key of all of them, from the first that is added to the end of the pool.
     key: SetOnce<Xts>,
     #[pin]
@@ -73,12 +74,13 @@ pub(crate) struct Stores {
 }
 
 impl Stores {
-    /// No stores. Those to come are encrypted if `encrypt`.
-    pub(crate) fn new(encrypt: bool) -> impl PinInit<Self> {
+    /// No stores. Those to come are encrypted if `encrypt`, and told of free segments if `discard`.
+    pub(crate) fn new(encrypt: bool, discard: bool) -> impl PinInit<Self> {
         pin_init!(Self {
             places: ArcSlots::new(),
             count: Atomic::new(0),
             encrypt,
+            discard,
             key: SetOnce::new(),
             shown <- new_mutex!(Shown::default()),
         })
@@ -87,6 +89,11 @@ impl Stores {
     /// If what goes to the stores is encrypted.
     pub(crate) fn encrypt(&self) -> bool {
         self.encrypt
+    }
+
+    /// If the stores are told of free segments.
+    pub(crate) fn discard(&self) -> bool {
+        self.discard
     }
 
     /// The key, if what goes to the stores is encrypted.
@@ -118,16 +125,18 @@ impl Stores {
         (0..MAX_STORES).filter_map(|number| self.get(number))
     }
 
-    /// Ends the record where `redirect` says: no slot names it any more.
+    /// Ends the record where `redirect` says: no slot names it any more. Says if a segment is free by
+    /// that which had better be discarded.
     ///
     /// Context: any; never waits.
     #[inline]
-    pub(crate) fn end_record(&self, redirect: Redirect) {
+    pub(crate) fn end_record(&self, redirect: Redirect) -> bool {
         let (location, length) = (redirect.location, redirect.form.length());
         // The record kept the store in its place until now.
         self.with(location.store(), |store| {
-            store.log.end_record(location.segment(), length);
-        });
+            store.log.end_record(location.segment(), length) && store.discards()
+        })
+        .unwrap_or(false)
     }
 
     /// Pins the segment where `redirect` says; [`None`] if nothing is there any more.
@@ -212,16 +221,17 @@ impl Pool {
             .find(|&number| stores.with(number, |_| ()).is_none())
             .ok_or_else(|| refuse(ENOSPC, "the pool has 8 stores, which is the most"))?;
         stores.make_key(tell)?;
-        let store = Store::claim(number, path).map_err(|refusal| match refusal {
-            Refusal::Header(problem) => match problem.value() {
-                Some(value) => tell.error(
-                    refusal.error(),
-                    fmt!("backing={}: {} {value}", path, refusal.reason()),
-                ),
-                None => refuse(refusal.error(), refusal.reason()),
-            },
-            _ => refuse(refusal.error(), refusal.reason()),
-        })?;
+        let store =
+            Store::claim(number, path, stores.discard).map_err(|refusal| match refusal {
+                Refusal::Header(problem) => match problem.value() {
+                    Some(value) => tell.error(
+                        refusal.error(),
+                        fmt!("backing={}: {} {value}", path, refusal.reason()),
+                    ),
+                    None => refuse(refusal.error(), refusal.reason()),
+                },
+                _ => refuse(refusal.error(), refusal.reason()),
+            })?;
         if !store.is_private_to_root() {
             pr_warn!(
                 "backing={}: should be root's and closed to others, for it will hold what is in memory\n",

@@ -271,11 +271,19 @@ impl<S: Deref<Target = [Segment]>> Log<S> {
         let segment = (0..count)
             .map(|step| (cursor.segment + step) % count)
             .find(|&segment| self.segments[segment].account().state == State::Free)?;
+        cursor.segment = segment + 1;
+        self.open_at(cursor, segment)
+    }
+
+    /// Takes segment `segment`, if it is free, to fill it or to discard what it held.
+    ///
+    /// Context: any; never waits. Only the worker calls this.
+    pub fn open_at(&self, cursor: &mut Cursor, segment: usize) -> Option<Claim> {
+        if self.segments[segment].account().state != State::Free {
+            return None;
+        }
         let life = cursor.life;
-        *cursor = Cursor {
-            segment: segment + 1,
-            life: life.wrapping_add(1),
-        };
+        cursor.life = life.wrapping_add(1);
         self.free.add(1u64.wrapping_neg());
         self.segments[segment].begin(life);
         Some(Claim(Pinned { segment, life }))
@@ -372,17 +380,19 @@ impl<S: Deref<Target = [Segment]>> Log<S> {
     }
 
     /// Ends the record of an object of `length` bytes in segment `segment`: no slot names it any
-    /// more. The segment is free at once if this was the last and nobody reads it.
+    /// more. The segment is free at once if this was the last and nobody reads it; says if so.
     ///
     /// Context: any, interrupts included; never waits. The caller made a slot name something else, or
     /// failed to make one name the record.
     #[inline]
-    pub fn end_record(&self, segment: usize, length: usize) {
+    pub fn end_record(&self, segment: usize, length: usize) -> bool {
         let it = &self.segments[segment];
         it.sub_live(record_size(length));
-        if it.usage.end_use() {
+        let died = it.usage.end_use();
+        if died {
             self.died(it);
         }
+        died
     }
 
     /// Pins segment `segment`, so that what is in it stays; [`None`] if nothing is.

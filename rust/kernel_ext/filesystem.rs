@@ -46,8 +46,10 @@ pub(crate) trait FileSystem: Send + Sync + Sized + 'static {
     const NAME: &'static CStr;
     /// Its magic number, as `statfs(2)` shows it.
     const MAGIC: usize;
-    /// The options that it takes; each needs a value.
+    /// The options that it takes; each needs a value, but for [`Self::FLAGS`].
     const OPTIONS: &'static [&'static CStr];
+    /// Those of the options that have no value.
+    const FLAGS: &'static [&'static CStr];
 
     /// Options given so far.
     type Options: Default + Send + 'static;
@@ -56,7 +58,7 @@ pub(crate) trait FileSystem: Send + Sync + Sized + 'static {
     /// A swap area on the file.
     type Area: Hooks<Mount = Self::Mount>;
 
-    /// Takes the option [`Self::OPTIONS`]`[index]`.
+    /// Takes the option [`Self::OPTIONS`]`[index]`. The value of a flag is empty.
     ///
     /// Context: may sleep. Any user may get here; what is taken is used only if they may mount.
     fn parse(options: &mut Self::Options, index: usize, value: &CStr, log: &Log<'_>) -> Result;
@@ -210,12 +212,14 @@ impl<T: FileSystem> Registration<T> {
                 // The VFS names the option.
                 return Ok(-(bindings::ENOPARAM as c_int));
             };
-            match param.value {
-                Some(value) if !value.to_bytes().is_empty() => log
-                    .conclude(T::parse(options, index, value, &log))
-                    .map(|()| 0),
-                _ => Err(log.error(EINVAL, fmt!("option '{}' needs a value", param.key))),
+            let value = param.value.unwrap_or(c"");
+            let is_flag = T::FLAGS.contains(&param.key);
+            if is_flag != value.to_bytes().is_empty() {
+                let has = if is_flag { "has no" } else { "needs a" };
+                return Err(log.error(EINVAL, fmt!("option '{}' {has} value", param.key)));
             }
+            log.conclude(T::parse(options, index, value, &log))?;
+            Ok(0)
         })
     }
 

@@ -175,6 +175,22 @@ impl<T> PendingQueue<T> {
         self.last = node.as_ptr();
     }
 
+    /// Puts the pages of `others`, in their order, before those that are there.
+    ///
+    /// Context: any; takes no memory.
+    pub(crate) fn put_first(&mut self, mut others: Self) {
+        if others.first.is_null() {
+            return;
+        }
+        // SAFETY: By the type invariants, `last` is a node, as there is a first.
+        // INVARIANT: The nodes of `others` are owned by this value, and `others` has none.
+        unsafe { (*others.last).next = self.first };
+        if self.first.is_null() {
+            self.last = others.last;
+        }
+        self.first = core::mem::replace(&mut others.first, core::ptr::null_mut());
+    }
+
     /// Takes the first page.
     ///
     /// Context: any.

@@ -39,6 +39,12 @@ pub(crate) trait Hooks: Send + Sync + Sized + 'static {
     /// Context: may sleep; the file's inode is locked.
     fn init(mount: &Self::Mount, slots: usize, status: AreaStatus) -> Result<Arc<Self>>;
 
+    /// If loads are mostly done when `load` returns. Then pages are swapped in one by one; if not, those
+    /// beside them are read ahead.
+    ///
+    /// Context: as [`Hooks::init`]. It stays the same.
+    fn is_synchronous(&self) -> bool;
+
     /// Keeps `page` for `slot`, in place of what was there. If that fails the kernel keeps the page
     /// in memory; the slot is invalidated.
     ///

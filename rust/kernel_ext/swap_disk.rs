@@ -64,10 +64,13 @@ impl<H: Hooks> SwapDisk<H> {
         let mut limits: bindings::queue_limits = pin_init::zeroed();
         limits.logical_block_size = PAGE_SIZE as u32;
         limits.physical_block_size = PAGE_SIZE as u32;
-        // Synchronous: swapped in directly, without readahead. Stable writes: nobody changes a page
-        // while it is stored. Not rotational: clusters are allocated per CPU.
-        limits.features =
-            bindings::KERNEL_EXT_BLK_FEAT_SYNCHRONOUS | bindings::KERNEL_EXT_BLK_FEAT_STABLE_WRITES;
+        // Stable writes: nobody changes a page while it is stored. Not rotational: clusters are allocated
+        // per CPU.
+        limits.features = bindings::KERNEL_EXT_BLK_FEAT_STABLE_WRITES;
+        if hooks.is_synchronous() {
+            // Swapped in directly, without readahead.
+            limits.features |= bindings::KERNEL_EXT_BLK_FEAT_SYNCHRONOUS;
+        }
         // SAFETY: `limits` is valid.
         let disk = from_err_ptr(unsafe { bindings::kernel_ext_blk_alloc_disk(&mut limits) })?;
         let cleanup = ScopeGuard::new_with_data(disk, |disk| {
