@@ -43,7 +43,8 @@ KSFT_SKIP=4
 count=0 failures=0
 work=$(mktemp -d /tmp/ghostswap.XXXXXX)
 log=$work.log
-mount -t tmpfs -o size=256M tmpfs "$work"
+# Not swapped out itself: disks that swap is on lie in it.
+mount -t tmpfs -o size=256M,noswap tmpfs "$work"
 cd "$work" || exit "$KSFT_FAIL"
 exec 3>&1; echo "TAP version 13"
 
@@ -197,6 +198,14 @@ held() {
 	echo $((objects + tables))
 }
 
+# nearly_within_limit FILE: what its pool holds fits. A store takes its memory before it
+# asks: at most a zspage of 8 pages on each CPU, and tables that RCU has yet to free.
+nearly_within_limit() {
+	local held limit
+	held=$(held "$1") limit=$(figure "$1" limit_bytes)
+	holds "bytes held" "$held <= $limit + 32 * PAGE"
+}
+
 # Pages in use on a swapped-on file, as the kernel counts them.
 used_pages() {
 	local at name used=0 kib
@@ -229,6 +238,92 @@ vmstat() {
 	while read -r name value; do
 		[[ $name != "$1" ]] || echo "$value"
 	done </proc/vmstat
+}
+
+# --- backing stores ----------------------------------------------------------
+
+# disk FILE SIZE: a disk with a swap header, whose content is FILE; sets $disk.
+disk() {
+	header "$1" size="$2" length="$2"
+	disk=$(losetup --find --show "$1")
+}
+
+# scratch_disk: sets $disk to one of 512 MiB that takes 200 requests a second and
+# that nobody needs, if the machine has it.
+scratch_disk() {
+	disk=${GHOSTSWAP_DISK:-}
+	[[ -b $disk ]] || skip "no disk in GHOSTSWAP_DISK that may be written over"
+	mkswap "$disk" >/dev/null
+}
+
+# disk_filesystem ext4|xfs|btrfs: an empty one at $PWD/KIND, on a disk of its own.
+disk_filesystem() {
+	local size=300M blocks=()
+	# Blocks of a page, or files lie where pages cannot.
+	[[ $1 != ext4 ]] || size=128M blocks=(-b 4096)
+	mkdir "$1"
+	truncate -s "$size" "$1.image"
+	"mkfs.$1" -q "${blocks[@]}" "$1.image"
+	mount -t "$1" "$(losetup --find --show "$1.image")" "$1"
+}
+
+# swapfile FILE SIZE: without holes, which is all that it needs.
+swapfile() {
+	: >"$1"
+	chmod 600 "$1"
+	[[ $1 != *btrfs/* ]] || chattr +C "$1"
+	fallocate -l "$2" "$1"
+	mkswap "$1" >/dev/null
+}
+
+# tell FILE NAME TEXT: write a file of a mounted file's pool. It says what it gave.
+tell() {
+	local pool
+	find_pool "$1"
+	mnt write "$SYSFS/$pool/$2" "$3"
+}
+
+# store_figure FILE NUMBER NAME: one of the figures of a store of a mounted file's pool.
+store_figure() {
+	figure "$1" "store$2/$3"
+}
+
+# The paths of the stores of a mounted file's pool, in their order.
+stores_of() {
+	local pool store path
+	find_pool "$1"
+	for store in "$SYSFS/$pool"/store[0-7]; do
+		[[ -e $store ]] || continue
+		read -r path <"$store/path"
+		echo "$path"
+	done
+}
+
+# write_back FILE: all there is.
+write_back() {
+	gives OK tell "$1" writeback all
+}
+
+# segments_of FILE NUMBER: of a store of a mounted file's pool.
+segments_of() {
+	echo $(($(store_figure "$1" "$2" size_bytes) >> 21))
+}
+
+# No segment of it but the one that is being filled is in use.
+is_empty() { # FILE NUMBER
+	local free open
+	free=$(store_figure "$1" "$2" free_segments) open=$(store_figure "$1" "$2" open_segments)
+	((free + open == $(segments_of "$1" "$2") && $(store_figure "$1" "$2" live_bytes) == 0))
+}
+
+# The options of what is mounted over FILE, as /proc/mounts shows them.
+options_of() {
+	local at mounted type all options=
+	[[ $1 == /* ]] && at=$1 || at=$PWD/$1
+	while read -r _ mounted type all _; do
+		[[ $mounted != "$at" || $type != ghostswap ]] || options=$all
+	done </proc/mounts
+	echo "$options"
 }
 
 # --- processes ---------------------------------------------------------------
@@ -311,8 +406,15 @@ put_for_now() {
 	put "$1" "$2"
 }
 
+no_loops() {
+	local loop
+	for loop in /sys/block/loop*/loop/backing_file; do
+		[[ ! -e $loop ]] || return 1
+	done
+}
+
 undo() {
-	local file group pids type swaps mounts=()
+	local file group pids type swaps areas=() mounts=()
 	eval "${also:-}"
 	pids=$(jobs -p)
 	# shellcheck disable=SC2086 # one word a process
@@ -323,12 +425,18 @@ undo() {
 		mnt swapoff "$(printf %b "$file")" >/dev/null
 	done
 	while read -r _ file type _; do
-		[[ $type != ghostswap && $file != "$work"/* ]] || mounts=("$file" "${mounts[@]}")
+		if [[ $type == ghostswap ]]; then
+			areas=("$file" "${areas[@]}")
+		elif [[ $file == "$work"/* ]]; then
+			mounts=("$file" "${mounts[@]}")
+		fi
 	done </proc/mounts
-	for file in "${mounts[@]}"; do
+	# Areas first: their stores lie on the other ones.
+	for file in "${areas[@]}" "${mounts[@]}"; do
 		mnt umount "$(printf %b "$file")" >/dev/null
 	done
-	[[ ! -e /sys/block/loop0/loop/backing_file ]] || losetup --detach-all
+	# What is still claimed then is found by leftovers.
+	no_loops || { losetup --detach-all && (until_true "no disk is claimed" 5 no_loops); }
 	for group in "$CGROUPS"/ghostswap.*; do
 		[[ ! -d $group ]] || until_true "$group is empty" 10 rmdir "$group" 2>/dev/null
 	done
@@ -337,6 +445,8 @@ undo() {
 
 leftovers() {
 	local found type
+	# A disk that is claimed stays as it is when it is detached.
+	no_loops || echo "a loop device"
 	for found in /sys/block/* "$SYSFS"/* "$DEBUGFS"/*; do
 		[[ ! -e $found || $disks_before == *" $found "* ]] || echo "$found"
 	done

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Call mount(2) and its relations directly, and print "OK" or the name of the
+ * Call mount(2) and others directly, and print "OK" or the name of the
  * error: the tools print a translation of it, each in its own words.
  */
 #include <errno.h>
@@ -20,6 +20,8 @@ static int show_usage(void)
 	      "       mnt umount|detach TARGET\n"
 	      "       mnt swapon FILE [PRIORITY]\n"
 	      "       mnt swapoff FILE\n"
+	      "       mnt write FILE TEXT\n"
+	      "       mnt truncate|unlink FILE\n"
 	      "An empty SOURCE stands for none at all.\n"
 	      "fsmount goes through fsopen(2) and prints its log as well.\n",
 	      stderr);
@@ -81,6 +83,21 @@ static int new_mount(const char *source, const char *target, char *options)
 	return ret;
 }
 
+/* In one call, as files of sysfs want it. */
+static int write_text(const char *file, const char *text)
+{
+	int fd, ret, error;
+
+	fd = open(file, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	ret = write(fd, text, strlen(text));
+	error = errno;
+	close(fd);
+	errno = error;
+	return ret;
+}
+
 int main(int argc, char **argv)
 {
 	char none[] = "", *call = argv[1], *first = argv[2];
@@ -106,6 +123,12 @@ int main(int argc, char **argv)
 			     SWAP_FLAG_PREFER | atoi(second) : 0);
 	else if (!strcmp(call, "swapoff"))
 		ret = swapoff(first);
+	else if (!strcmp(call, "write") && second)
+		ret = write_text(first, second);
+	else if (!strcmp(call, "truncate"))
+		ret = truncate(first, 0);
+	else if (!strcmp(call, "unlink"))
+		ret = unlink(first);
 	else
 		return show_usage();
 

@@ -8,6 +8,8 @@
  *	check		compare every page with what it must hold
  *	out		have the kernel swap all pages out; says how many of which
  *			kind are out then
+ *	lost		read every page; says how many cannot be read (SIGBUS), and
+ *			gives those back
  *	free		give all pages back; they read as zeros from then on
  *	keep:K		give all but every K-th page back
  *	fork:N		N children and the parent all do what follows
@@ -26,6 +28,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <sched.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -56,6 +59,13 @@ static pid_t children[MAX_CHILDREN];
 static int nr_children;
 static bool is_child;
 static int stop;
+
+static sigjmp_buf unreadable;
+
+static void on_bus(int signal)
+{
+	siglongjmp(unreadable, signal);
+}
 
 static void on_term(int signal)
 {
@@ -166,6 +176,32 @@ static void give_back(size_t index, size_t count)
 		    shared ? MADV_REMOVE : MADV_DONTNEED))
 		err(1, "giving pages back");
 	memset(&stamps[index], 0, count * sizeof(*stamps));
+}
+
+/* A function of its own: it has no variables that the jump could set back. */
+static bool is_readable(size_t index)
+{
+	if (sigsetjmp(unreadable, 1))
+		return false;
+	__atomic_load_n(page_at(index), __ATOMIC_RELAXED);
+	return true;
+}
+
+static void give_back_lost(void)
+{
+	const struct sigaction jump = { .sa_handler = on_bus };
+	const struct sigaction end = { .sa_handler = SIG_DFL };
+	size_t i, lost = 0;
+
+	sigaction(SIGBUS, &jump, NULL);
+	for (i = 0; i < pages; i++) {
+		if (is_readable(i))
+			continue;
+		give_back(i, 1);
+		lost++;
+	}
+	sigaction(SIGBUS, &end, NULL);
+	printf("lost=%zu\n", lost);
 }
 
 static void keep(size_t step)
@@ -343,6 +379,8 @@ static void perform(const char *verb)
 		check();
 	else if (!strcmp(name, "out"))
 		swap_out();
+	else if (!strcmp(name, "lost"))
+		give_back_lost();
 	else if (!strcmp(name, "free"))
 		give_back(0, pages);
 	else if (!strcmp(name, "keep") && number)
