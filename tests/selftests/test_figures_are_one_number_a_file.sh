@@ -1,30 +1,56 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# sysfs has one value in each file, to be read or to be written.
+# sysfs has one value in each file. What can be read cannot be written, and what
+# can be written cannot be read.
 
 . "$(dirname "$0")/lib.sh"
 
 FILES=(areas comp compressed_bytes failed_loads failed_stores_limit
 	failed_stores_memory fixed_bytes incompressible_pages invalidates limit_bytes
-	loads pool_bytes redirected_bytes redirected_pages same_filled_pages stored_pages
-	stores table_bytes written_pages)
-COMMANDS=(add_store remove_store writeback)
+	loads pool_bytes redirected_bytes redirected_pages same_filled_pages
+	stored_pages stores table_bytes written_pages)
+ORDERS=(add_store remove_store writeback)
+STORE=(cleaned_bytes discarded_bytes free_segments garbage_bytes live_bytes open_segments path
+	read_bytes read_errors read_ios retired_segments sealed_segments size_bytes
+	used_bytes write_errors written_bytes written_ios)
+
+are_there() { # DIRECTORY NAME...
+	equal "what is in $1" "$(printf '%s\n' "${@:2}" | sort)" "$(ls "$1")"
+}
+
+# reads FILE REGEX: it has one line, and cannot be written.
+reads() {
+	local value
+	value=$(<"$1")
+	[[ $value =~ ^($2)$ ]] || fail "$1 reads \"$value\""
+	equal "mode of $1" 444 "$(stat -c %a "$1")"
+	if echo 1 2>/dev/null >"$1"; then
+		fail "$1 can be written"
+	fi
+}
 
 one_value() {
-	local name dir value
-	area file
+	local name dir
+	disk disk.image 16M
+	area file 1G "backing=$disk"
 	dir=$SYSFS/$(pool_of file)
 	pages -s 2 fill out check
-	equal "files" "$(printf '%s\n' "${FILES[@]}" "${COMMANDS[@]}" | sort)" "$(ls "$dir")"
+	are_there "$dir" "${FILES[@]}" "${ORDERS[@]}" store0
 	for name in "${FILES[@]}"; do
-		value=$(<"$dir/$name")
-		[[ $value =~ ^[0-9]+$ || $name == comp && $value == lz4 ]] || fail "$name reads \"$value\""
-		equal "mode of $name" 444 "$(stat -c %a "$dir/$name")"
-		if echo 1 2>/dev/null >"$dir/$name"; then
-			fail "$name can be written"
-		fi
+		reads "$dir/$name" "[0-9]+|lz4"
 	done
-	for name in "${COMMANDS[@]}"; do
+	are_there "$dir/store0" "${STORE[@]}"
+	for name in "${STORE[@]}"; do
+		reads "$dir/store0/$name" "[0-9]+|$disk"
+	done
+}
+
+# Orders are written, by root alone.
+orders() {
+	local name dir
+	area file
+	dir=$SYSFS/$(pool_of file)
+	for name in "${ORDERS[@]}"; do
 		equal "mode of $name" 200 "$(stat -c %a "$dir/$name")"
 		if cat "$dir/$name" 2>/dev/null; then
 			fail "$name can be read"
@@ -38,6 +64,7 @@ named_as_findmnt_says() {
 	[[ -d $SYSFS/$(findmnt -rno MAJ:MIN file) ]]
 }
 
-promise "one value a file, to be read or to be written" one_value
+promise "one value a file, for reading only" one_value
+promise "orders are for writing only" orders
 promise "an unnamed pool is called as findmnt calls its mount" named_as_findmnt_says
 finish

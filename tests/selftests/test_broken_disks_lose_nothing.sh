@@ -1,0 +1,235 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# A disk that cannot be written loses no page, one that cannot be read only those
+# that are there, and nothing waits for either without end.
+
+. "$(dirname "$0")/lib.sh"
+
+FAULTS=/sys/kernel/debug/fail_make_request
+
+# break_disk [TIMES]: $disk fails its next so many requests, or all of them.
+break_disk() {
+	[[ -d $FAULTS ]] || skip "this kernel cannot make requests fail"
+	put_for_now "$FAULTS/verbose" 0
+	put_for_now "$FAULTS/times" "${1:--1}"
+	put_for_now "$FAULTS/probability" 100
+	put_for_now "/sys/block/${disk#/dev/}/make-it-fail" 1
+}
+
+mend_disk() {
+	put "/sys/block/${disk#/dev/}/make-it-fail" 0
+}
+
+# A segment in which a write failed takes no more; what was on its way stays.
+few_writes_fail() {
+	disk disk.image 32M
+	area file 1G "limit=64M,backing=$disk"
+	start pages -s 8 -k tttr fill out hold check
+	break_disk 2
+	# It may end when a write fails, or go on in another segment.
+	tell file writeback all >/dev/null
+	equal "stored" "$(said_number out)" "$(figure file stored_pages)"
+	write_back file
+	mend_disk
+	equal "write errors" 2 "$(store_figure file 0 write_errors)"
+	holds "retired segments" "$(store_figure file 0 retired_segments) >= 1 &&
+		$(store_figure file 0 retired_segments) <= 2"
+	equal "bytes in memory" 0 "$(figure file compressed_bytes)"
+	equal "stored" "$(said_number out)" "$(figure file stored_pages)"
+	release
+	equal "failed loads" 0 "$(figure file failed_loads)"
+}
+
+all_writes_fail() {
+	local errors
+	disk disk.image 32M
+	area file 1G "limit=64M,backing=$disk"
+	start pages -s 8 -k tttr fill out hold check
+	break_disk
+	[[ $(tell file writeback all) != OK ]] || fail "writeback succeeded"
+	errors=$(store_figure file 0 write_errors)
+	holds "write errors" "$errors > 0"
+	equal "pages in the store" 0 "$(figure file redirected_pages)"
+	equal "stored" "$(said_number out)" "$(figure file stored_pages)"
+	until_true "the store takes no more" 20 takes_no_more
+	# In flight, when the eighth failed, may have been others.
+	holds "write errors" "$(store_figure file 0 write_errors) <= 24"
+	mend_disk
+	errors=$(store_figure file 0 write_errors)
+	[[ $(tell file writeback all) != OK ]] || fail "it takes pages again"
+	equal "write errors" "$errors" "$(store_figure file 0 write_errors)"
+
+	# Removed and added it has a new life.
+	gives OK tell file remove_store "$disk"
+	gives OK tell file add_store "$disk"
+	write_back file
+	holds "pages in the store" "$(figure file redirected_pages) > 1900"
+	release
+	equal "failed loads" 0 "$(figure file failed_loads)"
+}
+
+takes_no_more() {
+	tell file writeback all >/dev/null
+	(($(store_figure file 0 write_errors) >= 8))
+}
+
+# With a second store they go there.
+the_other_takes_over() {
+	local good
+	disk good.image 32M
+	good=$disk
+	disk broken.image 32M
+	area file 1G "limit=64M,backing=$disk,backing=$good"
+	start pages -s 8 -k tttr fill out hold check
+	break_disk
+	for _ in {1..8}; do
+		tell file writeback all >/dev/null
+	done
+	equal "bytes in memory" 0 "$(figure file compressed_bytes)"
+	equal "bytes in the broken one" 0 "$(store_figure file 0 live_bytes)"
+	release
+	mend_disk
+	equal "failed loads" 0 "$(figure file failed_loads)"
+}
+
+# As if there were no store: what does not fit stays with its process.
+broken_at_the_limit() {
+	disk disk.image 32M
+	area file 1G "limit=2M,backing=$disk"
+	break_disk
+	start pages -s 8 -k r fill out out hold check rewrite:2 out hold check
+	nearly_within_limit file
+	holds "stores refused" "$(figure file failed_stores_limit) > 0"
+	holds "pages out" "$(said_number out) < 1024"
+	go_on
+	release
+	equal "failed" "0 0" "$(figure file failed_loads) $(figure file redirected_pages)"
+	equal "held at the end" "0 0" "$(figure file stored_pages) $(held file)"
+}
+
+one_read_fails() {
+	disk disk.image 32M
+	area file 1G "limit=64M,backing=$disk"
+	start pages -s 6 -k r fill out hold lost hold check
+	write_back file
+	break_disk 1
+	go_on
+	mend_disk
+	equal "pages lost" 1 "$(said_number lost)"
+	equal "failed loads, and read errors" "1 1" \
+		"$(figure file failed_loads) $(store_figure file 0 read_errors)"
+	release
+	equal "failed loads" 1 "$(figure file failed_loads)"
+}
+
+all_reads_fail() {
+	local lost
+	disk disk.image 32M
+	area file 1G "limit=64M,backing=$disk"
+	start pages -s 8 -k r fill out hold lost hold check
+	# Half of it stays in memory.
+	gives OK tell file writeback 1000
+	break_disk
+	go_on
+	lost=$(said_number lost)
+	# The open segment may still be in memory, too.
+	holds "pages lost" "$lost >= 400 && $lost <= 1512"
+	holds "failed loads" "$(figure file failed_loads) >= $lost"
+	holds "read errors" "$(store_figure file 0 read_errors) > 0"
+	mend_disk
+	release
+	gone file
+}
+
+# However much cannot be read, everything ends in time.
+swapoff_and_umount_end() {
+	disk disk.image 32M
+	area file 1G "limit=64M,backing=$disk"
+	start pages -s 8 -k r fill out hold lost check
+	write_back file
+	break_disk
+	# It may fail or not, but it ends.
+	timeout 60 mnt swapoff file >/dev/null || fail "swapoff took more than a minute"
+	mend_disk
+	[[ $(used_pages file) == 0 ]] || gives OK mnt swapoff file
+	release
+	gives OK mnt umount file
+	gives OK mnt swapon "$disk"
+	gives OK mnt swapoff "$disk"
+}
+
+removed_while_broken() {
+	disk disk.image 32M
+	area file 1G "limit=64M,backing=$disk"
+	start pages -s 8 -k tr fill out hold check
+	write_back file
+	break_disk
+	[[ $(tell file remove_store "$disk") != OK ]] || fail "it was removed"
+	equal "stores" "$disk" "$(stores_of file)"
+	equal "stored" "$(said_number out)" "$(figure file stored_pages)"
+	mend_disk
+	gives OK tell file remove_store "$disk"
+	equal "pages in stores" 0 "$(figure file redirected_pages)"
+	release
+	equal "failed loads" 0 "$(figure file failed_loads)"
+}
+
+full_by_hand() {
+	disk disk.image 8M
+	area file 1G "limit=64M,backing=$disk"
+	start pages -s 12 -k r fill out hold check
+	gives ENOSPC tell file writeback all
+	holds "pages in the store" "$(figure file redirected_pages) > 400"
+	equal "stored" "$(said_number out)" "$(figure file stored_pages)"
+	equal "write errors" 0 "$(store_figure file 0 write_errors)"
+	release
+	equal "failed loads" 0 "$(figure file failed_loads)"
+}
+
+full_and_at_the_limit() {
+	local failed
+	disk small.image 8M
+	area file 1G "limit=1M,backing=$disk"
+	start pages -s 16 -k r fill out out hold out hold out hold check
+	holds "pages out" "$(said_number out) > 500 && $(said_number out) < 3000"
+	holds "stores refused" "$(figure file failed_stores_limit) > 0"
+	nearly_within_limit file
+	disk large.image 64M
+	gives OK tell file add_store "$disk"
+	go_on
+	failed=$(figure file failed_stores_limit)
+	go_on
+	holds "pages out" "$(said_number out) > 4096 * 95 / 100"
+	note "with room $(($(figure file failed_stores_limit) - failed)) stores were refused"
+	nearly_within_limit file
+	release
+	equal "failed loads" 0 "$(figure file failed_loads)"
+}
+
+# Who leaves makes room for who comes.
+room_is_used_again() {
+	disk disk.image 16M
+	area file 1G "limit=1M,backing=$disk"
+	start pages -s 24 -k r fill out out hold
+	holds "stores refused" "$(figure file failed_stores_limit) > 0"
+	release
+	until_true "no segment is in use" 10 is_empty file 0
+	start pages -s 6 -k r fill out out hold out hold check
+	go_on
+	holds "pages out" "$(said_number out) > 1536 * 95 / 100"
+	release
+	equal "failed loads" 0 "$(figure file failed_loads)"
+}
+
+promise "writes that fail leave their pages in memory, and retire the segment" few_writes_fail
+promise "a store takes no more after eight errors, until it is added again" all_writes_fail
+promise "another store takes what a broken one does not" the_other_takes_over
+promise "at the limit, a broken store is like none" broken_at_the_limit
+promise "a read that fails costs its reader one page" one_read_fails
+promise "if all fail, what is in memory is still there" all_reads_fail
+promise "swapoff and umount of a broken store end" swapoff_and_umount_end
+promise "a broken store cannot be removed, and can when it is mended" removed_while_broken
+promise "a store that is full says so, and loses nothing" full_by_hand
+promise "full and at the limit stores fail, until there is room" full_and_at_the_limit
+promise "room in a store is used again when it appears" room_is_used_again
+finish

@@ -1,0 +1,190 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# A store takes nothing while the pool is within its limit, and then what is
+# needed least: incompressible pages, and those that were stored longest ago.
+
+. "$(dirname "$0")/lib.sh"
+
+nothing_within_the_limit() {
+	disk disk.image 64M
+	area file 1G "limit=256M,backing=$disk"
+	start pages -s 80 -k tttrs fill out hold
+	holds "pages out" "$(said_number out) > 20000"
+	equal "used and written" "0 0" \
+		"$(store_figure file 0 used_bytes) $(store_figure file 0 written_bytes)"
+	equal "pages in stores, and ever written" "0 0" \
+		"$(figure file redirected_pages) $(figure file written_pages)"
+	# The swap header's page is all that the disk was ever given.
+	equal "sectors of the disk with content" 8 "$(stat -c %b disk.image)"
+	release
+}
+
+by_hand() {
+	local tables objects count
+	disk disk.image 64M
+	area file 1G "limit=256M,backing=$disk"
+	start pages -s 16 -k tttrz fill out hold check
+	tables=$(figure file table_bytes) objects=$(figure file compressed_bytes)
+	count=$(($(said_number text) + $(said_number random)))
+
+	gives OK tell file writeback 1000
+	# Up to a cluster of 512 more.
+	holds "pages in the store" "$(figure file redirected_pages) >= 1000 &&
+		$(figure file redirected_pages) <= 1512"
+	equal "stored" "$(said_number out)" "$(figure file stored_pages)"
+
+	write_back file
+	equal "pages in the store" "$count" "$(figure file redirected_pages)"
+	equal "pages written" "$count" "$(figure file written_pages)"
+	equal "bytes in the store" "$objects" "$(figure file redirected_bytes)"
+	equal "stored" "$(said_number out)" "$(figure file stored_pages)"
+	equal "bytes and incompressible pages in memory" "0 0" \
+		"$(figure file compressed_bytes) $(figure file incompressible_pages)"
+	holds "pool bytes" "$(figure file pool_bytes) <= 16 * PAGE"
+	equal "bytes of tables" "$tables" "$(figure file table_bytes)"
+	# Nothing is left to write, which is no error.
+	write_back file
+	release
+	equal "in the store at the end" "0 0 0" "$(figure file redirected_pages) \
+$(figure file redirected_bytes) $(store_figure file 0 live_bytes)"
+}
+
+refused_by_hand() {
+	local text
+	area file
+	gives ENXIO tell file writeback all
+	gives ENXIO tell file writeback 10
+	disk disk.image 16M
+	gives OK tell file add_store "$disk"
+	for text in -1 many 1.5 "10 pages" ALL; do
+		gives EINVAL tell file writeback "$text"
+	done
+}
+
+same_filled_come_back() {
+	disk disk.image 16M
+	area file 1G "limit=64M,backing=$disk"
+	start pages -s 8 -k sz fill out hold check rewrite:2 out hold check
+	write_back file
+	go_on
+	write_back file
+	release
+}
+
+# No page has to stay in memory because the pool is full.
+past_the_limit() {
+	disk disk.image 64M
+	area file 1G "limit=4M,backing=$disk"
+	start pages -s 24 -k tttr fill out out hold out hold check rewrite:3 out hold check
+	go_on
+	holds "pages out" "$(said_number out) > 6144 * 95 / 100"
+	nearly_within_limit file
+	holds "pages in the store" "$(figure file redirected_pages) > 3000"
+	note "of 6144 pages $(figure file failed_stores_limit) times one was refused"
+	go_on
+	nearly_within_limit file
+	release
+	equal "failed" "0 0" "$(figure file failed_loads) $(figure file failed_stores_memory)"
+}
+
+# It makes some room, and no more than that.
+between_the_marks() {
+	disk disk.image 64M
+	area file 1G "limit=8M,backing=$disk"
+	start pages -s 7 -k r fill out hold out hold check
+	equal "pages written within the limit" 0 "$(figure file written_pages)"
+	release
+	start pages -s 16 -k r fill out out hold check
+	until_true "it is below 15/16 of the limit" 10 below_the_high_mark
+	holds "bytes held" "$(held file) > $(figure file limit_bytes) * 3 / 4"
+	release
+}
+
+below_the_high_mark() {
+	(($(held file) <= $(figure file limit_bytes) * 15 / 16 + 32 * PAGE))
+}
+
+from_all_cpus() {
+	local i pids=() most=0 now
+	disk disk.image 64M
+	area file 1G "limit=3M,backing=$disk"
+	cgroup tight memory.high=8M
+	for i in 1 2 3; do
+		pages -g tight -i "$i" -s 8 -k tttr fill check rewrite:2 check >/dev/null &
+		pids+=($!)
+	done
+	while [[ -n $(jobs -rp) ]]; do
+		now=$(held file)
+		most=$((now > most ? now : most))
+		sleep 0.02
+	done
+	for i in "${pids[@]}"; do
+		wait "$i"
+	done
+	holds "bytes held at most" "$most <= $(figure file limit_bytes) + 32 * PAGE"
+	holds "pages written" "$(figure file written_pages) > 2000"
+	equal "held at the end" "0 0" "$(figure file stored_pages) $(held file)"
+	equal "failed loads" 0 "$(figure file failed_loads)"
+}
+
+incompressible_first() {
+	local random
+	disk disk.image 64M
+	area file 1G "limit=64M,backing=$disk"
+	start pages -s 16 -k tr fill out hold check
+	random=$(said_number random)
+	holds "incompressible pages" "$random > 2000"
+	gives OK tell file writeback "$random"
+	equal "incompressible pages in memory" 0 "$(figure file incompressible_pages)"
+	holds "pages in the store" "$(figure file redirected_pages) >= $random &&
+		$(figure file redirected_pages) <= $random + 512"
+	holds "bytes in memory" "$(figure file compressed_bytes) > 0"
+	release
+}
+
+oldest_first() {
+	local old
+	disk disk.image 64M
+	area file 1G "limit=64M,backing=$disk"
+	mkfifo go
+	pages -i 2 -s 16 -k t fill out hold check <go >said.old &
+	old=$!
+	exec 4>go
+	until_true "the older pages are out" 60 grep -q holding said.old
+	start pages -i 1 -s 8 -k t fill out hold check
+	# A cluster that both use is as young as its youngest page.
+	gives OK tell file writeback 2000
+	release
+	equal "younger pages read from the store" 0 "$(store_figure file 0 read_ios)"
+	echo >&4
+	wait "$old"
+	holds "older pages read from it" "$(store_figure file 0 read_ios) > 0"
+}
+
+# Records lie back to back, with 16 bytes before each.
+densely() {
+	local objects written
+	disk disk.image 64M
+	area file 1G "limit=64M,backing=$disk"
+	start pages -s 20 -k t fill out hold check
+	objects=$(figure file compressed_bytes)
+	write_back file
+	written=$(store_figure file 0 written_bytes)
+	note "$written bytes written for $objects bytes of objects"
+	holds "bytes written" "$written >= $objects && $written <= $objects * 105 / 100"
+	holds "bytes of records" "$(store_figure file 0 live_bytes) >= $objects"
+	holds "bytes of records" "$(store_figure file 0 live_bytes) <= $written"
+	release
+}
+
+promise "no block is used while the pool is within its limit" nothing_within_the_limit
+promise "writeback by hand moves as much as it is told, and no table grows" by_hand
+promise "writeback without a store, or of no number, is refused" refused_by_hand
+promise "pages of one word come back, wherever they are kept" same_filled_come_back
+promise "a working set of several times the limit is out, and the limit holds" past_the_limit
+promise "writeback starts at the limit and stops well before the pool is empty" between_the_marks
+promise "the limit holds for stores from all CPUs at once" from_all_cpus
+promise "incompressible pages go first" incompressible_first
+promise "then the clusters that were stored to longest ago" oldest_first
+promise "at most 5% more is written than the objects have" densely
+finish

@@ -1,0 +1,172 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# The disk shows no content, unless told so; and what is changed there is noticed
+# by the reader of that page, and by nobody else.
+
+. "$(dirname "$0")/lib.sh"
+
+# Every page but zeros begins with its stamp: generation 1, and these bytes.
+SEED=$((0x74736f67)) # "gost"
+STAMP='\x01\x00\x00\x00gost'
+
+# Where pages begin in a disk's content.
+stamps() { # IMAGE
+	/usr/bin/grep -obUaP "$STAMP" "$1" | cut -d : -f 1 || true
+}
+
+# The first segment is full, so that it is read from the disk; sets $first to where
+# it begins in the image.
+sealed() { # IMAGE
+	local differs
+	holds "sealed segments" "$(store_figure file 0 sealed_segments) > 0"
+	differs=$(/usr/bin/cmp -i 4096:0 "$1" /dev/zero || true)
+	[[ $differs =~ (byte|char)\ ([0-9]+), ]] || fail "nothing is on the disk: $differs"
+	first=$(((4096 + BASH_REMATCH[2] - 1) / 4096 * 4096))
+}
+
+shows() { # on|off: sets $found and $written, in pages
+	disk "$1.image" 32M
+	area "$1" 1G "limit=64M,encrypt=$1,backing=$disk"
+	start pages -i "$SEED" -s 6 -k tr fill out hold check
+	write_back "$1"
+	written=$(figure "$1" redirected_pages)
+	found=$(stamps "$1.image" | wc -l)
+	holds "pages in the store" "$written > 1400"
+	release
+	gone "$1"
+}
+
+no_content() {
+	local found written
+	shows on
+	equal "pages seen on the disk" 0 "$found"
+	# By default as well.
+	area file 1G "limit=64M,backing=$disk"
+	start pages -i "$SEED" -s 6 -k tr fill out hold check
+	write_back file
+	equal "pages seen on the disk" 0 "$(stamps on.image | wc -l)"
+	release
+}
+
+content_if_told_so() {
+	local found written
+	shows off
+	holds "pages seen on the disk" "$found >= $written && $found <= $written * 11 / 10"
+}
+
+# The same pages in the same order are not the same on the disk a second time.
+never_the_same() {
+	local first round differ
+	for round in 1 2; do
+		disk "$round.image" 16M
+		area file 1G "limit=64M,backing=$disk"
+		start pages -i "$SEED" -s 6 -k r fill out hold
+		write_back file
+		sealed "$round.image"
+		release
+		gone file
+	done
+	# Of random bytes one in 256 is the same by chance.
+	differ=$({ /usr/bin/cmp -l -i "$first" -n 65536 1.image 2.image || true; } | wc -l)
+	holds "bytes that differ" "$differ > 65536 * 98 / 100"
+}
+
+flip() { # IMAGE OFFSET
+	local byte
+	byte=$(od -An -tu1 -j "$2" -N 1 "$1")
+	# shellcheck disable=SC2059 # a byte, as printf has it
+	printf "\\x$(printf %x $((byte ^ 255)))" |
+		dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
+zero_block() { # IMAGE OFFSET
+	dd if=/dev/zero of="$1" bs=4096 seek=$(($2 / 4096)) count=1 conv=notrunc status=none
+}
+
+# Incompressible pages take 4,112 bytes each from the beginning of a segment: the
+# byte is in the fourth, and the block has parts of two.
+damaged() { # flip|zero_block OFFSET LOST [OPTIONS]
+	local first
+	disk disk.image 32M
+	area file 1G "limit=64M,backing=$disk${4:-}"
+	start pages -s 6 -k r fill out hold lost hold check out check
+	write_back file
+	sealed disk.image
+	"$1" disk.image $((first + $2))
+	go_on
+	equal "pages lost" "$3" "$(said_number lost)"
+	equal "failed loads" "$3" "$(figure file failed_loads)"
+	# All others are as they were, and the store is as good as before.
+	write_back file
+	release
+	equal "failed loads" "$3" "$(figure file failed_loads)"
+	equal "stored and held" "0 0" "$(figure file stored_pages) $(held file)"
+}
+
+# Another process whose pages are in the same store sees nothing of it.
+only_its_reader() {
+	local first second
+	disk disk.image 32M
+	area file 1G "limit=64M,backing=$disk"
+	start pages -i 1 -s 6 -k r fill out hold lost check
+	write_back file
+	sealed disk.image
+	mkfifo go
+	pages -i 2 -s 4 -k r fill out hold check <go >said.second &
+	second=$!
+	exec 4>go
+	until_true "the other's pages are out" 60 grep -q holding said.second
+	write_back file
+	flip disk.image $((first + 12388))
+	echo >&4
+	wait "$second" || fail "the other one lost a page"
+	equal "failed loads of the other" 0 "$(figure file failed_loads)"
+	go_on
+	equal "pages lost" 1 "$(said_number lost)"
+	equal "failed loads" 1 "$(figure file failed_loads)"
+}
+
+# A reader that is not prepared for it is killed.
+killed() {
+	local first pid status=0
+	disk disk.image 32M
+	area file 1G "limit=64M,backing=$disk"
+	start pages -s 6 -k r fill out hold check
+	write_back file
+	sealed disk.image
+	flip disk.image $((first + 12388))
+	pid=$HELD_PID
+	echo >&"${HELD[1]}"
+	wait "$pid" || status=$?
+	equal "status" $((128 + $(kill -l BUS))) "$status"
+	pages -s 4 -k tr fill out check >/dev/null
+}
+
+# Neither swapoff nor the end of a store waits for what cannot be read.
+swapoff_ends() {
+	local first
+	disk disk.image 32M
+	area file 1G "limit=64M,backing=$disk"
+	start pages -s 6 -k r fill out hold lost check
+	write_back file
+	sealed disk.image
+	flip disk.image $((first + 12388))
+	gives OK mnt swapoff file
+	equal "stored and held" "0 0" "$(figure file stored_pages) $(held file)"
+	equal "failed loads" 1 "$(figure file failed_loads)"
+	go_on
+	equal "pages lost" 1 "$(said_number lost)"
+	gives OK mnt umount file
+}
+
+promise "an encrypted store shows no page" no_content
+promise "with encrypt=off it shows them" content_if_told_so
+promise "the same page is never the same on the disk" never_the_same
+promise "a flipped byte is noticed by its reader" damaged flip 12388 1
+promise "also without encryption" damaged flip 12388 1 ,encrypt=off
+promise "a block of zeros is noticed by its readers" damaged zero_block 12288 2
+promise "also without encryption" damaged zero_block 12288 2 ,encrypt=off
+promise "another process sees nothing of it" only_its_reader
+promise "a reader that is not prepared gets SIGBUS" killed
+promise "swapoff ends, and says so to the page's process only" swapoff_ends
+finish

@@ -1,0 +1,233 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# A store that is removed leaves all its pages to the others, or stays; a store
+# that is full makes room by cleaning, and by giving its oldest to the next.
+
+. "$(dirname "$0")/lib.sh"
+
+# Pages of process $HELD_PID that are swapped out, as its page tables say.
+swapped_kib() {
+	awk '$1 == "VmSwap:" { print $2 }' "/proc/$HELD_PID/status"
+}
+
+to_memory() {
+	local swapped loads
+	disk disk.image 32M
+	area file 1G "limit=64M,backing=$disk"
+	start pages -s 12 -k tttrz fill out hold check
+	write_back file
+	swapped=$(swapped_kib) loads=$(figure file loads)
+	gives OK tell file remove_store "$disk"
+	equal "pages in stores" 0 "$(figure file redirected_pages)"
+	equal "stored" "$(said_number out)" "$(figure file stored_pages)"
+	equal "incompressible pages in memory" "$(said_number random)" \
+		"$(figure file incompressible_pages)"
+	# Nobody's page table was touched for it.
+	equal "swapped out" "$swapped" "$(swapped_kib)"
+	equal "loads" "$loads" "$(figure file loads)"
+	equal "stores" "" "$(stores_of file)"
+	release
+}
+
+to_another_store() {
+	local first swapped live
+	disk one.image 32M
+	first=$disk
+	area file 1G "limit=64M,backing=$first"
+	start pages -s 12 -k tttr fill out hold check
+	write_back file
+	swapped=$(swapped_kib) live=$(store_figure file 0 live_bytes)
+	gives OK mnt remount file limit=1M
+	disk two.image 32M
+	gives OK tell file add_store "$disk"
+	gives OK tell file remove_store "$first"
+	equal "stores" "$disk" "$(stores_of file)"
+	nearly_within_limit file
+	holds "pages in the store" "$(figure file redirected_pages) > 2000"
+	equal "stored" "$(said_number out)" "$(figure file stored_pages)"
+	equal "swapped out" "$swapped" "$(swapped_kib)"
+	# Objects are moved as they are.
+	holds "bytes of records" "$(store_figure file 1 live_bytes) <= $live"
+	release
+	equal "failed loads" 0 "$(figure file failed_loads)"
+}
+
+under_load() {
+	local round first second before pids=()
+	disk one.image 32M
+	first=$disk
+	disk two.image 32M
+	second=$disk
+	cgroup tight memory.high=6M
+	area file 1G "limit=2M,backing=$first"
+	for round in 1 2; do
+		pages -g tight -i "$round" -s 8 -k tttr fill churn check >"said.$round" &
+		pids+=($!)
+	done
+	until_true "it swaps" 60 has_visited said.1 0
+	holds "pages in the store" "$(figure file redirected_pages) > 500"
+	before=$(visits said.1)
+	for round in 1 2; do
+		gives OK tell file add_store "$second"
+		gives OK tell file remove_store "$first"
+		equal "stores" "$second" "$(stores_of file)"
+		gives OK tell file add_store "$first"
+		gives OK tell file remove_store "$second"
+		equal "stores" "$first" "$(stores_of file)"
+	done
+	until_true "pages are visited" 60 has_visited said.1 "$before"
+	kill -TERM "${pids[@]}"
+	for round in "${pids[@]}"; do
+		wait "$round"
+	done
+	equal "failed loads" 0 "$(figure file failed_loads)"
+	equal "held at the end" "0 0" "$(figure file stored_pages) $(held file)"
+}
+
+no_room_in_memory() {
+	disk disk.image 32M
+	area file 1G "limit=64M,backing=$disk"
+	start pages -s 8 -k r fill out hold check rewrite:2 out hold check
+	write_back file
+	gives OK mnt remount file limit=1M
+	mark_log
+	gives ENOSPC tell file remove_store "$disk"
+	one_line "$disk"
+	equal "stores" "$disk" "$(stores_of file)"
+	equal "stored" "$(said_number out)" "$(figure file stored_pages)"
+	nearly_within_limit file
+	# It is still in use.
+	go_on
+	holds "pages in the store" "$(figure file redirected_pages) > 1000"
+	gives OK mnt remount file limit=64M
+	gives OK tell file remove_store "$disk"
+	equal "pages in stores" 0 "$(figure file redirected_pages)"
+	release
+}
+
+no_room_in_the_other_store() {
+	local first
+	disk one.image 32M
+	first=$disk
+	area file 1G "limit=64M,backing=$first"
+	start pages -s 12 -k r fill out hold check
+	write_back file
+	gives OK mnt remount file limit=1M
+	disk two.image 8M
+	gives OK tell file add_store "$disk"
+	gives ENOSPC tell file remove_store "$first"
+	equal "stores" "$first$newline$disk" "$(stores_of file)"
+	equal "stored" "$(said_number out)" "$(figure file stored_pages)"
+	release
+	equal "failed loads" 0 "$(figure file failed_loads)"
+	gives OK tell file remove_store "$first"
+	gives OK tell file remove_store "$disk"
+}
+
+empty_ones_at_once() {
+	disk disk.image 32M
+	area file 1G limit=64M
+	start pages -s 4 -k tr fill out hold check
+	for _ in 1 2 3 4 5; do
+		gives OK tell file add_store "$disk"
+		gives OK tell file remove_store "$disk"
+	done
+	equal "pages ever written" 0 "$(figure file written_pages)"
+	release
+}
+
+# What a process waits for in a store that goes is either there or elsewhere.
+while_it_is_read() {
+	local pid
+	disk disk.image 32M
+	area file 1G "limit=64M,backing=$disk"
+	start pages -s 12 -k tr fill out fork:3 hold check rewrite:2 check
+	write_back file
+	pid=$HELD_PID
+	echo >&"${HELD[1]}"
+	gives OK tell file remove_store "$disk"
+	equal "pages in stores" 0 "$(figure file redirected_pages)"
+	wait "$pid"
+	equal "failed loads" 0 "$(figure file failed_loads)"
+}
+
+# The first is the fastest, so the oldest go on to the second.
+two_tiers() {
+	local small
+	disk small.image 10M
+	small=$disk
+	disk large.image 64M
+	area file 1G "limit=2M,backing=$small,backing=$disk"
+	start pages -s 24 -k tttr fill out out hold out hold check rewrite:3 out out hold check
+	go_on
+	holds "pages out" "$(said_number out) > 6144 * 95 / 100"
+	equal "their order" "$small$newline$disk" "$(stores_of file)"
+	holds "bytes in the first" "$(store_figure file 0 used_bytes) >= 1 << 21"
+	holds "bytes in the second" "$(store_figure file 1 live_bytes) > 4 << 20"
+	holds "bytes of records" "$(store_figure file 0 live_bytes) + \
+$(store_figure file 1 live_bytes) >= $(figure file redirected_bytes)"
+	# All that is in the second was in the first before.
+	holds "bytes written to the first" \
+		"$(store_figure file 0 written_bytes) > $(store_figure file 0 size_bytes)"
+	holds "bytes moved" \
+		"$(store_figure file 0 cleaned_bytes) + $(store_figure file 1 cleaned_bytes) > 0"
+	nearly_within_limit file
+	go_on
+	release
+	equal "failed" "0 0" "$(figure file failed_loads) $(figure file failed_stores_memory)"
+}
+
+# About 6 MiB of records in 14 MiB, of which a third is never written anew: no
+# segment dies by itself.
+cleaned() {
+	local round verbs=()
+	disk disk.image 16M
+	area file 1G "limit=1M,backing=$disk"
+	for round in {1..7}; do
+		verbs+=(rewrite:2 out rewrite:3 out)
+	done
+	start pages -s 12 -k tttr fill out "${verbs[@]}" hold out hold check
+	go_on
+	holds "pages out" "$(said_number out) > 3072 * 95 / 100"
+	note "written $(store_figure file 0 written_bytes) bytes," \
+		"by cleaning $(store_figure file 0 cleaned_bytes)"
+	holds "bytes written" \
+		"$(store_figure file 0 written_bytes) > 2 * $(store_figure file 0 size_bytes)"
+	holds "bytes by cleaning" "$(store_figure file 0 cleaned_bytes) > 0"
+	nearly_within_limit file
+	release
+	until_true "no segment is in use" 10 is_empty file 0
+	equal "failed" "0 0" "$(figure file failed_loads) $(figure file failed_stores_memory)"
+}
+
+cleaned_under_load() {
+	local i pids=()
+	disk disk.image 16M
+	area file 1G "limit=1M,backing=$disk"
+	cgroup tight memory.high=4M
+	for i in 1 2; do
+		pages -g tight -i "$i" -s 6 -k tttr fill churn:2500 keep:3 rewrite:2 churn:1000 \
+			check >/dev/null &
+		pids+=($!)
+	done
+	for i in "${pids[@]}"; do
+		wait "$i"
+	done
+	note "written $(store_figure file 0 written_bytes) bytes," \
+		"by cleaning $(store_figure file 0 cleaned_bytes)"
+	equal "held at the end" "0 0" "$(figure file stored_pages) $(held file)"
+	until_true "no segment is in use" 10 is_empty file 0
+	equal "failed loads" 0 "$(figure file failed_loads)"
+}
+
+promise "the pages of a store that is removed move to memory" to_memory
+promise "or to another store" to_another_store
+promise "stores come and go under load, and no page is lost" under_load
+promise "a store stays, and loses nothing, if memory has no room for it" no_room_in_memory
+promise "also if the other store has too little" no_room_in_the_other_store
+promise "stores without pages come and go at once" empty_ones_at_once
+promise "a store is removed while its pages are read" while_it_is_read
+promise "what is oldest in a full store moves to the next" two_tiers
+promise "a store that is written several times over takes pages still" cleaned
+promise "also while pages come and go at random" cleaned_under_load
+finish
