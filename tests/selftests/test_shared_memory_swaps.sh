@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Shared memory, memfds and files of a tmpfs swap out and come back.
+# Shared memory and memfds swap out and come back.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -33,4 +33,9 @@ holes_give_slots_back() { # KIND
 	release
 }
 
+for kind in shmem memfd; do
+	promise "$kind swaps out and comes back" swaps "$kind"
+	promise "$kind is the same for all that map it" seen_by_all "$kind"
+	promise "$kind gives its slots back where it is cut" holes_give_slots_back "$kind"
+done
 finish
