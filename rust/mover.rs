@@ -41,11 +41,14 @@ const MAX_MOVES: usize = 16384;
 /// The most segments that are moved to one.
 const MAX_SOURCES: usize = 64;
 
+/// The most segments that are filled by cleaning at one go: others wait for the mover meanwhile.
+const MAX_CLEANED: usize = 4;
+
 /// Areas that a pool may have. `MAX_SWAPFILES` is less.
 pub(crate) const MAX_AREAS: usize = 32;
 
 /// How long the mover rests when it could do nothing.
-const REST_MS: u32 = 100;
+pub(crate) const REST_MS: u32 = 100;
 
 /// The tables of the areas of a pool, as they were at some time.
 pub(crate) struct Tables(pub(crate) [Option<Arc<Table>>; MAX_AREAS]);
@@ -94,8 +97,8 @@ pub(crate) struct Gear {
     sources: KVVec<Source>,
     /// Where taking back goes on, if an area is being swapped off: store, segment, segments left.
     recall: Option<(usize, usize, usize)>,
-    /// When taking back is tried again, after there was no memory for it.
-    recall_after: Option<u32>,
+    /// Taking back is not tried, after there was no memory for it.
+    recall_rest: Rest,
 }
 
 impl Gear {
@@ -109,37 +112,37 @@ impl Gear {
                 moves: KVVec::with_capacity(MAX_MOVES, GFP_KERNEL)?,
                 sources: KVVec::with_capacity(MAX_SOURCES, GFP_KERNEL)?,
                 recall: None,
-                recall_after: None,
+                recall_rest: Rest::new(10 * REST_MS),
             },
             GFP_KERNEL,
         )?)
     }
 }
 
-/// When the mover is asked again, after it could do nothing.
-pub(crate) struct Rest(Atomic<u32>);
+/// A time in which something is not tried again, after nothing could be done: until when, and how many
+/// ticks that takes.
+pub(crate) struct Rest(Atomic<u32>, u32);
 
 impl Rest {
-    /// At once.
-    pub(crate) fn new() -> Self {
-        Self(Atomic::new(0))
+    /// It does not rest yet, and later for `ms` milliseconds.
+    pub(crate) fn new(ms: u32) -> Self {
+        let ticks = msecs_to_jiffies(ms) as u32;
+        Self(Atomic::new(clock::ticks()), ticks)
     }
 
     fn begin(&self) {
-        let until = clock::ticks().wrapping_add(msecs_to_jiffies(REST_MS) as u32);
-        self.0.store(until | 1, Relaxed);
+        self.0.store(clock::ticks().wrapping_add(self.1), Relaxed);
     }
 
     fn end(&self) {
-        self.0.store(0, Relaxed);
+        self.0.store(clock::ticks(), Relaxed);
     }
 
     /// If it rests.
     pub(crate) fn is_on(&self) -> bool {
-        match self.0.load(Relaxed) {
-            0 => false,
-            until => (until.wrapping_sub(clock::ticks()) as i32) > 0,
-        }
+        let left = self.0.load(Relaxed).wrapping_sub(clock::ticks());
+        // What is over long since may seem to be of the future, but not of the near one.
+        (1..=self.1 + 1).contains(&left)
     }
 }
 
@@ -147,7 +150,6 @@ impl Run for Pool {
     fn run(self: Arc<Self>) {
         loop {
             self.recall_all();
-            self.discard_one();
             if self.bytes() <= self.low_mark() || self.stores.is_empty() {
                 break;
             }
@@ -171,7 +173,10 @@ impl Run for Pool {
         }
         self.rest.end();
         self.tell_waiters();
-        while self.discard_one() {}
+        if self.discard_one() {
+            // After others that may have asked meanwhile.
+            self.ask_mover();
+        }
     }
 }
 
@@ -255,12 +260,17 @@ impl Pool {
         if store.log.free() <= log::low_mark(segments) {
             let enough = log::high_mark(segments);
             let clean = |pending: usize| {
-                if store.log.free() + pending >= enough {
+                if store.log.free() + pending >= enough || !store.log.is_worth_cleaning() {
                     return None;
                 }
                 Some((store.clone(), store.log.victim()?))
             };
-            let to_itself = || Some((store.clone(), store.open_segment()?));
+            let mut left = MAX_CLEANED;
+            let to_itself = || {
+                left = left.checked_sub(1)?;
+                // Also of the reserve, which is for this.
+                (store.is_open()).then(|| Some((store.clone(), store.open_segment()?)))?
+            };
             // If it fails, there is as much room as there is.
             let _ = self.relocate(gear, clean, to_itself);
         }
@@ -321,6 +331,7 @@ impl Pool {
         } = gear;
         let mut source: Option<Source> = None;
         let mut result = Ok(());
+        let mut written = Ok(());
         loop {
             if source.is_none() {
                 source = self.begin_source(input, next(0), &mut result);
@@ -329,7 +340,7 @@ impl Pool {
                 }
             }
             let Some((to, claim)) = target() else {
-                end_source(source, &mut result);
+                let _ = end_source(source);
                 return Err(ENOSPC);
             };
             moves.clear();
@@ -378,17 +389,17 @@ impl Pool {
                     }
                     Err(error) => {
                         to.log.retire(claim);
-                        result = Err(error);
+                        written = Err(error);
                     }
                 }
             }
-            let failed = result.is_err_and(|error| error != EIO);
-            for source in sources.drain_all() {
-                end_source(Some(source), &mut result);
+            for mut source in sources.drain_all() {
+                source.intact &= written.is_err() || source.is_empty();
+                result = result.and(end_source(Some(source)));
             }
-            if failed {
-                end_source(source, &mut result);
-                return result;
+            if written.is_err() {
+                let _ = end_source(source);
+                return written;
             }
         }
     }
@@ -481,9 +492,7 @@ impl Pool {
                 }
             }
         }
-        let Source { store, claim, .. } = source;
-        store.log.seal(claim);
-        result
+        result.and(end_source(Some(source)))
     }
 
     /// Serves those who wait for pages of areas that are being swapped off: whole segments are taken back
@@ -516,7 +525,9 @@ impl Pool {
                     }
                 }
             } else {
-                let Some((store, segment, left)) = gear.recall.filter(|(_, _, left)| *left > 0)
+                // Nobody waits: what takes more memory than there may be is left to who wants it.
+                let Some((store, segment, left)) = (gear.recall)
+                    .filter(|(_, _, left)| *left > 0 && self.bytes() < self.limit_bytes())
                 else {
                     gear.recall = None;
                     return;
@@ -547,13 +558,9 @@ impl Pool {
     /// Takes back what segment `segment` of store `store` has of areas that are being swapped off. Says if
     /// it is of use to go on.
     fn recall_segment(&self, gear: &mut Gear, store: usize, segment: usize) -> bool {
-        if gear
-            .recall_after
-            .is_some_and(|after| (after.wrapping_sub(clock::ticks()) as i32) > 0)
-        {
+        if gear.recall_rest.is_on() {
             return false;
         }
-        gear.recall_after = None;
         let Some(store) = self.stores.get(store) else {
             return true;
         };
@@ -562,10 +569,10 @@ impl Pool {
         };
         let recalled = self.recall(gear, &store, claim, |table| !table.is_on());
         if recalled == Err(ENOMEM) {
-            let rest = msecs_to_jiffies(10 * REST_MS) as u32;
-            gear.recall_after = Some(clock::ticks().wrapping_add(rest));
+            gear.recall_rest.begin();
         }
-        recalled.is_ok()
+        // What cannot be read fails in the hands of who wants it.
+        recalled != Err(ENOMEM)
     }
 
     fn has_area_off(&self) -> bool {
@@ -578,7 +585,8 @@ impl Pool {
     /// read; [`EINTR`].
     pub(crate) fn empty(&self, store: &Arc<Store>) -> Result {
         for segment in 0..store.log.segments() {
-            loop {
+            // What is not seen here is on its way out: nothing new comes.
+            while store.log.live(segment) > 0 {
                 let mut mover = self.mover.lock();
                 let gear = mover.as_deref_mut().ok_or(ENXIO)?;
                 match self.store_with_room(gear, 0, Some(store.number())) {
@@ -634,9 +642,21 @@ impl Pool {
     }
 }
 
-/// Ends the claim to a segment that was moved, as far as it goes. If something is left in it that was not
-/// moved, the segment is not used any more: it would be chosen again and again.
-fn end_source(source: Option<Source>, result: &mut Result) {
+impl Source {
+    /// If all that was in it was moved, or was freed.
+    fn is_empty(&self) -> bool {
+        let live = || self.store.log.live(self.claim.segment());
+        if live() > 0 {
+            // Who makes a slot name something else ends the record a moment later.
+            fsleep(Delta::from_millis(1));
+        }
+        live() == 0
+    }
+}
+
+/// Ends the claim to a segment that was moved, as far as it goes. If something is left in it that cannot be
+/// read, the segment is not used any more, for it would be chosen again and again; that is [`EIO`].
+fn end_source(source: Option<Source>) -> Result {
     let Some(Source {
         store,
         claim,
@@ -644,12 +664,13 @@ fn end_source(source: Option<Source>, result: &mut Result) {
         ..
     }) = source
     else {
-        return;
+        return Ok(());
     };
     if intact {
         store.log.seal(claim);
+        Ok(())
     } else {
-        *result = Err(EIO);
         store.log.retire(claim);
+        Err(EIO)
     }
 }

@@ -170,8 +170,7 @@ impl Options {
         }
         for change in &self.stores {
             let (Change::Add(path) | Change::Remove(path)) = change;
-            let is_there = pool.stores.all().any(|store| store.path() == &**path);
-            if is_there != matches!(change, Change::Add(_)) {
+            if pool.stores.has(path) != matches!(change, Change::Add(_)) {
                 return Err(log.error(
                     EINVAL,
                     fmt!(
@@ -194,14 +193,14 @@ impl Options {
         if self.pool().is_some() && self.pool() != name {
             return Err(log.error(EINVAL, fmt!("pool: cannot be changed by remount")));
         }
-        if let Some(limit) = self.limit {
-            pool.set_limit(limit);
-        }
         for change in &self.stores {
             match change {
                 Change::Add(path) => pool.add_store(path, log)?,
                 Change::Remove(path) => pool.remove_store(path, log)?,
             }
+        }
+        if let Some(limit) = self.limit {
+            pool.set_limit(limit);
         }
         Ok(())
     }
@@ -267,9 +266,9 @@ pub(crate) fn show(pool: &Pool, name: Option<&CStr>, out: &SeqFile) {
     if !pool.stores.encrypt() {
         seq_print!(out, ",encrypt=off");
     }
-    pool.stores.for_each_path(|path| {
+    pool.stores.for_each(|store| {
         seq_print!(out, ",backing=");
-        fs_context::show_text(out, path);
+        fs_context::show_text(out, store.path());
     });
 }
 

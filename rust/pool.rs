@@ -9,7 +9,7 @@ use crate::{
         errand::Errand, mm, swap_page::DestPage, workqueue::ReclaimQueue, zsmalloc::Object,
     },
     logic::{limit::Limit, segment::SEGMENT, slot::Hold, PAGE_SIZE},
-    mover::{Gear, Rest, Tables, MAX_AREAS},
+    mover::{Gear, Rest, Tables, MAX_AREAS, REST_MS},
     readback::Readback,
     registry::Queues,
     stores::Stores,
@@ -123,7 +123,7 @@ impl Pool {
                 cached,
                 stores <- Stores::new(manner.encrypt, manner.discard),
                 mover <- new_mutex!(None),
-                rest: Rest::new(),
+                rest: Rest::new(REST_MS),
                 errand,
                 readback <- Readback::new(),
                 waiting <- new_mutex!(()),
@@ -159,12 +159,16 @@ impl Pool {
         *current = limit;
         self.limit_bytes
             .store(limit.resolve(mm::total_ram()), Relaxed);
-        drop(current);
-        self.update_mark();
+        self.update_mark_locked(&current);
     }
 
     /// Sets the mark that those who store look at.
     pub(crate) fn update_mark(&self) {
+        self.update_mark_locked(&self.limit.lock());
+    }
+
+    /// Two that change it at once would not know of each other, so the limit is locked.
+    fn update_mark_locked(&self, _limit: &Limit) {
         let limit = self.limit_bytes();
         let mark = if self.stores.is_empty() {
             limit

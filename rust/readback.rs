@@ -361,6 +361,8 @@ impl Pool {
                     drop(slot);
                     let begun = self.readback.begin(held, redirect, wish, page);
                     let Some((wish, page)) = begun else {
+                        // First, for the pin keeps others from being the last to have it.
+                        drop(file);
                         self.stores.unpin(number, pinned);
                         return Some(reader);
                     };

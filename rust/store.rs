@@ -22,6 +22,7 @@ use kernel::{
     new_mutex,
     page::PAGE_SIZE,
     prelude::*,
+    str::CString,
     sync::{
         atomic::{Atomic, Relaxed},
         Arc, Mutex,
@@ -58,6 +59,8 @@ pub(crate) enum Counter {
 #[pin_data]
 pub(crate) struct Store {
     number: usize,
+    /// The path that it was added by.
+    name: CString,
     swap: Arc<SwapStore>,
     /// Which segments are free, and what is in the others.
     pub(crate) log: Log<KVVec<Segment>>,
@@ -69,6 +72,8 @@ pub(crate) struct Store {
     closed: Atomic<bool>,
     /// Of each segment, if it was opened since it was discarded last. Empty if the store does not discard.
     stale: KVVec<Atomic<bool>>,
+    /// Where looking for stale segments goes on.
+    next_stale: Atomic<usize>,
 }
 
 impl Store {
@@ -77,6 +82,7 @@ impl Store {
     ///
     /// Context: may sleep.
     pub(crate) fn claim(number: usize, path: &CStr, discard: bool) -> Result<Arc<Self>, Refusal> {
+        let name = path.to_cstring()?;
         let swap = Arc::new(SwapStore::claim(path)?, GFP_KERNEL)?;
         // Page 0 is the swap header, which stays.
         let count = ((swap.pages() - 1) / BLOCKS as u64).min(MAX_SEGMENTS as u64);
@@ -95,12 +101,14 @@ impl Store {
         let store = Arc::pin_init(
             pin_init!(Self {
                 number,
+                name,
                 swap,
                 log: Log::new(segments),
                 cursor <- new_mutex!(cursor),
                 counters: [const { Atomic::new(0) }; Counter::Count as usize],
                 closed: Atomic::new(false),
                 stale,
+                next_stale: Atomic::new(0),
             }),
             GFP_KERNEL,
         )?;
@@ -115,6 +123,11 @@ impl Store {
     /// Where it is, as `/proc/swaps` would show it.
     pub(crate) fn path(&self) -> &CStr {
         self.swap.path()
+    }
+
+    /// If it is meant by `path`: it was added by that, or that is where it is.
+    pub(crate) fn is_at(&self, path: &CStr) -> bool {
+        *self.name == *path || self.path() == path
     }
 
     /// If it is private to root, as a swapfile had better be.
@@ -158,14 +171,20 @@ impl Store {
     ///
     /// Context: waits for I/O. Only the mover calls this.
     pub(crate) fn discard_one(&self) -> bool {
-        let claim = self.stale.iter().enumerate().find_map(|(segment, stale)| {
-            let mut cursor = self.cursor.lock();
-            (stale.load(Relaxed))
-                .then(|| self.log.open_at(&mut cursor, segment))
-                .flatten()
-        });
+        // One that takes nothing more is about to be given back.
+        if !self.is_open() {
+            return false;
+        }
+        let mut cursor = self.cursor.lock();
+        let (first, count) = (self.next_stale.load(Relaxed), self.stale.len());
+        let claim = (first..first + count)
+            .map(|at| at % count)
+            .filter(|&segment| self.stale[segment].load(Relaxed))
+            .find_map(|segment| self.log.open_at(&mut cursor, segment));
+        drop(cursor);
         let Some(claim) = claim else { return false };
         let segment = claim.segment();
+        self.next_stale.store(segment, Relaxed);
         self.stale[segment].store(false, Relaxed);
         let told = self.swap.discard(Self::page(segment, 0), BLOCKS as u64);
         // It is advice, which a device may not take.

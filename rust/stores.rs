@@ -162,13 +162,20 @@ impl Stores {
         self.shown.lock().pool = Some(directory);
     }
 
-    /// Calls `each` with the paths of all stores, in order.
+    /// Calls `each` with all stores, in order.
     ///
-    /// Context: may sleep.
-    pub(crate) fn for_each_path(&self, mut each: impl FnMut(&CStr)) {
-        for store in self.all() {
-            each(store.path());
+    /// Context: any. `each` must not sleep.
+    pub(crate) fn for_each(&self, mut each: impl FnMut(&Store)) {
+        for number in 0..MAX_STORES {
+            self.with(number, &mut each);
         }
+    }
+
+    /// If there is one at `path`.
+    pub(crate) fn has(&self, path: &CStr) -> bool {
+        let mut found = false;
+        self.for_each(|store| found |= store.is_at(path));
+        found
     }
 
     /// Makes the key, if there is to be one and is none yet.
@@ -190,7 +197,8 @@ impl Stores {
     /// those that are there: all, and what is free of it. Without any, a page counts as itself.
     pub(crate) fn space(&self, in_stores: (u64, u64)) -> (u64, u64) {
         let (pages, bytes) = in_stores;
-        let free: u64 = self.all().map(|store| store.free_bytes()).sum();
+        let mut free = 0;
+        self.for_each(|store| free += store.free_bytes());
         let held = pages * PAGE_SIZE as u64;
         // A segment less, so that the product stays in range for any store.
         let free = match bytes / (SEGMENT as u64) {
@@ -213,7 +221,7 @@ impl Pool {
         if shown.closed {
             return Err(ENODEV);
         }
-        if stores.all().any(|store| store.path() == path) {
+        if stores.has(path) {
             return Ok(());
         }
         let refuse = |error, reason: &str| tell.error(error, fmt!("backing={}: {reason}", path));
@@ -264,7 +272,7 @@ impl Pool {
         let mut shown = stores.shown.lock();
         let store = stores
             .all()
-            .find(|store| store.path() == path)
+            .find(|store| store.is_at(path))
             .ok_or_else(|| tell.error(ENOENT, fmt!("store {}: the pool has no such one", path)))?;
         let was_open = store.is_open();
         store.set_open(false);
@@ -305,6 +313,7 @@ impl Pool {
     /// Context: may sleep.
     pub(crate) fn close_stores(&self) {
         let mut shown = self.stores.shown.lock();
+        self.stores.for_each(|store| store.set_open(false));
         for number in 0..MAX_STORES {
             while self.stores.with(number, |store| !store.log.is_idle()) == Some(true) {
                 fsleep(Delta::from_millis(1));

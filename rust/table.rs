@@ -57,6 +57,8 @@ pub(crate) struct Cluster {
     pages: Arc<TablePages>,
     /// The clock when an object last came into it; 0 if none came since [`Cluster::settle`].
     stored: Atomic<u32>,
+    /// The last batch that looked at it.
+    batch: Atomic<u32>,
 }
 
 impl Cluster {
@@ -67,6 +69,7 @@ impl Cluster {
             slots,
             pages: pages.clone(),
             stored: Atomic::new(0),
+            batch: Atomic::new(0),
         })
     }
 
@@ -84,10 +87,18 @@ impl Cluster {
         }
     }
 
-    /// Notes that all objects that are in it now are about to be looked at.
-    pub(crate) fn settle(&self) {
+    /// Notes that all objects that are in it now are about to be looked at for batch `batch`.
+    ///
+    /// Context: only the mover of the pool calls this.
+    pub(crate) fn settle(&self, batch: u32) {
+        self.batch.store(batch, Relaxed);
         // Fully ordered: whoever touches it after this has it looked at again.
         self.stored.xchg(0, Full);
+    }
+
+    /// If it was looked at for batch `batch`.
+    pub(crate) fn is_settled_for(&self, batch: u32) -> bool {
+        self.batch.load(Relaxed) == batch
     }
 
     /// Takes that back: some of them were not. It was touched at `stored` before.

@@ -39,7 +39,7 @@ struct Copied {
 
 /// A cluster that may be written back.
 struct Candidate {
-    /// Ticks from when it was touched last to when the batch began.
+    /// Ticks since it was touched last.
     age: i32,
     touched: u32,
     area: usize,
@@ -52,6 +52,8 @@ pub(crate) struct Desk {
     candidates: KVVec<Candidate>,
     /// Room to put together an object that lies on two pages.
     scratch: KBox<[u8; PAGE_SIZE]>,
+    /// The number of the last batch.
+    batch: u32,
 }
 
 impl Desk {
@@ -63,6 +65,7 @@ impl Desk {
             copies: KVVec::with_capacity(MAX_COPIES, GFP_KERNEL)?,
             candidates: KVVec::with_capacity(MAX_CLUSTERS, GFP_KERNEL)?,
             scratch: KBox::init(pin_init::init_zeroed(), GFP_KERNEL)?,
+            batch: 0,
         })
     }
 }
@@ -105,6 +108,8 @@ struct Batch<'a> {
     writer: Writer<'a>,
     copies: &'a mut KVVec<Copied>,
     scratch: &'a mut [u8; PAGE_SIZE],
+    /// Its number. No cluster is looked at twice for one, or a slot might have two marks.
+    number: u32,
     /// Pages that are wanted at most.
     wanted: usize,
 }
@@ -126,15 +131,11 @@ impl Batch<'_> {
                 }
             }
         }
-        let began = table::now();
-        let mut least = i32::MIN;
         loop {
-            find_oldest(self.tables, began, least, candidates);
+            find_oldest(self.tables, self.number, candidates);
             if candidates.is_empty() {
                 return;
             }
-            // What is touched again from here on was looked at before, and must not be twice.
-            least = 1;
             while let Some(candidate) = candidates.pop() {
                 if self.copy_candidate(&candidate) == Room::None {
                     return;
@@ -153,7 +154,7 @@ impl Batch<'_> {
         };
         let cluster = slot.cluster();
         // Before it is looked at: what comes after that is looked at again.
-        cluster.settle();
+        cluster.settle(self.number);
         let room = self.copy_cluster(candidate.area, candidate.cluster, cluster, Pass::Oldest);
         if room == Room::None {
             cluster.unsettle(candidate.touched);
@@ -229,21 +230,22 @@ impl Batch<'_> {
     }
 }
 
-/// Finds the clusters in which nothing was stored for longest, the oldest last. Their age is counted back
-/// from `began`, and is `least` at least.
-fn find_oldest(tables: &Tables, began: u32, least: i32, candidates: &mut KVVec<Candidate>) {
+/// Finds the clusters in which nothing was stored for longest, the oldest last, but for those that were
+/// looked at for batch `batch`.
+fn find_oldest(tables: &Tables, batch: u32, candidates: &mut KVVec<Candidate>) {
     candidates.clear();
+    let now = table::now();
     for (area, table) in tables.on() {
         table.for_each_cluster(|cluster| {
             let Some(touched) = cluster.touched() else {
                 return;
             };
-            let age = began.wrapping_sub(touched) as i32;
-            if age < least {
+            if cluster.is_settled_for(batch) {
                 return;
             }
             let new = Candidate {
-                age,
+                // What was just touched may seem to be of the future.
+                age: now.wrapping_sub(touched) as i32,
                 touched,
                 area,
                 cluster: cluster.index(),
@@ -276,14 +278,18 @@ impl Pool {
             copies,
             candidates,
             scratch,
+            batch: number,
         } = desk;
         copies.clear();
+        // A cluster that no batch looked at yet has 0.
+        *number = number.wrapping_add(1).max(1);
         let mut batch = Batch {
             pool: self,
             tables: &tables,
             writer: Writer::new(output.as_mut().bytes_mut(), claim.life(), checksum),
             copies,
             scratch,
+            number: *number,
             wanted,
         };
         batch.fill(candidates);

@@ -11,8 +11,9 @@
 //!         open()          seal()          claim()
 //!  FREE ---------> OPEN ---------> SEALED <------> CLEANING
 //!   ^                |                     seal()     |
-//!   |                | retire()                       | retire()
+//!   |                | retire()              retire() |
 //!   |                +----------> RETIRED <-----------+
+//!   |                                      claim()
 //!   +--- a SEALED segment dies
 //! ```
 //!
@@ -43,6 +44,7 @@ use super::{
     segment::{record_size, SEGMENT},
     sync::Word,
     usage::Usage,
+    PAGE_SIZE,
 };
 
 const STATE_MASK: u64 = (1 << LIVE_SHIFT) - 1;
@@ -209,13 +211,17 @@ impl Pinned {
 
 /// That the worker has a segment to fill or to clean. It is pinned meanwhile.
 #[must_use = "a segment is sealed or retired in the end"]
-pub struct Claim(Pinned);
+pub struct Claim {
+    pinned: Pinned,
+    /// If it was retired before, and so will be again.
+    retired: bool,
+}
 
 impl Deref for Claim {
     type Target = Pinned;
 
     fn deref(&self) -> &Pinned {
-        &self.0
+        &self.pinned
     }
 }
 
@@ -286,7 +292,10 @@ impl<S: Deref<Target = [Segment]>> Log<S> {
         cursor.life = life.wrapping_add(1);
         self.free.add(1u64.wrapping_neg());
         self.segments[segment].begin(life);
-        Some(Claim(Pinned { segment, life }))
+        Some(Claim {
+            pinned: Pinned { segment, life },
+            retired: false,
+        })
     }
 
     /// Takes the segment that is cheapest to clean: the full one with the fewest live bytes, of
@@ -311,19 +320,35 @@ impl<S: Deref<Target = [Segment]>> Log<S> {
         Some(segment)
     }
 
-    /// Takes segment `segment` to relocate what is in it; [`None`] if it is not full, or just became
-    /// free.
+    /// Takes segment `segment` to relocate what is in it; [`None`] if it is neither full nor retired, or
+    /// just became free. One that was retired is so again in the end.
     ///
     /// Context: any; never waits. Only the worker calls this.
     pub fn claim(&self, segment: usize) -> Option<Claim> {
         let it = &self.segments[segment];
-        if it.account().state != State::Sealed {
+        let state = it.account().state;
+        if !matches!(state, State::Sealed | State::Retired) {
             return None;
         }
         // Once it is pinned its state is the worker's alone to change, but it may have died before.
         let pinned = self.pin(segment)?;
-        it.change(State::Sealed, State::Cleaning);
-        Some(Claim(pinned))
+        it.change(state, State::Cleaning);
+        Some(Claim {
+            pinned,
+            retired: state == State::Retired,
+        })
+    }
+
+    /// If cleaning would win a segment, though of those that are written anew the last bytes, for which
+    /// no record may be small enough, stay unused. If not, it would go on for ever, and win nothing.
+    ///
+    /// Context: any, but looks at all segments.
+    pub fn is_worth_cleaning(&self) -> bool {
+        let won: usize = (self.full())
+            .filter(|(_, account)| account.live <= MAX_VICTIM)
+            .map(|(_, account)| SEGMENT - account.live - record_size(PAGE_SIZE))
+            .sum();
+        won >= SEGMENT
     }
 
     /// The full segments that hold something. One that does not is as good as free: its readers are
@@ -362,8 +387,10 @@ impl<S: Deref<Target = [Segment]>> Log<S> {
         self.end(claim, State::Retired);
     }
 
-    fn end(&self, Claim(pinned): Claim, state: State) {
+    fn end(&self, claim: Claim, state: State) {
+        let Claim { pinned, retired } = claim;
         let segment = &self.segments[pinned.segment];
+        let state = if retired { State::Retired } else { state };
         segment.change(segment.account().state, state);
         self.unpin(pinned);
     }
@@ -380,7 +407,7 @@ impl<S: Deref<Target = [Segment]>> Log<S> {
     }
 
     /// Ends the record of an object of `length` bytes in segment `segment`: no slot names it any
-    /// more. The segment is free at once if this was the last and nobody reads it; says if so.
+    /// more. Says if this was the last and nobody reads the segment, which then is free at once.
     ///
     /// Context: any, interrupts included; never waits. The caller made a slot name something else, or
     /// failed to make one name the record.
