@@ -287,7 +287,9 @@ impl<'t> Run<'t> {
                     assert_eq!(self.heap.read(&object), page);
                     self.heap.free(object);
                 }
-                None => self.log.end_record(location.segment(), page.1.len()),
+                None => {
+                    self.log.end_record(location.segment(), page.1.len());
+                }
             }
         }
         self.marked.clear();
