@@ -3,14 +3,15 @@
 //! Slots whose objects move between the cache and a store, in every interleaving.
 //!
 //! Each slot has a thread for the kernel's side. One worker writes all slots back as one batch, and
-//! cleans; it is the only one that marks and that fills segments. A visitor reads what is in the
-//! store, or recalls it to the cache, as another worker does. There are few segments, each of one
-//! place a slot, so they are used again at once.
+//! cleans, moves segments to others and takes them back into the cache; it is the only one that marks
+//! and that fills segments. A visitor reads what is in the store, or recalls it to the cache, as
+//! another worker does. There are few segments, each of one place a slot, so they are used again at
+//! once.
 //!
 //! All objects have the same form, so that an entry may be equal to an earlier one, but each store puts
 //! something else into its object. Checked in all interleavings: a load finds what was stored last;
 //! each object is freed exactly once, never while read; no record is read while its place is filled
-//! anew; each record ends once, and each segment is free in the end.
+//! anew or given up; each record ends once, and each segment is free in the end.
 
 use ghostswap_core::entry::{Entry, Form, Redirect};
 use ghostswap_core::log::{Claim, Cursor, Log, Pinned, Segment};
@@ -44,13 +45,21 @@ enum Job {
     FailToWrite,
     /// Relocates what is left of the emptiest segment.
     Clean,
+    /// Relocates what is left of this segment.
+    Move(usize),
+    /// Moves what is left of this segment back to the cache.
+    TakeBack(usize),
+    /// Discards what was in this segment, if it is free.
+    Discard(usize),
+    /// Gives the disk up once nothing is left on it.
+    Leave,
     /// Reads all that is in the store.
     Visit,
     /// Moves all that is in the store back to the cache.
     Recall,
 }
 
-use Job::{Clean, FailToWrite, Recall, Visit, WriteBack};
+use Job::{Clean, Discard, FailToWrite, Leave, Move, Recall, TakeBack, Visit, WriteBack};
 
 /// What is at a place of a segment.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -96,11 +105,33 @@ impl World {
         location(claim.segment(), slot)
     }
 
+    fn discard(&self, segment: usize) {
+        for place in &self.disk[segment] {
+            // SAFETY: loom checks that nobody else is at it.
+            place.with_mut(|disk| unsafe { *disk = None });
+        }
+    }
+
     fn read(&self, at: Location) -> Record {
         assert_eq!(at.store(), STORE);
         // SAFETY: loom checks that nobody writes it.
         let record = self.disk[at.segment()][at.unit()].with(|disk| unsafe { *disk });
         record.expect("what an entry names was written")
+    }
+
+    /// What the life of segment `pinned` left at each place.
+    fn read_segment(&self, pinned: &Pinned) -> Vec<(usize, Mark)> {
+        let places = &self.disk[pinned.segment()];
+        // SAFETY: loom checks that nobody writes them.
+        let records = places
+            .iter()
+            .map(|place| place.with(|disk| unsafe { *disk }));
+        let of_this_life = records
+            .flatten()
+            .filter(|record| record.life == pinned.life());
+        of_this_life
+            .map(|record| (record.slot, record.mark))
+            .collect()
     }
 
     /// Reads the record of `slot` at `at`, twice.
@@ -133,7 +164,23 @@ impl World {
         match job {
             WriteBack => self.write_back(cursor, true),
             FailToWrite => self.write_back(cursor, false),
-            Clean => self.clean(cursor),
+            Clean => self.relocate(self.log.victim(), cursor),
+            Move(segment) => self.relocate(self.log.claim(segment), cursor),
+            TakeBack(segment) => self.take_back(self.log.claim(segment)),
+            Discard(segment) => {
+                if let Some(claim) = self.log.open_at(cursor, segment) {
+                    self.discard(segment);
+                    self.log.seal(claim);
+                }
+            }
+            Leave => {
+                while !self.log.is_idle() {
+                    thread::yield_now();
+                }
+                for segment in 0..self.disk.len() {
+                    self.discard(segment);
+                }
+            }
             Visit => self.for_each_redirect(|slot, redirect| {
                 self.pinned(slot, redirect, |pinned| {
                     self.read_pinned(pinned, slot, redirect.location);
@@ -142,11 +189,7 @@ impl World {
             Recall => self.for_each_redirect(|slot, redirect| {
                 self.pinned(slot, redirect, |pinned| {
                     let mark = self.read_pinned(pinned, slot, redirect.location);
-                    let object = self.heap.allocate(mark);
-                    match self.slots[slot].recall(redirect, object) {
-                        Ok(()) => self.end(redirect),
-                        Err(object) => self.heap.free(object),
-                    }
+                    self.recall(slot, redirect, mark);
                 });
             }),
         }
@@ -209,21 +252,14 @@ impl World {
         }
     }
 
-    fn clean(&self, cursor: &mut Cursor) {
-        let Some(victim) = self.log.victim() else {
-            return;
-        };
+    /// Moves what is left of the segment of `source` to another, as far as one is free.
+    fn relocate(&self, source: Option<Claim>, cursor: &mut Cursor) {
+        let Some(source) = source else { return };
         if let Some(claim) = self.log.open(cursor) {
-            for slot in 0..self.slots.len() {
-                let from = Redirect {
-                    location: location(victim.segment(), slot),
-                    form: FORM,
-                };
-                if self.slots[slot].peek() != Entry::Redirected(from) {
-                    continue;
-                }
-                let mark = self.read_pinned(&victim, slot, from.location);
-                let location = self.write(&claim, slot, mark);
+            let moves: Vec<_> = (self.left_in(&source).into_iter())
+                .map(|(slot, from, mark)| (slot, from, self.write(&claim, slot, mark)))
+                .collect();
+            for (slot, from, location) in moves {
                 self.log.begin_record(&claim, FORM.length());
                 let moved = self.slots[slot].relocate(from, location);
                 self.end(if moved {
@@ -234,7 +270,40 @@ impl World {
             }
             self.log.seal(claim);
         }
-        self.log.seal(victim);
+        self.log.seal(source);
+    }
+
+    /// Moves what is left of the segment of `source` to the cache.
+    fn take_back(&self, source: Option<Claim>) {
+        let Some(source) = source else { return };
+        for (slot, from, mark) in self.left_in(&source) {
+            self.recall(slot, from, mark);
+        }
+        self.log.seal(source);
+    }
+
+    fn recall(&self, slot: usize, from: Redirect, mark: Mark) {
+        let object = self.heap.allocate(mark);
+        match self.slots[slot].recall(from, object) {
+            Ok(()) => self.end(from),
+            Err(object) => self.heap.free(object),
+        }
+    }
+
+    /// The records of the segment of `source` that slots name, found as the mover finds them: read
+    /// first, then looked for.
+    fn left_in(&self, source: &Claim) -> Vec<(usize, Redirect, Mark)> {
+        let records = self.read_segment(source).into_iter();
+        let redirects = records.map(|(slot, mark)| {
+            let from = Redirect {
+                location: location(source.segment(), slot),
+                form: FORM,
+            };
+            (slot, from, mark)
+        });
+        redirects
+            .filter(|(slot, from, _)| self.slots[*slot].peek() == Entry::Redirected(*from))
+            .collect()
     }
 }
 
@@ -526,4 +595,55 @@ fn two_slots_in_one_segment_do_not_disturb_each_other() {
         ..WRITING
     }
     .check(2);
+}
+
+const LEAVING: Scene = Scene {
+    segments: 1,
+    given: Given::Redirected,
+    kernel: &[&[]],
+    worker: &[TakeBack(0), Leave],
+    visitor: &[Visit],
+};
+
+#[test]
+fn a_segment_is_moved_and_another_taken_back_while_its_slot_is_freed_and_filled() {
+    Scene {
+        segments: 2,
+        given: Given::Redirected,
+        kernel: &[&[Invalidate, Store]],
+        worker: &[Move(0), WriteBack, TakeBack(1)],
+        visitor: &[Visit],
+    }
+    .check(2);
+}
+
+#[test]
+fn a_load_finds_what_is_moved_and_taken_back() {
+    Scene {
+        given: Given::Redirected,
+        kernel: &[&[Load, Load]],
+        worker: &[Move(0), TakeBack(1), WriteBack],
+        ..WRITING
+    }
+    .check(3);
+}
+
+#[test]
+fn a_store_that_is_idle_is_read_by_nobody() {
+    LEAVING.check(3);
+    Scene {
+        kernel: &[&[Load, Store]],
+        visitor: &[],
+        ..LEAVING
+    }
+    .check(6);
+}
+
+#[test]
+fn what_is_discarded_is_read_by_nobody() {
+    Scene {
+        worker: &[Discard(0), WriteBack],
+        ..LEAVING
+    }
+    .check(3);
 }
