@@ -2,7 +2,7 @@
 
 //! What the encoding of an entry promises.
 
-use ghostswap_core::entry::{halves, Entry, Form, Redirect, State, PAYLOAD_BITS};
+use ghostswap_core::entry::{doubled, halves, Entry, Form, Redirect, State, PAYLOAD_BITS};
 use ghostswap_core::segment::{Location, MAX_SEGMENTS, MAX_STORES, SEGMENT, UNIT};
 use ghostswap_core::PAGE_SIZE;
 use proptest::prelude::*;
@@ -172,6 +172,13 @@ proptest! {
             }
             other => prop_assert!(false, "{other:?}"),
         }
+    }
+
+    #[test]
+    fn what_is_doubled_repeats_its_bytes_and_is_halved_again(fill in any::<u32>()) {
+        let word = doubled(fill);
+        prop_assert_eq!(word.to_ne_bytes().to_vec(), fill.to_ne_bytes().repeat(2));
+        prop_assert_eq!(halves(word), Some(fill));
     }
 
     #[test]
