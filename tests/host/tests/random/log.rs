@@ -63,6 +63,8 @@ enum State {
 #[derive(Default)]
 struct Known {
     state: State,
+    /// If it was retired once.
+    retired: bool,
     life: u32,
     /// How many lives of any segment began before.
     since: usize,
@@ -180,12 +182,11 @@ impl Run {
             }
             Step::Claim(segment) => {
                 let segment = segment.index(self.known.len());
-                let sealed = self.known[segment].state == State::Sealed;
+                let known = &self.known[segment];
+                let done = matches!(known.state, State::Sealed | State::Retired);
+                let expected = (done && known.is_alive()).then_some(segment);
                 let claim = self.log.claim(segment);
-                assert_eq!(
-                    claim.as_ref().map(|claim| claim.segment()),
-                    sealed.then_some(segment)
-                );
+                assert_eq!(claim.as_ref().map(|claim| claim.segment()), expected);
                 self.clean(claim);
             }
             Step::Open | Step::OpenAt(_) | Step::Unpin(_) => (),
@@ -237,7 +238,9 @@ impl Run {
             State::Retired => self.log.retire(claim),
             _ => self.log.seal(claim),
         }
-        self.known[segment].state = state;
+        let known = &mut self.known[segment];
+        known.retired |= state == State::Retired;
+        known.state = if known.retired { State::Retired } else { state };
         self.settle(segment);
     }
 
@@ -274,6 +277,10 @@ impl Run {
             .min_by_key(|(_, known)| known.since)
             .map(|(segment, _)| segment);
         assert_eq!(self.log.oldest(&self.cursor), oldest);
+        let won = (self.known.iter())
+            .filter(|known| known.is_full() && known.live() <= MAX_VICTIM)
+            .map(|known| SEGMENT - known.live() - record_size(PAGE_SIZE));
+        assert_eq!(self.log.is_worth_cleaning(), won.sum::<usize>() >= SEGMENT);
         let alive = self.known.iter().any(Known::is_alive);
         assert_eq!(self.log.is_idle(), !alive);
     }
