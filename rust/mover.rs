@@ -134,7 +134,8 @@ impl Rest {
         self.0.store(clock::ticks().wrapping_add(self.1), Relaxed);
     }
 
-    fn end(&self) {
+    /// It is tried again at once.
+    pub(crate) fn end(&self) {
         self.0.store(clock::ticks(), Relaxed);
     }
 

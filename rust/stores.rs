@@ -259,6 +259,8 @@ impl Pool {
         drop(stores.places.replace(number, Some(store)));
         stores.count.fetch_add(1usize, Relaxed);
         self.update_mark();
+        // There is something to do now.
+        self.rest.end();
         Ok(())
     }
 

@@ -51,7 +51,8 @@ no_content() {
 content_if_told_so() {
 	local found written
 	shows off
-	holds "pages seen on the disk" "$found >= $written && $found <= $written * 11 / 10"
+	# A page may have its stamp more than once.
+	holds "stamps seen on the disk" "$found >= $written"
 }
 
 # The same pages in the same order are not the same on the disk a second time.

@@ -287,7 +287,11 @@ of_the_whole_pool() {
 	disk disk.image 16M
 	area first 1G pool=both,limit=64M
 	header second
-	gives OK mnt mount second second "pool=both,backing=$disk"
+	mark_log
+	gives EINVAL mnt mount second second "pool=both,backing=$disk"
+	one_line "${disk##*/}"
+	gives OK mnt mount second second pool=both
+	gives OK mnt remount second "backing=$disk"
 	equal "stores of the first" "$disk" "$(stores_of first)"
 	start pages -s 4 -k tr fill out hold check
 	write_back first

@@ -1,0 +1,112 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# With cache=off pages only pass through memory on their way to the stores: for
+# use behind the kernel's zswap, which then needs no slot on a disk for what it holds.
+
+. "$(dirname "$0")/lib.sh"
+
+ZSWAP=/sys/module/zswap/parameters
+
+# uncached SIZE: file is an area whose pages go to a disk of that size.
+uncached() {
+	disk disk.image "$1"
+	area file 1G "cache=off,backing=$disk"
+}
+
+needs_a_store() {
+	header file
+	mark_log
+	gives EINVAL mnt mount file file cache=off
+	one_line "cache=off.*backing"
+	mark_log
+	gives EINVAL mnt mount file file cache=maybe
+	one_line "cache=maybe"
+	disk disk.image 16M
+	gives OK mnt mount file file "cache=off,backing=$disk"
+	[[ $(options_of file) == *,cache=off,* ]] || fail "/proc/mounts says $(options_of file)"
+	gives EINVAL mnt remount file cache=on
+}
+
+goes_to_the_store() {
+	uncached 64M
+	start pages -s 24 -k tttr fill out hold check rewrite:3 out hold check free
+	holds "pages in memory" "$(figure file compressed_bytes) < 4 << 20"
+	holds "pages in the store" "$(figure file redirected_pages) > $(said_number out) / 2"
+	equal "stores refused" 0 "$(figure file failed_stores_limit)"
+	go_on
+	release
+	equal "at the end" "0 0 0" "$(figure file stored_pages) $(held file) \
+$(store_figure file 0 live_bytes)"
+}
+
+# Pages beside one that is faulted in come along, in requests of their own or not.
+read_ahead() {
+	local ahead
+	uncached 64M
+	start pages -s 16 -k t fill out hold check
+	ahead=$(vmstat swap_ra)
+	release
+	holds "pages read ahead" "$(vmstat swap_ra) > $ahead"
+	note "$(store_figure file 0 read_ios) requests for $(figure file loads) loads"
+	# About three records lie in a block.
+	holds "requests" "$(store_figure file 0 read_ios) * 2 < $(figure file loads)"
+}
+
+# zswap PERCENT: in front of all areas, with at most so much of the memory.
+zswap() {
+	[[ -d $ZSWAP ]] || skip "this kernel has no zswap"
+	put_for_now "$ZSWAP/max_pool_percent" "$1"
+	put_for_now "$ZSWAP/shrinker_enabled" Y
+	put_for_now "$ZSWAP/enabled" Y
+}
+
+no_block_for_what_zswap_holds() {
+	local out
+	uncached 64M
+	zswap 20
+	out=$(vmstat zswpout)
+	start pages -s 16 -k t fill out hold check
+	equal "pages that zswap took" "$(said_number out)" $(($(vmstat zswpout) - out))
+	equal "pages that came here" 0 "$(figure file stores)"
+	equal "bytes in the store" "0 0" \
+		"$(store_figure file 0 used_bytes) $(store_figure file 0 written_bytes)"
+	release
+}
+
+# zswap's own writeback, driven by its limit and by a cgroup's.
+what_zswap_writes_back_lands_in_the_log() {
+	local back
+	uncached 64M
+	zswap 1
+	back=$(vmstat zswpwb)
+	cgroup zswapped memory.high=16M memory.zswap.max=4M
+	pages -g zswapped -s 48 -k tttr fill check rewrite:3 check >/dev/null &
+	until_true "zswap writes back" 60 has_written_back "$back"
+	wait $!
+	note "zswap wrote $(($(vmstat zswpwb) - back)) pages back," \
+		"$(figure file written_pages) went to the store"
+	holds "pages written" "$(figure file written_pages) > 500"
+	holds "bytes a page" \
+		"$(store_figure file 0 written_bytes) < $(figure file written_pages) * PAGE"
+	equal "failed loads" 0 "$(figure file failed_loads)"
+}
+
+has_written_back() { # PAGES-BEFORE
+	(($(vmstat zswpwb) - $1 > 1000))
+}
+
+swapoff_brings_all_back() {
+	uncached 64M
+	start pages -s 16 -k tttr fill out hold check
+	gives OK mnt swapoff file
+	release
+	equal "stored" "0 0" "$(figure file stored_pages) $(store_figure file 0 live_bytes)"
+}
+
+promise "cache=off needs a store, and is for a new pool" needs_a_store
+promise "what is stored goes to the store" goes_to_the_store
+promise "pages are read ahead" read_ahead
+promise "what zswap holds takes no block of the store" no_block_for_what_zswap_holds
+promise "what zswap writes back lands in the log" what_zswap_writes_back_lands_in_the_log
+promise "swapoff brings all of it back" swapoff_brings_all_back
+finish

@@ -1,0 +1,146 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Stores on devices that are slow, fail for a while, vanish, or are on another
+# machine: nothing hangs, and what was not read wrong is right.
+
+. "$(dirname "$0")/lib.sh"
+
+# mapped TABLE...: sets $disk to a device of device mapper on a disk of 32 MiB, which
+# does what the table says, with DISK and SIZE in it filled in.
+mapped() {
+	have_program dmsetup dmsetup
+	[[ -e /dev/mapper/control ]] || skip "this kernel has no device mapper"
+	disk disk.image 32M
+	below=$disk disk=/dev/mapper/store
+	afterwards remove_mapping
+	dmsetup create --noudevsync store --table "$(table linear DISK 0)"
+	load_table "$@"
+}
+
+have_program() { # PROGRAM PACKAGE
+	command -v "$1" >/dev/null || skip "no $1 here (package $2)"
+}
+
+remove_mapping() {
+	# Areas first, which undo turns off after this.
+	mnt swapoff file >/dev/null
+	mnt umount file >/dev/null
+	dmsetup remove --noudevsync --retry store
+}
+
+table() { # TARGET ARGUMENT...
+	local text="0 $((32 * 2048)) $*"
+	echo "${text//DISK/$below}"
+}
+
+# From now on the device does something else. What is in flight comes to an end first.
+load_table() {
+	dmsetup suspend --noflush --nolockfs --noudevsync store
+	dmsetup load store --table "$(table "$@")"
+	dmsetup resume --noudevsync store
+}
+
+slow() {
+	# Half a second for each read and each write.
+	mapped linear DISK 0
+	area file 1G "limit=2M,backing=$disk"
+	load_table delay DISK 0 100 DISK 0 300
+	start pages -s 8 -k tttr fill out out hold check
+	write_back file
+	load_table delay DISK 0 5 DISK 0 5
+	release
+	equal "failed loads" 0 "$(figure file failed_loads)"
+	gone file
+}
+
+# All that it does fails for a while, and then not any more.
+fails_for_a_while() {
+	mapped linear DISK 0
+	area file 1G "limit=64M,backing=$disk"
+	start pages -s 8 -k tttr fill out hold check
+	# Up for no second, down for many.
+	load_table flakey DISK 0 0 60
+	tell file writeback 1000 >/dev/null
+	holds "write errors" "$(store_figure file 0 write_errors) > 0"
+	equal "pages in the store" 0 "$(figure file redirected_pages)"
+	load_table linear DISK 0
+	gives OK tell file remove_store "$disk"
+	gives OK tell file add_store "$disk"
+	write_back file
+	holds "pages in the store" "$(figure file redirected_pages) > 1500"
+	release
+	equal "failed loads" 0 "$(figure file failed_loads)"
+	gone file
+}
+
+# Writes that are said to be done and are not: the old content is not taken for new.
+writes_are_lost() {
+	mapped linear DISK 0
+	area file 1G "limit=64M,backing=$disk"
+	# One life before, so that there is something old.
+	start pages -s 4 -k r fill out hold
+	write_back file
+	release
+	load_table flakey DISK 0 0 60 1 drop_writes
+	start pages -s 4 -k r -i 5 fill out hold lost check
+	write_back file
+	load_table linear DISK 0
+	release
+	holds "pages lost" "$(said_number lost) > 1000"
+	equal "failed loads" "$(said_number lost)" "$(figure file failed_loads)"
+	gone file
+}
+
+vanishes() {
+	mapped linear DISK 0
+	area file 1G "limit=64M,backing=$disk"
+	start pages -s 8 -k tttr fill out hold lost check
+	gives OK tell file writeback 1000
+	load_table error
+	# Only what is there is lost.
+	release
+	holds "pages lost" "$(said_number lost) >= 1000 && $(said_number lost) <= 1512"
+	gone file
+}
+
+# A disk of another machine, here of the same one over the loopback network.
+far() { # vanishes|stays
+	local server
+	have_program nbd-client nbd-client
+	have_program qemu-nbd qemu-utils
+	[[ -b /dev/nbd0 ]] || skip "this kernel has no network block device"
+	ip link set lo up
+	header far.image size=32M length=32M
+	qemu-nbd --format=raw --cache=writeback --persistent --bind=127.0.0.1 far.image &
+	server=$!
+	afterwards cut_off
+	until_true "the server is there" 20 nbd-client 127.0.0.1 /dev/nbd0 -N "" -t 3 >/dev/null
+	area file 1G "limit=2M,backing=/dev/nbd0"
+	start pages -s 8 -k tttr fill out out hold lost check
+	write_back file
+	if [[ $1 == vanishes ]]; then
+		kill -KILL "$server"
+	fi
+	release
+	if [[ $1 == vanishes ]]; then
+		holds "pages lost" "$(said_number lost) > 500"
+	else
+		equal "pages lost" 0 "$(said_number lost)"
+	fi
+	gone file
+	nbd-client -d /dev/nbd0 >/dev/null || true
+}
+
+cut_off() {
+	mnt swapoff file >/dev/null
+	mnt umount file >/dev/null
+	nbd-client -d /dev/nbd0 >/dev/null 2>&1
+}
+
+promise "a slow disk keeps nobody from going on" slow
+promise "a disk that fails for a while takes pages afterwards" fails_for_a_while
+promise "what was never written is not taken for what was there before" writes_are_lost
+promise "a disk that vanishes takes with it what it has, and nothing hangs" vanishes
+promise "a disk of another machine is a store" far stays
+promise "if the other machine vanishes, nothing hangs" far vanishes
+finish
