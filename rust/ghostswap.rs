@@ -3,7 +3,8 @@
 //! ghostswap: swap whose file is only a header.
 //!
 //! How a page travels: [`filesystem`] makes an [`area`] of a mounted ghost file when it is swapped on.
-//! The area's [`table`] says where each slot's page is; the [`pool`]'s [`cache`] holds it, compressed.
+//! The area's [`table`] says where each slot's page is; the [`pool`]'s [`cache`] holds it, compressed,
+//! until the [`mover`] takes it to one of the backing [`stores`], from where [`readback`] reads it.
 //! Each knows only what comes after it. [`logic`] is what needs no kernel; [`kernel_ext`] is what
 //! needs unsafe code.
 
@@ -26,7 +27,7 @@ mod writeback;
 
 #[allow(unsafe_code)]
 mod kernel_ext;
-// On the host this is a crate, with tests outside it. What it has for backing stores is not used yet.
+// On the host this is a crate, with tests outside it, which use more of it than the module does.
 #[allow(unreachable_pub, dead_code)]
 #[path = "core/lib.rs"]
 mod logic;
