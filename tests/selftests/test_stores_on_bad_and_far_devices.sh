@@ -11,9 +11,11 @@ mapped() {
 	have_program dmsetup dmsetup
 	[[ -e /dev/mapper/control ]] || skip "this kernel has no device mapper"
 	disk disk.image 32M
-	below=$disk disk=/dev/mapper/store
+	below=$disk
 	afterwards remove_mapping
 	dmsetup create --noudevsync store --table "$(table linear DISK 0)"
+	# There is no udev that would give it its name.
+	disk=/dev/$(dmsetup info --columns --noheadings -o blkdevname store)
 	load_table "$@"
 }
 
