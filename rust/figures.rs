@@ -234,8 +234,8 @@ impl Attributes for Pool {
                 b"all" => self.write_back(usize::MAX),
                 number => self.write_back(decimal(number).ok_or(EINVAL)?),
             },
-            1 => self.add_store(&path(text)?, &KernelLog),
-            _ => self.remove_store(&path(text)?, &KernelLog),
+            1 => KernelLog::of("add_store", |log| self.add_store(&path(text)?, log)),
+            _ => KernelLog::of("remove_store", |log| self.remove_store(&path(text)?, log)),
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::{
     pool::Pool,
     store::Store,
 };
+use core::cell::Cell;
 use kernel::{
     new_mutex,
     prelude::*,
@@ -42,10 +43,31 @@ impl Tell for Log<'_> {
 }
 
 /// The kernel's log.
-pub(crate) struct KernelLog;
+pub(crate) struct KernelLog {
+    /// If something was said.
+    said: Cell<bool>,
+}
+
+impl KernelLog {
+    /// Calls `act` with the log, and makes sure that a failure has one line: if nothing was said of it,
+    /// that names `what`, and the error.
+    pub(crate) fn of(what: &str, act: impl FnOnce(&Self) -> Result) -> Result {
+        let log = Self {
+            said: Cell::new(false),
+        };
+        act(&log).map_err(|error| {
+            if log.said.get() {
+                error
+            } else {
+                log.error(error, fmt!("{what}: {error:?}"))
+            }
+        })
+    }
+}
 
 impl Tell for KernelLog {
     fn error(&self, error: Error, message: kernel::fmt::Arguments<'_>) -> Error {
+        self.said.set(true);
         pr_err!("{}\n", message);
         error
     }

@@ -7,10 +7,12 @@
  *	failnth mount SOURCE TARGET [OPTIONS]
  *	failnth swapon FILE
  *	failnth store|load|huge
+ *	failnth tell FILE TEXT [FILE TEXT]...
  *
- * says how many allocations failed and what came of it: faults= in all, failed=
- * of the operations, with ENOMEM each. Any other error, and any page that does
- * not hold what was written, makes the status 1.
+ * where tell writes the first TEXT to its file, and undoes that by writing the
+ * others to theirs. It says how many allocations failed and what came of it:
+ * faults= in all, failed= of the operations, with ENOMEM each. Any other error,
+ * and any page that does not hold what was written, makes the status 1.
  */
 #include <err.h>
 #include <errno.h>
@@ -121,6 +123,34 @@ static void undo_swapon(void)
 		err(1, "swapoff");
 }
 
+static int write_text(const char *file, const char *text)
+{
+	int fd, ret, error;
+
+	fd = open(file, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		err(1, "%s", file);
+	ret = write(fd, text, strlen(text));
+	error = errno;
+	close(fd);
+	errno = error;
+	return ret < 0 ? ret : 0;
+}
+
+static int do_tell(void)
+{
+	return write_text(args[0], args[1]);
+}
+
+static void undo_tell(void)
+{
+	char **other;
+
+	for (other = args + 2; other[0] && other[1]; other += 2)
+		if (write_text(other[0], other[1]))
+			err(1, "%s", other[0]);
+}
+
 static const struct operation {
 	const char *name;
 	int *pages;
@@ -133,13 +163,15 @@ static const struct operation {
 	{ "store", &nr_pages, fill, page_out, check },
 	{ "huge", &nr_pages, fill, page_out, check },
 	{ "load", &nr_pages, out_of_the_way, touch_all, check },
+	{ "tell", &no_pages, NULL, do_tell, undo_tell },
 };
 
 static void fail_each(const struct operation *operation)
 {
 	int error, left, nth, ret;
 
-	for (nth = 1;; nth += 1 + (nr_pages > SMALL_PAGES ? nth / 3 : 0)) {
+	/* Where there are many, most are the same. */
+	for (nth = 1;; nth += 1 + (nr_pages > SMALL_PAGES || nth > 160 ? nth / 3 : 0)) {
 		if (operation->prepare)
 			operation->prepare();
 		arm(nth);
@@ -181,7 +213,7 @@ int main(int argc, char **argv)
 	while (argc > 1 && operation < end && strcmp(operation->name, argv[1]))
 		operation++;
 	if (argc < 2 || operation == end)
-		errx(2, "usage: failnth mount|swapon|store|huge|load [ARGUMENT]...");
+		errx(2, "usage: failnth mount|swapon|store|huge|load|tell [ARGUMENT]...");
 
 	control = open("/proc/self/fail-nth", O_RDWR);
 	if (control < 0)

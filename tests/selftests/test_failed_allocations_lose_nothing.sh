@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Each allocation that mount, swapon, store and load make may fail: the caller
-# gets ENOMEM, the log one line, nothing leaks, and no page is lost.
+# Each allocation that mount, swapon, store and load make may fail, and those for
+# stores: the caller gets ENOMEM, the log one line, nothing leaks, and no page is lost.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -100,11 +100,81 @@ loads() {
 	equal "held at the end" "0 0" "$(figure file stored_pages) $(held file)"
 }
 
+mounts_with_a_store() {
+	disk disk.image 16M
+	mounts "limit=8M,backing=$disk"
+}
+
+claims() {
+	local dir
+	disk disk.image 16M
+	area file 1G limit=16M
+	dir=$SYSFS/$(pool_of file)
+	count_ours
+	mark_log
+	fail_each 20 tell "$dir/add_store" "$disk" "$dir/remove_store" "$disk"
+	one_line_each
+	equal "stores" "" "$(stores_of file)"
+	gives OK tell file add_store "$disk"
+	start pages -s 2 -k tr fill out hold check
+	write_back file
+	release
+}
+
+# What is in the store finds no memory at times, and stays there then.
+releases() {
+	local dir count
+	disk disk.image 16M
+	area file 1G "limit=32M,backing=$disk"
+	dir=$SYSFS/$(pool_of file)
+	start pages -s 1 -k tr fill out hold check
+	write_back file
+	count=$(said_number out)
+	count_ours
+	fail_each 20 tell "$dir/remove_store" "$disk" \
+		"$dir/add_store" "$disk" "$dir/writeback" all
+	equal "stored" "$count" "$(figure file stored_pages)"
+	# It was added again after the last time, too.
+	equal "pages in the store" "$count" "$(figure file redirected_pages)"
+	release
+	equal "loads that failed" 0 "$(figure file failed_loads)"
+}
+
+# One of three allocations for us fails, whoever makes it: also those of workers.
+under_load() {
+	local faults
+	disk disk.image 32M
+	area file 1G "limit=3M,backing=$disk"
+	# The compressor takes many, all of which must succeed.
+	pages -s 1 fill out check >/dev/null
+	count_ours
+	for faults in "$FAULTS"slab "$FAULTS"_page_alloc; do
+		put_for_now "$faults/times" -1
+		put_for_now "$faults/probability" 33
+	done
+	start pages -s 12 -k tttr fill out out hold check rewrite:2 out out hold check rewrite:3 out hold check
+	write_back file
+	holds "pages in the store" "$(figure file redirected_pages) > 500"
+	go_on
+	go_on
+	write_back file
+	# Whole segments are taken back, as far as there is memory.
+	gives OK mnt swapoff file
+	release
+	holds "stores that failed for memory" "$(figure file failed_stores_memory) > 0"
+	equal "loads that failed" 0 "$(figure file failed_loads)"
+	equal "held at the end" "0 0" "$(figure file stored_pages) $(held file)"
+}
+
 promise "mount" mounts ""
 promise "mount with every option" mounts comp=zstd,limit=8M,pool=name
+promise "mount with a store" mounts_with_a_store
 promise "mount into a pool that is there" pools_joined
 promise "swapon" swapons
 promise "store, and the tables it grows" stores store 60
 promise "store of a huge page" stores huge 10
 promise "load" loads
+promise "claim of a store" claims
+promise "release of a store that is in use" releases
+promise "writeback, loads and swapoff, while one of three allocations fails" under_load
 finish
