@@ -4,7 +4,7 @@
 
 use crate::{
     kernel_ext::{
-        kobject::{Attributes, Value},
+        kobject::{files, Attributes, Value},
         percpu::Counters,
     },
     logic::entry::Form,
@@ -186,15 +186,8 @@ impl Figures {
     }
 }
 
-/// Makes the two halves of a directory: the names of its files, and what each shows of a pool.
-macro_rules! files {
-    ($($name:literal => $show:expr,)*) => {
-        const NAMES: &[&CStr] = &[$($name),*];
-        const SHOW: &[for<'a> fn(&'a Pool) -> Value<'a>] = &[$($show),*];
-    };
-}
-
 files! {
+    Pool:
     c"comp" => |pool| Value::Text(pool.compressor()),
     c"limit_bytes" => |pool| Value::Number(pool.limit_bytes()),
     c"areas" => |pool| Value::Number(pool.areas() as u64),

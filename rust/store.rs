@@ -8,7 +8,7 @@ use crate::{
         buffer::Block,
         checksum::Crc32c,
         cipher::{self, Xts},
-        kobject::{Attributes, Value},
+        kobject::{files, Attributes, Value},
         swap_store::{Refusal, SwapStore},
     },
     logic::{
@@ -365,15 +365,8 @@ impl Store {
     }
 }
 
-/// Makes the two halves of a directory: the names of its files, and what each shows of a store.
-macro_rules! files {
-    ($($name:literal => $show:expr,)*) => {
-        const NAMES: &[&CStr] = &[$($name),*];
-        const SHOW: &[for<'a> fn(&'a Store) -> Value<'a>] = &[$($show),*];
-    };
-}
-
 files! {
+    Store:
     c"path" => |store| Value::Text(store.path()),
     c"size_bytes" => |store| Value::Number(store.size()),
     c"used_bytes" => |store| Value::Number(store.size() - (store.log.free() * SEGMENT) as u64),

@@ -86,6 +86,15 @@ pub(crate) trait Attributes: Send + Sync + Sized + 'static {
     }
 }
 
+/// Makes the two halves of a directory: the names of its files, and what each shows of a `$of`.
+macro_rules! files {
+    ($of:ty: $($name:literal => $show:expr,)*) => {
+        const NAMES: &[&CStr] = &[$($name),*];
+        const SHOW: &[for<'a> fn(&'a $of) -> Value<'a>] = &[$($show),*];
+    };
+}
+pub(crate) use files;
+
 /// What directories can be made in.
 pub(crate) trait Parent {
     /// Its kobject, valid as long as `self`.

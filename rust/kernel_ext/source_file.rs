@@ -140,26 +140,36 @@ impl SourceFile {
     ///
     /// Context: may sleep. Errors: as read(2).
     pub(crate) fn read_page(&self) -> Result<KBox<[u8; PAGE_SIZE]>> {
-        let mut page = KBox::<[u8; PAGE_SIZE]>::init(pin_init::init_zeroed(), GFP_KERNEL)?;
-        let mut position = 0;
-        // SAFETY: By the type invariants, the file is open for reading; the page has that many
-        // bytes to write.
-        let read = unsafe {
-            bindings::kernel_read(
-                self.file.as_ptr(),
-                page.as_mut_ptr().cast(),
-                PAGE_SIZE,
-                &mut position,
-            )
-        };
-        if read < 0 {
-            return Err(Error::from_errno(read as c_int));
-        }
-        if read as usize == PAGE_SIZE {
-            Ok(page)
-        } else {
-            Err(EIO)
-        }
+        // SAFETY: By the type invariants, the file is open for reading.
+        unsafe { read_first_page(self.file) }?.ok_or(EIO)
+    }
+}
+
+/// Reads the first page of `file`; [`None`] if it is shorter.
+///
+/// Context: may sleep; takes locks of the file's inode. Errors: as read(2); [`ENOMEM`].
+///
+/// # Safety
+///
+/// `file` is valid, and open for reading.
+pub(super) unsafe fn read_first_page(
+    file: NonNull<bindings::file>,
+) -> Result<Option<KBox<[u8; PAGE_SIZE]>>> {
+    let mut page = KBox::<[u8; PAGE_SIZE]>::init(pin_init::init_zeroed(), GFP_KERNEL)?;
+    let mut position = 0;
+    // SAFETY: By the requirement of this function; the page has that many bytes to write.
+    let read = unsafe {
+        bindings::kernel_read(
+            file.as_ptr(),
+            page.as_mut_ptr().cast(),
+            PAGE_SIZE,
+            &mut position,
+        )
+    };
+    match usize::try_from(read) {
+        Err(_) => Err(Error::from_errno(read as c_int)),
+        Ok(PAGE_SIZE) => Ok(Some(page)),
+        Ok(_) => Ok(None),
     }
 }
 

@@ -10,7 +10,7 @@
 //!
 //! C header: [`include/linux/swap.h`](srctree/include/linux/swap.h)
 
-use super::bindings;
+use super::{bindings, source_file::read_first_page};
 use crate::{
     logic::header::{Header, Problem},
     MODULE,
@@ -21,7 +21,7 @@ use kernel::{
     container_of,
     error::{from_err_ptr, to_result},
     fs::file::flags,
-    page::{PAGE_SHIFT, PAGE_SIZE},
+    page::PAGE_SHIFT,
     prelude::*,
     str::CString,
 };
@@ -345,23 +345,9 @@ impl ClaimedFile {
 
     /// Reads its swap header. This takes no lock of ours, for xfs takes that of the inode.
     fn header(&self) -> Claimed<Header> {
-        let mut page = KBox::<[u8; PAGE_SIZE]>::init(pin_init::init_zeroed(), GFP_KERNEL)?;
-        let mut position = 0;
-        // SAFETY: By the type invariants, the file is open for reading; the page has that many
-        // bytes to write.
-        let read = unsafe {
-            bindings::kernel_read(
-                self.file.as_ptr(),
-                page.as_mut_ptr().cast(),
-                PAGE_SIZE,
-                &mut position,
-            )
-        };
-        match usize::try_from(read) {
-            Err(_) => return Err(Error::from_errno(read as c_int).into()),
-            Ok(PAGE_SIZE) => (),
-            Ok(_) => return Err(Refusal::Header(Problem::Magic)),
-        }
+        // SAFETY: By the type invariants, the file is open for reading.
+        let page = unsafe { read_first_page(self.file) }?;
+        let page = page.ok_or(Refusal::Header(Problem::Magic))?;
         // Nothing of it goes into page tables, so there is no limit but that of the header's field.
         let header = Header::parse(&page, u64::from(u32::MAX)).map_err(Refusal::Header)?;
         if header.slots() < MIN_PAGES {

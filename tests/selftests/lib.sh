@@ -110,18 +110,25 @@ mark_log() {
 	mark=${#kernel_log[@]}
 }
 
-# What came since the last mark, each line with its <level>.
-raw_log_since() {
+# since_mark: sets $kernel_log to the lines since the last mark, each with its <level>.
+since_mark() {
 	take_log
 	kernel_log=("${kernel_log[@]:mark}")
-	((${#kernel_log[@]} == 0)) || printf '%s\n' "${kernel_log[@]}"
+}
+
+print_lines() {
+	(($# == 0)) || printf '%s\n' "$@"
+}
+
+raw_log_since() {
+	since_mark
+	print_lines "${kernel_log[@]}"
 }
 
 # The same without what comes before the text.
 log_since() {
-	take_log
-	kernel_log=("${kernel_log[@]:mark}")
-	((${#kernel_log[@]} == 0)) || printf '%s\n' "${kernel_log[@]#*\] }"
+	since_mark
+	print_lines "${kernel_log[@]#*\] }"
 }
 
 # Of the kernel itself, not of programs that write to /dev/kmsg.
@@ -132,9 +139,8 @@ warnings() {
 # one_line REGEX: since the mark, ghostswap said one thing, and it was this.
 one_line() {
 	local line ours=()
-	take_log
-	for line in "${kernel_log[@]:mark}"; do
-		line=${line#*\] }
+	since_mark
+	for line in "${kernel_log[@]#*\] }"; do
 		[[ $line != "ghostswap: "* ]] || ours+=("$line")
 	done
 	equal "lines of ghostswap in the log (${ours[*]})" 1 "${#ours[@]}"
