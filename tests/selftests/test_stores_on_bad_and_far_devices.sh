@@ -111,7 +111,7 @@ far() { # vanishes|stays
 	have_program nbd-client nbd-client
 	have_program qemu-nbd qemu-utils
 	[[ -b /dev/nbd0 ]] || skip "this kernel has no network block device"
-	ip link set lo up
+	busybox ip link set lo up
 	header far.image size=32M length=32M
 	qemu-nbd --format=raw --cache=writeback --persistent --bind=127.0.0.1 far.image &
 	server=$!
