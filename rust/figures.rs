@@ -131,6 +131,18 @@ impl Figures {
         );
     }
 
+    /// Pages that are in memory, those included that take nothing but their entry.
+    pub(crate) fn pages_in_cache(&self) -> u64 {
+        [
+            Counter::SamePages,
+            Counter::PackedPages,
+            Counter::WholePages,
+        ]
+        .into_iter()
+        .map(|counter| self.sum(counter))
+        .sum()
+    }
+
     /// If there are objects in memory that did not compress.
     pub(crate) fn has_whole_pages(&self) -> bool {
         self.sum(Counter::WholePages) > 0
@@ -174,15 +186,7 @@ impl Figures {
     }
 
     fn stored_pages(&self) -> u64 {
-        [
-            Counter::SamePages,
-            Counter::PackedPages,
-            Counter::WholePages,
-            Counter::RedirectedPages,
-        ]
-        .into_iter()
-        .map(|counter| self.sum(counter))
-        .sum()
+        self.pages_in_cache() + self.sum(Counter::RedirectedPages)
     }
 }
 

@@ -42,7 +42,7 @@ const MAX_MOVES: usize = 16384;
 const MAX_SOURCES: usize = 64;
 
 /// The most segments that are filled by cleaning at one go: others wait for the mover meanwhile.
-const MAX_CLEANED: usize = 4;
+const MAX_CLEANED: usize = 8;
 
 /// Areas that a pool may have. `MAX_SWAPFILES` is less.
 pub(crate) const MAX_AREAS: usize = 32;
@@ -182,12 +182,13 @@ impl Run for Pool {
 }
 
 impl Pool {
-    /// Writes `pages` pages to the stores, or as many as there are.
+    /// Writes `pages` pages to the stores, or as many as there are now.
     ///
     /// Context: may sleep, for long. Errors: [`ENXIO`] if there is no store; [`ENOSPC`] if there is no
     /// room; [`EINTR`]; those of the device.
     pub(crate) fn write_back(&self, pages: usize) -> Result {
-        let mut left = pages;
+        // What comes meanwhile is not meant.
+        let mut left = pages.min(self.figures.pages_in_cache() as usize);
         while left > 0 {
             let mut mover = self.mover.lock();
             let gear = mover.as_deref_mut().ok_or(ENXIO)?;
@@ -261,7 +262,9 @@ impl Pool {
         if store.log.free() <= log::low_mark(segments) {
             let enough = log::high_mark(segments);
             let clean = |pending: usize| {
-                if store.log.free() + pending >= enough || !store.log.is_worth_cleaning() {
+                // Those that are taken to fill one segment count as won, all together.
+                let wins = pending > 0 || store.log.is_worth_cleaning();
+                if store.log.free() + pending >= enough || !wins {
                     return None;
                 }
                 Some((store.clone(), store.log.victim()?))
@@ -389,7 +392,12 @@ impl Pool {
                         to.log.seal(claim);
                     }
                     Err(error) => {
-                        to.log.retire(claim);
+                        // Without a free segment nothing could be cleaned any more.
+                        if to.log.free() > 0 {
+                            to.log.retire(claim);
+                        } else {
+                            to.log.seal(claim);
+                        }
                         written = Err(error);
                     }
                 }
@@ -565,6 +573,10 @@ impl Pool {
         let Some(store) = self.stores.get(store) else {
             return true;
         };
+        // What is wrong in one that is retired fails in the hands of who wants it.
+        if store.log.is_retired(segment) {
+            return true;
+        }
         let Some(claim) = store.log.claim(segment) else {
             return true;
         };
@@ -572,7 +584,6 @@ impl Pool {
         if recalled == Err(ENOMEM) {
             gear.recall_rest.begin();
         }
-        // What cannot be read fails in the hands of who wants it.
         recalled != Err(ENOMEM)
     }
 
@@ -585,8 +596,9 @@ impl Pool {
     /// Context: waits for I/O. Errors: [`ENOSPC`] if there is no room; [`EIO`] if something cannot be
     /// read; [`EINTR`].
     pub(crate) fn empty(&self, store: &Arc<Store>) -> Result {
+        // Who has it may be filling a segment; after that no other is.
+        drop(self.mover.lock());
         for segment in 0..store.log.segments() {
-            // What is not seen here is on its way out: nothing new comes.
             while store.log.live(segment) > 0 {
                 let mut mover = self.mover.lock();
                 let gear = mover.as_deref_mut().ok_or(ENXIO)?;
@@ -604,14 +616,20 @@ impl Pool {
                 return Err(EINTR);
             }
         }
-        // Those who read from it are about to go.
-        for _ in 0..1000 {
-            if store.log.is_idle() {
-                return Ok(());
+        let mut left = 1000;
+        while !store.log.is_idle() {
+            // What was freed just now is counted a moment later.
+            left -= i32::from(store.log.figures().live > 0);
+            if left == 0 {
+                return Err(EIO);
+            }
+            // Those who read from it go when their I/O ends.
+            if kernel::current!().signal_pending() {
+                return Err(EINTR);
             }
             fsleep(Delta::from_millis(1));
         }
-        Err(EIO)
+        Ok(())
     }
 
     /// Moves what is in segment `segment` of `store` to store `to`.
@@ -646,12 +664,14 @@ impl Pool {
 impl Source {
     /// If all that was in it was moved, or was freed.
     fn is_empty(&self) -> bool {
-        let live = || self.store.log.live(self.claim.segment());
-        if live() > 0 {
-            // Who makes a slot name something else ends the record a moment later.
+        // Who makes a slot name something else ends the record a moment later, if it is let.
+        for _ in 0..100 {
+            if self.store.log.live(self.claim.segment()) == 0 {
+                return true;
+            }
             fsleep(Delta::from_millis(1));
         }
-        live() == 0
+        false
     }
 }
 

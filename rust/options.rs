@@ -193,16 +193,21 @@ impl Options {
         if self.pool().is_some() && self.pool() != name {
             return Err(log.error(EINVAL, fmt!("pool: cannot be changed by remount")));
         }
-        for change in &self.stores {
-            match change {
-                Change::Add(path) => pool.add_store(path, log)?,
-                Change::Remove(path) => pool.remove_store(path, log)?,
-            }
-        }
-        if let Some(limit) = self.limit {
+        let before = pool.limit();
+        let limit = self.limit.unwrap_or(before);
+        if pool.would_raise(limit) {
+            // What comes back from a store may need it.
             pool.set_limit(limit);
         }
-        Ok(())
+        let changed = self.stores.iter().try_for_each(|change| match change {
+            Change::Add(path) => pool.add_store(path, log),
+            Change::Remove(path) => pool.remove_store(path, log),
+        });
+        let limit = if changed.is_ok() { limit } else { before };
+        if limit != pool.limit() {
+            pool.set_limit(limit);
+        }
+        changed
     }
 
     /// Checks what is given to a pool once.

@@ -162,6 +162,11 @@ impl Pool {
         self.update_mark_locked(&current);
     }
 
+    /// If `limit` is more than the limit is now.
+    pub(crate) fn would_raise(&self, limit: Limit) -> bool {
+        limit.resolve(mm::total_ram()) > self.limit_bytes()
+    }
+
     /// Sets the mark that those who store look at.
     pub(crate) fn update_mark(&self) {
         self.update_mark_locked(&self.limit.lock());

@@ -78,8 +78,7 @@ pub(crate) struct Written {
     pub(crate) redirected: usize,
 }
 
-/// Which objects are copied in one pass over the tables. A slot is looked at in one pass only, so that
-/// it has one mark at a time.
+/// Which objects are copied in one pass over the tables.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pass {
     /// Those that did not compress.
@@ -108,7 +107,8 @@ struct Batch<'a> {
     writer: Writer<'a>,
     copies: &'a mut KVVec<Copied>,
     scratch: &'a mut [u8; PAGE_SIZE],
-    /// Its number. No cluster is looked at twice for one, or a slot might have two marks.
+    /// Its number. A cluster is looked at once for it, or one to which much comes might be looked at for
+    /// ever.
     number: u32,
     /// Pages that are wanted at most.
     wanted: usize,
@@ -331,7 +331,8 @@ impl Pool {
         copies: &mut KVVec<Copied>,
     ) -> usize {
         let mut redirected = 0;
-        for copied in copies.drain_all() {
+        // The last mark of a slot is the first to be committed.
+        while let Some(copied) = copies.pop() {
             let Copied {
                 owner,
                 mark,

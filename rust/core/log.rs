@@ -339,6 +339,13 @@ impl<S: Deref<Target = [Segment]>> Log<S> {
         })
     }
 
+    /// If segment `segment` is not used for anything new.
+    ///
+    /// Context: any.
+    pub fn is_retired(&self, segment: usize) -> bool {
+        self.segments[segment].account().state == State::Retired
+    }
+
     /// If cleaning would win a segment, though of those that are written anew the last bytes, for which
     /// no record may be small enough, stay unused. If not, it would go on for ever, and win nothing.
     ///

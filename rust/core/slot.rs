@@ -31,9 +31,10 @@
 //!
 //! The object of a marked entry may be freed, and its payload given to the same slot again. So a
 //! marked entry may be equal to a later one only if that was marked, too, and to comparing the word
-//! there is one rule: **a slot has one mark at a time**. One worker of a pool marks. It commits or
-//! [takes off](Slot::unmark) all marks of a batch before it marks anything for the next, and looks at
-//! a slot once in a batch.
+//! there is one rule: **the last mark of a slot is the first to be committed**. One worker of a pool
+//! marks. It commits or [takes off](Slot::unmark) all marks of a batch before it marks anything for the
+//! next; and if it marked a slot twice in one batch, it commits in the reverse order: an entry that is
+//! marked has the last mark, and after that was committed none.
 //!
 //! # In a store
 //!
@@ -304,7 +305,8 @@ impl<P: Payload> Hold<'_, P> {
     /// Lets go of the object, of which the caller made a copy, and marks the entry. If the slot was
     /// given something else meanwhile, the object is now the caller's, to free.
     ///
-    /// Context: any; never waits. The slot has no other mark that the caller may still commit.
+    /// Context: any; never waits. If the slot has another mark that the caller may still commit, this one
+    /// is committed first.
     pub fn release_marked(self) -> Result<Mark, P> {
         self.leave(State::Marked).map(Mark)
     }

@@ -220,12 +220,34 @@ cleaned_under_load() {
 	equal "failed loads" 0 "$(figure file failed_loads)"
 }
 
+# Of three segments one is kept for cleaning: what is left of two goes into one.
+the_least_store_is_cleaned() {
+	disk disk.image 8M
+	area file 1G "limit=64M,backing=$disk"
+	start pages -s 3 -k r fill out hold keep:3 hold check
+	write_back file
+	equal "full segments" 2 "$(store_figure file 0 sealed_segments)"
+	go_on
+	mkfifo go
+	pages -i 2 -s 1 -k r fill out hold check <go >said &
+	exec 4>go
+	until_true "the others are out" 20 grep -q holding said
+	write_back file
+	equal "pages in memory" 0 "$(figure file compressed_bytes)"
+	echo >&4
+	wait $!
+	holds "bytes moved" "$(store_figure file 0 cleaned_bytes) >= 1 << 20"
+	release
+	equal "failed loads" 0 "$(figure file failed_loads)"
+}
+
 promise "the pages of a store that is removed move to memory" to_memory
 promise "or to another store" to_another_store
 promise "stores come and go under load, and no page is lost" under_load
 promise "a store stays, and loses nothing, if memory has no room for it" no_room_in_memory
 promise "also if the other store has too little" no_room_in_the_other_store
 promise "stores without pages come and go at once" empty_ones_at_once
+promise "a store of the least size is cleaned" the_least_store_is_cleaned
 promise "a store is removed while its pages are read" while_it_is_read
 promise "what is oldest in a full store moves to the next" two_tiers
 promise "a store that is written several times over takes pages still" cleaned

@@ -383,6 +383,36 @@ fn owner(slot: usize) -> Owner {
     }
 }
 
+/// What is looked at in `slot` has a mark afterwards.
+fn mark(slot: &Slot<Object>) -> Mark {
+    let Look::Object(hold) = slot.look() else {
+        panic!("there is an object");
+    };
+    hold.release_marked().ok().expect("nobody took it")
+}
+
+// An object may be freed, and its name given to the same slot again, within one batch.
+#[test]
+fn of_two_equal_marks_the_last_counts() {
+    let slot = Slot::new();
+    let _ = slot.replace(Content::Object(Object::new(7, Form::Packed(100))));
+    let first = mark(&slot);
+    let Displaced::Object(object, _) = slot.replace(Content::Free) else {
+        panic!("nobody holds it");
+    };
+    let _ = slot.replace(Content::Object(object));
+    let last = mark(&slot);
+
+    let at = |unit| Location::new(STORE, 0, unit).expect("it is in range");
+    slot.commit(last, at(2)).expect("it is marked").forget();
+    assert!(slot.commit(first, at(1)).is_none());
+    let redirect = Redirect {
+        location: at(2),
+        form: Form::Packed(100),
+    };
+    assert_eq!(slot.peek(), Entry::Redirected(redirect));
+}
+
 proptest! {
     #![proptest_config(config(1_000))]
 

@@ -1,0 +1,72 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Everything at once: processes that use more than there is, while stores come and go,
+# areas are swapped off and on, limits move, and pages are written back by hand. For
+# GHOSTSWAP_SECONDS (15 if not set); what is drawn at random begins with GHOSTSWAP_SEED.
+
+. "$(dirname "$0")/lib.sh"
+
+RANDOM=${GHOSTSWAP_SEED:-1}
+
+# Of the pool that areas one and two share.
+come_or_go() { # DISK
+	if [[ $(stores_of one) == *"$1"* ]]; then
+		# There may be no room for what it has.
+		[[ $(tell one remove_store "$1") =~ ^(OK|ENOSPC)$ ]]
+	else
+		gives OK tell one add_store "$1"
+	fi
+}
+
+off_and_on() { # AREA
+	gives OK mnt swapoff "$1"
+	gives OK mnt swapon "$1" 5
+}
+
+do_something() {
+	case $((RANDOM % 9)) in
+	0) tell one writeback all >/dev/null ;;
+	1) tell three writeback $((RANDOM % 2000)) >/dev/null ;;
+	2 | 3) come_or_go "$first" ;;
+	4) come_or_go "$second" ;;
+	5) off_and_on two ;;
+	6) off_and_on three ;;
+	7) gives OK mnt remount one limit=$((RANDOM % 6 + 2))M ;;
+	8) put /proc/sys/vm/compact_memory 1 ;;
+	esac
+}
+
+all_at_once() {
+	local i pids=() kinds=(anon anon anon huge shmem) rounds=0 first second end
+	disk first.image 24M
+	first=$disk
+	disk second.image 16M
+	second=$disk
+	disk third.image 32M
+	area one 1G "pool=shared,limit=3M,discard,backing=$first" 5
+	area two 1G pool=shared 5
+	area three 1G "limit=2M,encrypt=off,backing=$disk" 5
+	cgroup tight memory.high=24M
+	for i in {0..4}; do
+		pages -g tight -i "$i" -m "${kinds[i]}" -s 10 -k tttrs fill churn check >"said.$i" &
+		pids+=($!)
+	done
+	end=$((SECONDS + ${GHOSTSWAP_SECONDS:-15}))
+	while ((SECONDS < end)); do
+		do_something
+		rounds=$((rounds + 1))
+	done
+	kill -TERM "${pids[@]}"
+	for i in {0..4}; do
+		wait "${pids[i]}"
+		holds "visits of process $i" "$(visits "said.$i") > 0"
+	done
+	note "$rounds things were done; written" \
+		"$(figure one written_pages) and $(figure three written_pages) pages"
+	equal "failed loads" "0 0" "$(figure one failed_loads) $(figure three failed_loads)"
+	equal "held at the end" "0 0 0 0" "$(figure one stored_pages) $(held one) \
+$(figure three stored_pages) $(held three)"
+}
+
+promise "no page is lost, whatever is done" all_at_once
+finish
