@@ -187,14 +187,14 @@ impl Pool {
     /// Context: may sleep, for long. Errors: [`ENXIO`] if there is no store; [`ENOSPC`] if there is no
     /// room; [`EINTR`]; those of the device.
     pub(crate) fn write_back(&self, pages: usize) -> Result {
+        if self.stores.is_empty() {
+            return Err(ENXIO);
+        }
         // What comes meanwhile is not meant.
         let mut left = pages.min(self.figures.pages_in_cache() as usize);
         while left > 0 {
             let mut mover = self.mover.lock();
             let gear = mover.as_deref_mut().ok_or(ENXIO)?;
-            if self.stores.is_empty() {
-                return Err(ENXIO);
-            }
             let written = match self.write_batch(gear, left) {
                 Err(error) if error != ENOSPC && error != ENXIO => continue,
                 result => result?,
