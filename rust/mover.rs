@@ -159,7 +159,7 @@ impl Run for Pool {
                 break;
             };
             match self.write_batch(gear, usize::MAX) {
-                Ok(written) if written.copied > 0 => (),
+                Ok(written) if written > 0 => (),
                 // Another segment, or another store, until there is none.
                 Err(error) if error != ENOSPC => (),
                 _ => {
@@ -199,10 +199,10 @@ impl Pool {
                 Err(error) if error != ENOSPC && error != ENXIO => continue,
                 result => result?,
             };
-            if written.copied == 0 {
+            if written == 0 {
                 break;
             }
-            left -= written.redirected.min(left);
+            left -= written.min(left);
             if kernel::current!().signal_pending() {
                 return Err(EINTR);
             }

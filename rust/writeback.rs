@@ -70,14 +70,6 @@ impl Desk {
     }
 }
 
-/// What a batch came to.
-pub(crate) struct Written {
-    /// Objects that were written.
-    pub(crate) copied: usize,
-    /// Pages that were redirected: the others were wanted meanwhile, or freed.
-    pub(crate) redirected: usize,
-}
-
 /// Which objects are copied in one pass over the tables.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pass {
@@ -266,11 +258,12 @@ fn find_oldest(tables: &Tables, batch: u32, candidates: &mut KVVec<Candidate>) {
 }
 
 impl Pool {
-    /// Writes one batch of at most `wanted` pages to the stores.
+    /// Writes one batch of at most `wanted` pages to the stores. Says how many were redirected: the others
+    /// were wanted meanwhile, or freed.
     ///
     /// Context: waits for I/O; not within `submit_bio()`. Takes no memory. Errors: [`ENOSPC`] if no
     /// store has room; those of the device, and then nothing changed but the state of a segment.
-    pub(crate) fn write_batch(&self, gear: &mut Gear, wanted: usize) -> Result<Written> {
+    pub(crate) fn write_batch(&self, gear: &mut Gear, wanted: usize) -> Result<usize> {
         let (store, claim) = self.open_segment(gear).ok_or(ENOSPC)?;
         let tables = self.tables();
         let Gear { output, desk, .. } = gear;
@@ -294,19 +287,15 @@ impl Pool {
         };
         batch.fill(candidates);
         let blocks = batch.writer.finish();
-        let copied = copies.len();
-        if copied == 0 {
+        if copies.is_empty() {
             store.log.seal(claim);
-            return Ok(Written {
-                copied,
-                redirected: 0,
-            });
+            return Ok(0);
         }
         match store.write_segment(output.as_mut(), &claim, blocks, self.stores.key()) {
             Ok(()) => {
                 let redirected = self.commit(&store, &claim, &tables, copies);
                 store.log.seal(claim);
-                Ok(Written { copied, redirected })
+                Ok(redirected)
             }
             Err(error) => {
                 for Copied { owner, mark, .. } in copies.drain_all() {
