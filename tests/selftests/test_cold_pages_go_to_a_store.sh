@@ -112,7 +112,7 @@ from_all_cpus() {
 	area file 1G "limit=3M,backing=$disk"
 	cgroup tight memory.high=8M
 	for i in 1 2 3; do
-		pages -g tight -i "$i" -s 8 -k tttr fill check rewrite:2 check >/dev/null &
+		pages -g tight -i "$i" -s 6 -k tttr fill check rewrite:3 check >/dev/null &
 		pids+=($!)
 	done
 	while [[ -n $(jobs -rp) ]]; do

@@ -80,7 +80,7 @@ what_zswap_writes_back_lands_in_the_log() {
 	zswap 1
 	back=$(vmstat zswpwb)
 	cgroup zswapped memory.high=16M memory.zswap.max=4M
-	pages -g zswapped -s 48 -k tttr fill check rewrite:3 check >/dev/null &
+	pages -g zswapped -s 32 -k tttr fill check rewrite:3 check >/dev/null &
 	until_true "zswap writes back" 60 has_written_back "$back"
 	wait $!
 	note "zswap wrote $(($(vmstat zswpwb) - back)) pages back," \

@@ -43,11 +43,11 @@ load_table() {
 }
 
 slow() {
-	# Half a second for each read and each write.
+	# For each read and each write, in milliseconds.
 	mapped linear DISK 0
 	area file 1G "limit=2M,backing=$disk"
-	load_table delay DISK 0 100 DISK 0 300
-	start pages -s 8 -k tttr fill out out hold check
+	load_table delay DISK 0 50 DISK 0 150
+	start pages -s 6 -k tttr fill out out hold check
 	write_back file
 	load_table delay DISK 0 5 DISK 0 5
 	release
