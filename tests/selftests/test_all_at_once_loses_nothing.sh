@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # Everything at once: processes that use more than there is, while stores come and go,
 # areas are swapped off and on, limits move, and pages are written back by hand. For
-# GHOSTSWAP_SECONDS (8 if not set); what is drawn at random begins with GHOSTSWAP_SEED.
+# GHOSTSWAP_SECONDS (4 if not set); what is drawn at random begins with GHOSTSWAP_SEED.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -51,7 +51,7 @@ all_at_once() {
 		pages -g tight -i "$i" -m "${kinds[i]}" -s 10 -k tttrs fill churn check >"said.$i" &
 		pids+=($!)
 	done
-	end=$((SECONDS + ${GHOSTSWAP_SECONDS:-8}))
+	end=$((SECONDS + ${GHOSTSWAP_SECONDS:-4}))
 	while ((SECONDS < end)); do
 		do_something
 		rounds=$((rounds + 1))

@@ -128,7 +128,7 @@ empty_ones_at_once() {
 	disk disk.image 32M
 	area file 1G limit=64M
 	start pages -s 4 -k tr fill out hold check
-	for _ in 1 2 3 4 5; do
+	for _ in 1 2 3; do
 		gives OK tell file add_store "$disk"
 		gives OK tell file remove_store "$disk"
 	done

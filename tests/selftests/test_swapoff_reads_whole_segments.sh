@@ -5,7 +5,7 @@
 
 . "$(dirname "$0")/lib.sh"
 
-MIB=16
+MIB=8
 
 # Nothing of the group is in memory or in the swap cache, as far as reclaim can.
 nothing_in_memory() { # CGROUP
