@@ -16,16 +16,10 @@ make_store() { # KIND: sets $store
 	fi
 }
 
-has_no_pages() { # STORE
-	(($(used_pages "$1") == 0))
-}
-
 # Plain swap again, as swapon(8) would have it.
 swaps_on_alone() { # STORE
 	gives OK mnt swapon "$1"
 	pages -s 2 fill out check >/dev/null
-	# The kernel gives slots of plain swap back a little later.
-	until_true "no page is left in it" 10 has_no_pages "$1"
 	gives OK mnt swapoff "$1"
 }
 
