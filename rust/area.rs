@@ -16,9 +16,8 @@ use crate::{
         zsmalloc::Object,
     },
     logic::{
-        entry::doubled,
         segment::Owner,
-        slot::{Content, Displaced, Look},
+        slot::{Content, Displaced},
     },
     pool::Pool,
     readback::Wish,
@@ -26,7 +25,6 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    processor::cpu_relax,
     sync::{Arc, ArcBorrow},
 };
 
@@ -138,31 +136,21 @@ impl Hooks for Area {
 
     #[inline]
     fn load(self: ArcBorrow<'_, Self>, slot: usize, mut target: LoadTarget<'_>) -> Result {
-        let loaded = match self.table.get(slot) {
-            // Nothing was stored here, so whatever we gave would be wrong.
-            None => Err(EIO),
-            Some(found) => loop {
-                match found.look() {
-                    Look::Busy => cpu_relax(),
-                    Look::Free => break Err(EIO),
-                    Look::Same(fill) => {
-                        target.page().fill(doubled(fill));
-                        break Ok(());
-                    }
-                    Look::Object(hold) => break self.pool.load_object(hold, &mut target.page()),
-                    Look::Redirected(redirect) => {
-                        let wish = Wish {
-                            table: self.table.clone(),
-                            owner: Owner {
-                                area: self.number as u16,
-                                slot: slot as u32,
-                            },
-                        };
-                        // It is counted when it is done.
-                        return self.pool.load_redirected(wish, redirect, target);
-                    }
-                }
-            },
+        let found = self.table.get(slot).ok_or(EIO);
+        let loaded = match found.and_then(|found| self.pool.load_slot(&found, &mut target.page())) {
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+            Ok(Some(redirect)) => {
+                let wish = Wish {
+                    table: self.table.clone(),
+                    owner: Owner {
+                        area: self.number as u16,
+                        slot: slot as u32,
+                    },
+                };
+                // It is counted when it is done.
+                return self.pool.load_redirected(wish, redirect, target);
+            }
         };
         self.pool.count_load(loaded);
         loaded

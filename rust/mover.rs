@@ -21,7 +21,7 @@ use crate::{
     },
     pool::Pool,
     store::{checksum, Counter, Store},
-    table::{Table, TableSlot},
+    table::{Table, TableSlot, Tables},
     writeback::Desk,
 };
 use core::convert::Infallible;
@@ -44,32 +44,8 @@ const MAX_SOURCES: usize = 64;
 /// The most segments that are filled by cleaning at one go: others wait for the mover meanwhile.
 const MAX_CLEANED: usize = 8;
 
-/// Areas that a pool may have. `MAX_SWAPFILES` is less.
-pub(crate) const MAX_AREAS: usize = 32;
-
 /// How long the mover rests when it could do nothing.
 pub(crate) const REST_MS: u32 = 100;
-
-/// The tables of the areas of a pool, as they were at some time.
-pub(crate) struct Tables(pub(crate) [Option<Arc<Table>>; MAX_AREAS]);
-
-impl Tables {
-    /// The table of area `area`.
-    pub(crate) fn get(&self, area: usize) -> Option<&Arc<Table>> {
-        self.0.get(area)?.as_ref()
-    }
-
-    /// Those whose areas are not being swapped off, with their numbers.
-    pub(crate) fn on(&self) -> impl Iterator<Item = (usize, &Arc<Table>)> {
-        self.all().filter(|(_, table)| table.is_on())
-    }
-
-    /// All of them, with the numbers of their areas.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (usize, &Arc<Table>)> {
-        let tables = self.0.iter().enumerate();
-        tables.filter_map(|(area, table)| Some((area, table.as_ref()?)))
-    }
-}
 
 /// A record that is being moved.
 struct Moved {
@@ -301,8 +277,7 @@ impl Pool {
             return None;
         }
         let location = Location::new(store.number(), segment, record.unit)?;
-        let table = tables.get(record.owner.area.into())?;
-        let slot = table.get(record.owner.slot as usize)?;
+        let slot = tables.slot(record.owner)?;
         match slot.peek() {
             Entry::Redirected(redirect)
                 if redirect.location == location && redirect.form.length() == record.data.len() =>
@@ -443,10 +418,8 @@ impl Pool {
             let length = from.form.length();
             to.count(Counter::MovedBytes, length as u64);
             let location = Location::new(to.number(), claim.segment(), unit);
-            let table = tables.get(owner.area.into());
-            let slot = table.and_then(|table| table.get(owner.slot as usize));
             // Without its cluster, the slot is free.
-            let (Some(location), Some(slot)) = (location, slot) else {
+            let (Some(location), Some(slot)) = (location, tables.slot(owner)) else {
                 continue;
             };
             to.log.begin_record(claim, length);
@@ -523,9 +496,8 @@ impl Pool {
                 return;
             }
             if let Some((_, wish)) = &waiting {
-                let slot = wish.table.get(wish.owner.slot as usize);
                 // It is looked at only to see where it is: a load takes a mark off anyway.
-                if let Some(Entry::Redirected(redirect)) = slot.map(|slot| slot.peek()) {
+                if let Some(Entry::Redirected(redirect)) = wish.slot().map(|slot| slot.peek()) {
                     let (store, segment) = (redirect.location.store(), redirect.location.segment());
                     let all = self.stores.all().map(|store| store.log.segments()).sum();
                     let left = gear.recall.map_or(all, |(_, _, left)| left);

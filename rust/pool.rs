@@ -8,16 +8,23 @@ use crate::{
     kernel_ext::{
         errand::Errand, mm, swap_page::DestPage, workqueue::ReclaimQueue, zsmalloc::Object,
     },
-    logic::{limit::Limit, segment::SEGMENT, slot::Hold, PAGE_SIZE},
-    mover::{Gear, Rest, Tables, MAX_AREAS, REST_MS},
+    logic::{
+        entry::{doubled, Redirect},
+        limit::Limit,
+        segment::SEGMENT,
+        slot::{Look, Slot},
+        PAGE_SIZE,
+    },
+    mover::{Gear, Rest, REST_MS},
     readback::Readback,
     registry::Queues,
     stores::Stores,
-    table::{Table, TablePages},
+    table::{Table, TablePages, Tables, MAX_AREAS},
 };
 use kernel::{
     new_condvar, new_mutex, new_spinlock,
     prelude::*,
+    processor::cpu_relax,
     str::CString,
     sync::{
         atomic::{Atomic, Relaxed},
@@ -304,16 +311,34 @@ impl Pool {
         Tables(self.tables.lock().clone())
     }
 
-    /// Writes to `page` what a slot has in memory.
+    /// Writes to `page` what `slot` has in memory, or says where in a store it is. [`EIO`] if it has
+    /// nothing: then whatever we gave would be wrong.
     ///
     /// Context: may sleep for the CPU's stream.
     #[inline]
-    pub(crate) fn load_object(&self, hold: Hold<'_, Object>, page: &mut DestPage<'_>) -> Result {
-        let loaded = self.cache.load(hold.object(), page);
-        if let Some(object) = hold.release() {
-            self.cache.free(object);
+    pub(crate) fn load_slot(
+        &self,
+        slot: &Slot<Object>,
+        page: &mut DestPage<'_>,
+    ) -> Result<Option<Redirect>> {
+        loop {
+            match slot.look() {
+                Look::Busy => cpu_relax(),
+                Look::Free => return Err(EIO),
+                Look::Redirected(redirect) => return Ok(Some(redirect)),
+                Look::Same(fill) => {
+                    page.fill(doubled(fill));
+                    return Ok(None);
+                }
+                Look::Object(hold) => {
+                    let loaded = self.cache.load(hold.object(), page);
+                    if let Some(object) = hold.release() {
+                        self.cache.free(object);
+                    }
+                    return loaded.map(|()| None);
+                }
+            }
         }
-        loaded
     }
 
     /// Counts a load.

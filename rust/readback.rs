@@ -18,14 +18,13 @@ use crate::{
         swap_page::DestPage,
     },
     logic::{
-        entry::{doubled, Redirect},
+        entry::Redirect,
         log::Pinned,
         segment::{self, Owner, Wanted},
-        slot::Look,
     },
     pool::Pool,
     store::{checksum, Store},
-    table::Table,
+    table::{Table, TableSlot},
 };
 use core::ops::Range;
 use kernel::{
@@ -45,6 +44,13 @@ const BLOCKS: usize = 2;
 pub(crate) struct Wish {
     pub(crate) table: Arc<Table>,
     pub(crate) owner: Owner,
+}
+
+impl Wish {
+    /// The slot that its page is of; [`None`] if its cluster is gone, and so the page.
+    pub(crate) fn slot(&self) -> Option<TableSlot<'_>> {
+        self.table.get(self.owner.slot as usize)
+    }
 }
 
 /// Blocks of a segment, in one of its lives.
@@ -220,9 +226,7 @@ impl Completion for Read {
             .stores
             .with(store, |store| {
                 let key = pool.stores.key();
-                store
-                    .finish_read(transfer.as_mut(), segment, blocks.clone(), result, key)
-                    .inspect_err(|error| store.read_failed(fmt!("segment {segment}: {error:?}")))
+                store.finish_read(transfer.as_mut(), segment, blocks.clone(), result, key)
             })
             .unwrap_or(Err(EIO));
         let mut reader = Reader {
@@ -278,7 +282,7 @@ impl Pool {
         redirect: Redirect,
         page: &mut DestPage<'_>,
     ) -> Option<Result> {
-        let slot = wish.table.get(wish.owner.slot as usize)?;
+        let slot = wish.slot()?;
         let pinned = self.stores.pin(redirect)?;
         let reader = slot
             .still(redirect)
@@ -319,18 +323,13 @@ impl Pool {
         mut page: PendingPage,
     ) -> Option<Reader> {
         let loaded = loop {
-            let Some(slot) = wish.table.get(wish.owner.slot as usize) else {
+            let Some(slot) = wish.slot() else {
                 break Err(EIO);
             };
-            match slot.look() {
-                Look::Busy => cpu_relax(),
-                Look::Free => break Err(EIO),
-                Look::Same(fill) => {
-                    page.page().fill(doubled(fill));
-                    break Ok(());
-                }
-                Look::Object(hold) => break self.load_object(hold, &mut page.page()),
-                Look::Redirected(redirect) => {
+            match self.load_slot(&slot, &mut page.page()) {
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+                Ok(Some(redirect)) => {
                     let Some(pinned) = self.stores.pin(redirect) else {
                         cpu_relax();
                         continue;

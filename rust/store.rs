@@ -66,7 +66,7 @@ pub(crate) struct Store {
     pub(crate) log: Log<KVVec<Segment>>,
     /// Where filling goes on. The mover of the pool has it, see [`crate::mover`].
     #[pin]
-    pub(crate) cursor: Mutex<Cursor>,
+    cursor: Mutex<Cursor>,
     counters: [Atomic<u64>; Counter::Count as usize],
     /// If nothing new goes there.
     closed: Atomic<bool>,
@@ -287,9 +287,9 @@ impl Store {
         Ok(())
     }
 
-    /// Counts what reading `blocks` blocks came to, and decrypts them.
+    /// Counts what reading `blocks` came to, and decrypts them.
     ///
-    /// Context: process. Errors: `result`; those of the cipher.
+    /// Context: process. Errors: `result`; those of the cipher. They are counted.
     pub(crate) fn finish_read<C: Completion>(
         &self,
         transfer: Pin<&mut Transfer<C>>,
@@ -301,9 +301,10 @@ impl Store {
         let count = blocks.len();
         self.count(Counter::ReadRequests, transfer.requests() as u64);
         self.count(Counter::ReadBytes, (count * PAGE_SIZE) as u64);
-        result?;
-        let data = transfer.blocks_mut().get_mut(..count).ok_or(EINVAL)?;
-        self.decrypt(segment, blocks.start, data, key)
+        result
+            .and_then(|()| transfer.blocks_mut().get_mut(..count).ok_or(EINVAL))
+            .and_then(|data| self.decrypt(segment, blocks.start, data, key))
+            .inspect_err(|error| self.read_failed(fmt!("segment {segment}: {error:?}")))
     }
 
     /// What reading `block` of `segment` takes: the file, and the page of it.
@@ -325,7 +326,6 @@ impl Store {
             .as_mut()
             .read_and_wait(&self.swap, Self::page(segment, 0), 0..BLOCKS);
         self.finish_read(transfer, segment, 0..BLOCKS, read, key)
-            .inspect_err(|error| self.read_failed(fmt!("segment {segment}: {error:?}")))
     }
 
     /// Encrypts the first `blocks` of `transfer`, and writes them to the segment of `claim`.

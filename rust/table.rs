@@ -14,7 +14,10 @@ use crate::{
         swap::AreaStatus,
         zsmalloc::Object,
     },
-    logic::slot::{Content, Displaced, Slot},
+    logic::{
+        segment::Owner,
+        slot::{Content, Displaced, Slot},
+    },
 };
 use core::ops::Deref;
 use kernel::{
@@ -223,5 +226,34 @@ impl Table {
     /// Calls `each` with all clusters there are, in order. Others may come and go meanwhile.
     pub(crate) fn for_each_cluster(&self, each: impl FnMut(Pinned<'_, Cluster>)) {
         self.clusters.for_each(each);
+    }
+}
+
+/// Areas that a pool may have. `MAX_SWAPFILES` is less.
+pub(crate) const MAX_AREAS: usize = 32;
+
+/// The tables of the areas of a pool, as they were at some time.
+pub(crate) struct Tables(pub(crate) [Option<Arc<Table>>; MAX_AREAS]);
+
+impl Tables {
+    /// The table of area `area`.
+    pub(crate) fn get(&self, area: usize) -> Option<&Arc<Table>> {
+        self.0.get(area)?.as_ref()
+    }
+
+    /// The slot of `owner`; [`None`] if its cluster, or its area, is gone.
+    pub(crate) fn slot(&self, owner: Owner) -> Option<TableSlot<'_>> {
+        self.get(owner.area.into())?.get(owner.slot as usize)
+    }
+
+    /// Those whose areas are not being swapped off, with their numbers.
+    pub(crate) fn on(&self) -> impl Iterator<Item = (usize, &Arc<Table>)> {
+        self.all().filter(|(_, table)| table.is_on())
+    }
+
+    /// All of them, with the numbers of their areas.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (usize, &Arc<Table>)> {
+        let tables = self.0.iter().enumerate();
+        tables.filter_map(|(area, table)| Some((area, table.as_ref()?)))
     }
 }

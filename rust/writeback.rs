@@ -16,10 +16,10 @@ use crate::{
         slot::{Look, Mark},
         PAGE_SIZE,
     },
-    mover::{Gear, Tables},
+    mover::Gear,
     pool::Pool,
     store::{checksum, Store},
-    table::{self, Cluster, CLUSTER},
+    table::{self, Cluster, Tables, CLUSTER},
 };
 use kernel::{alloc::KVVec, prelude::*};
 
@@ -299,8 +299,7 @@ impl Pool {
             }
             Err(error) => {
                 for Copied { owner, mark, .. } in copies.drain_all() {
-                    let table = tables.get(owner.area.into());
-                    if let Some(slot) = table.and_then(|table| table.get(owner.slot as usize)) {
+                    if let Some(slot) = tables.slot(owner) {
                         slot.unmark(mark);
                         slot.cluster().touch();
                     }
@@ -329,10 +328,8 @@ impl Pool {
                 unit,
             } = copied;
             let location = Location::new(store.number(), claim.segment(), unit);
-            let table = tables.get(owner.area.into());
-            let slot = table.and_then(|table| table.get(owner.slot as usize));
             // Without its cluster, the slot is free.
-            let (Some(location), Some(slot)) = (location, slot) else {
+            let (Some(location), Some(slot)) = (location, tables.slot(owner)) else {
                 continue;
             };
             store.log.begin_record(claim, form.length());
