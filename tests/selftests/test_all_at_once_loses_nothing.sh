@@ -3,6 +3,8 @@
 # Everything at once: processes that use more than there is, while stores come and go,
 # areas are swapped off and on, limits move, and pages are written back by hand. For
 # GHOSTSWAP_SECONDS (4 if not set); what is drawn at random begins with GHOSTSWAP_SEED.
+#
+# Needs two CPUs: all of it is at once only then.
 
 . "$(dirname "$0")/lib.sh"
 

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # A store takes nothing while the pool is within its limit, and then what is
 # needed least: incompressible pages, and those that were stored longest ago.
+#
+# Needs two CPUs: they store at once.
 
 . "$(dirname "$0")/lib.sh"
 

@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # CPUs going offline and online, and memory being compacted, lose no page.
+#
+# Needs two CPUs: one goes.
 
 . "$(dirname "$0")/lib.sh"
 

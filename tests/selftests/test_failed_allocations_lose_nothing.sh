@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # Each allocation that mount, swapon, store and load make may fail, and those for
 # stores: the caller gets ENOMEM, the log one line, nothing leaks, and no page is lost.
+#
+# Needs two CPUs: one fails beside the other.
 
 . "$(dirname "$0")/lib.sh"
 

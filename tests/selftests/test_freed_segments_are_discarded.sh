@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # With discard a device is told of segments that hold nothing any more.
+#
+# Needs two CPUs: one fills what the other discards.
 
 . "$(dirname "$0")/lib.sh"
 

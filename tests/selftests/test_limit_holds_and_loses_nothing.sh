@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # What a pool holds never passes its limit; what does not fit stays in memory,
 # and is stored as soon as there is room.
+#
+# Needs two CPUs: they store at once.
 
 . "$(dirname "$0")/lib.sh"
 

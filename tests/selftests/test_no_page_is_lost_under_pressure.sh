@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # A working set four times the memory it may have keeps every page, whoever
 # shares them, however many CPUs there are.
+#
+# Needs two CPUs: it takes one away, and both reclaim.
 
 . "$(dirname "$0")/lib.sh"
 

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # A page in a store comes back as it was, whoever shares it and whatever goes on,
 # with two blocks read at most; and what is freed there makes room there.
+#
+# Needs two CPUs: one stores and loads what the other moves.
 
 . "$(dirname "$0")/lib.sh"
 

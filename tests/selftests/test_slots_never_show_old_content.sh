@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # A slot that is used again holds what was stored last, whoever had it before.
+#
+# Needs two CPUs: one frees slots, and the other fills them.
 
 . "$(dirname "$0")/lib.sh"
 

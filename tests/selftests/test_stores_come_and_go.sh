@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # A store that is removed leaves all its pages to the others, or stays; a store
 # that is full makes room by cleaning, and by giving its oldest to the next.
+#
+# Needs two CPUs: one stores and loads what the other moves.
 
 . "$(dirname "$0")/lib.sh"
 

@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # swapoff loses no page, idle or under load, and frees all the area held.
+#
+# Needs two CPUs: one faults in what the other swaps off.
 
 . "$(dirname "$0")/lib.sh"
 
