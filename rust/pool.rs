@@ -273,9 +273,13 @@ impl Pool {
     }
 
     /// Bytes that the pool takes whatever it holds, mounted once: its structures, and, once it was used,
-    /// the compressor's streams. What zsmalloc takes for size classes is not in it.
+    /// the compressor's streams, and what finds the clusters. What zsmalloc takes for size classes is
+    /// not in it.
     pub(crate) fn fixed_bytes(&self) -> u64 {
-        self.cache.fixed_bytes()
+        let tables = self.tables();
+        let finding: u64 = tables.all().map(|(_, table)| table.fixed_bytes()).sum();
+        finding
+            + self.cache.fixed_bytes()
             + self.figures.fixed_bytes()
             + size_of::<Self>() as u64
             + PAGE_SIZE as u64

@@ -164,6 +164,11 @@ impl Table {
         })
     }
 
+    /// Bytes that finding the clusters takes.
+    pub(crate) fn fixed_bytes(&self) -> u64 {
+        self.clusters.bytes()
+    }
+
     /// If its area takes pages, and is not being swapped off.
     pub(crate) fn is_on(&self) -> bool {
         self.status.is_on()

@@ -60,7 +60,7 @@ impl Usage {
     #[inline]
     #[must_use]
     pub fn unpin(&self) -> bool {
-        self.end(PIN)
+        self.end_pin()
     }
 
     /// Counts one use more; says if the element was alive, as for [`Usage::pin`].
@@ -80,19 +80,21 @@ impl Usage {
     #[inline]
     #[must_use]
     pub fn end_use(&self) -> bool {
-        self.end(USE)
+        // Two steps, since the read side keeps it valid. Others may have used it again between them,
+        // or have had it die; of those who find it at 0, one sees it die.
+        self.0.add(USE.wrapping_neg()) == 0 && self.0.replace(0, DEAD)
     }
 
-    /// Takes `count` off, in one step: after it, others may have the element die and be freed at
+    /// Takes a pin off, in one step: after it, others may have the element die and be freed at
     /// once, so it must not be touched again. A dead element stays as it is.
     #[inline]
-    fn end(&self, count: u64) -> bool {
+    fn end_pin(&self) -> bool {
         loop {
             let old = self.0.load();
             if old & DEAD != 0 {
                 return false;
             }
-            let new = match old.wrapping_sub(count) {
+            let new = match old.wrapping_sub(PIN) {
                 0 => DEAD,
                 left => left,
             };

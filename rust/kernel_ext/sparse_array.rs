@@ -2,17 +2,30 @@
 
 //! A sparse array whose elements come with their first use and go with their last.
 //!
-//! Looking up takes no lock: it is an RCU walk of an XArray and one atomic addition to the element.
-//! Only adding and removing an element takes the array's lock, which is innermost: nothing else is
-//! locked while it is held.
+//! Looking up takes no lock: it is four loads in an RCU read side and one atomic addition to the
+//! element. Only adding and removing an element takes the array's lock, which is innermost: nothing
+//! else is locked while it is held.
 //!
-//! C headers: [`include/linux/xarray.h`](srctree/include/linux/xarray.h),
-//! [`include/linux/rcupdate.h`](srctree/include/linux/rcupdate.h)
+//! An XArray would do, but walking it would be a third of what freeing a slot costs. What this has in
+//! its place are three levels of nodes, pages of pointers. They come with the first element below them
+//! and stay as long as the array: where an element is some page's worth itself, that is 1 byte in 512.
+//!
+//! C header: [`include/linux/rcupdate.h`](srctree/include/linux/rcupdate.h)
 
 use super::bindings;
 use crate::logic::usage::Usage;
-use core::{marker::PhantomData, ops::Deref, ptr::NonNull};
-use kernel::{alloc::flags::GFP_NOWAIT, error::to_result, prelude::*, sync::rcu, types::Opaque};
+use core::{ops::Deref, ptr::NonNull};
+use kernel::{
+    alloc::flags::GFP_NOWAIT,
+    new_spinlock,
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::{
+        atomic::{Acquire, Atomic, Relaxed, Release},
+        rcu, SpinLock,
+    },
+    types::Opaque,
+};
 
 /// One element, with what keeps it alive.
 ///
@@ -29,16 +42,39 @@ struct Element<T> {
     value: T,
 }
 
+/// Pointers in a node.
+const FANOUT: usize = PAGE_SIZE / size_of::<*mut ()>();
+
+/// Indices that an array has.
+const INDICES: usize = FANOUT * FANOUT * FANOUT;
+
+/// A page of pointers, or null.
+///
+/// # Invariants
+///
+/// A pointer that is not null is to a `C` made from a `KBox`, and nobody else's.
+#[repr(transparent)]
+struct Node<C>([Atomic<*mut C>; FANOUT]);
+
+// SAFETY: Null pointers are zeros.
+unsafe impl<C> pin_init::Zeroable for Node<C> {}
+
+type Leaf<T> = Node<Element<T>>;
+type Branch<T> = Node<Leaf<T>>;
+type Root<T> = Node<Branch<T>>;
+
 /// The array.
 ///
 /// # Invariants
 ///
-/// All entries of `xa` are elements of this array, made from a `KBox`, at their index.
+/// Nodes stay until the array is dropped. What leaves point to are elements of this array, at their
+/// index. Pointers are changed with the lock held.
 #[pin_data(PinnedDrop)]
 pub(crate) struct SparseArray<T: Send + Sync + 'static> {
+    root: Atomic<*mut Root<T>>,
+    nodes: Atomic<u64>,
     #[pin]
-    xa: Opaque<bindings::xarray>,
-    _elements: PhantomData<T>,
+    lock: SpinLock<()>,
 }
 
 // SAFETY: It owns its elements, which can be sent.
@@ -49,13 +85,17 @@ unsafe impl<T: Send + Sync> Sync for SparseArray<T> {}
 impl<T: Send + Sync> SparseArray<T> {
     /// An empty array.
     pub(crate) fn new() -> impl PinInit<Self> {
+        // INVARIANT: There are neither nodes nor elements.
         pin_init!(Self {
-            xa <- Opaque::ffi_init(|xa| {
-                // SAFETY: `xa` is memory for an XArray, pinned from now on.
-                unsafe { bindings::xa_init_flags(xa, 0) }
-            }),
-            _elements: PhantomData,
+            root: Atomic::new(core::ptr::null_mut()),
+            nodes: Atomic::new(0),
+            lock <- new_spinlock!((), "sparse_array"),
         })
+    }
+
+    /// Bytes that the array takes beside its elements.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.nodes.load(Relaxed) * PAGE_SIZE as u64
     }
 
     /// The element at `index`, if there is one.
@@ -128,6 +168,47 @@ impl<T: Send + Sync> SparseArray<T> {
         }
     }
 
+    /// What `place`, in the array or one of its nodes, points to.
+    #[inline]
+    fn node<'a, C>(&'a self, place: &'a Atomic<*mut Node<C>>) -> Option<&'a Node<C>> {
+        // SAFETY: By the type invariants, it stays as long as the array.
+        unsafe { place.load(Acquire).as_ref() }
+    }
+
+    /// What `place`, in the array or one of its nodes, points to, which is made if nothing is there.
+    ///
+    /// Context: never sleeps. Errors: [`ENOMEM`].
+    fn node_or_new<'a, C>(&'a self, place: &'a Atomic<*mut Node<C>>) -> Result<&'a Node<C>> {
+        if self.node(place).is_none() {
+            let new = KBox::init(pin_init::init_zeroed::<Node<C>>(), GFP_NOWAIT)?;
+            let _locked = self.lock.lock();
+            if place.load(Relaxed).is_null() {
+                // INVARIANT: It is a box of a node of null pointers, and the lock is held.
+                place.store(KBox::into_raw(new), Release);
+                self.nodes.add(1u64, Relaxed);
+            }
+        }
+        self.node(place).ok_or(ENOMEM)
+    }
+
+    /// Where the leaf of `index` has its element, if the leaf is there.
+    #[inline]
+    fn place(&self, index: usize) -> Option<&Atomic<*mut Element<T>>> {
+        let branch = self.node(self.node(&self.root)?.0.get(index / FANOUT / FANOUT)?)?;
+        let leaf = self.node(&branch.0[index / FANOUT % FANOUT])?;
+        Some(&leaf.0[index % FANOUT])
+    }
+
+    /// Where the leaf of `index`, which is made if it is not there, has its element.
+    ///
+    /// Context: never sleeps. Errors: [`ENOMEM`]; [`ERANGE`] for an index that the array has not.
+    fn place_or_new(&self, index: usize) -> Result<&Atomic<*mut Element<T>>> {
+        let root = self.node_or_new(&self.root)?;
+        let branch = self.node_or_new(root.0.get(index / FANOUT / FANOUT).ok_or(ERANGE)?)?;
+        let leaf = self.node_or_new(&branch.0[index / FANOUT % FANOUT])?;
+        Ok(&leaf.0[index % FANOUT])
+    }
+
     /// What is at `index`, dead or alive.
     ///
     /// # Safety
@@ -138,11 +219,7 @@ impl<T: Send + Sync> SparseArray<T> {
     unsafe fn find<'a>(&self, index: usize) -> Option<&'a Element<T>> {
         // SAFETY: By the invariants of the array and of `Element`, and the requirement of this
         // function.
-        unsafe {
-            bindings::xa_load(self.xa.get(), index)
-                .cast::<Element<T>>()
-                .as_ref()
-        }
+        unsafe { self.place(index)?.load(Acquire).as_ref() }
     }
 
     /// What is at `*index` or, if nothing is, at the next index where something is; dead or alive.
@@ -150,13 +227,24 @@ impl<T: Send + Sync> SparseArray<T> {
     /// # Safety
     ///
     /// As for `find()`.
-    unsafe fn find_from<'a>(&self, index: &mut c_ulong) -> Option<&'a Element<T>> {
-        // SAFETY: As in `find()`.
-        unsafe {
-            bindings::xa_find(self.xa.get(), index, c_ulong::MAX, bindings::XA_PRESENT)
-                .cast::<Element<T>>()
-                .as_ref()
+    unsafe fn find_from<'a>(&self, index: &mut usize) -> Option<&'a Element<T>> {
+        while *index < INDICES {
+            // SAFETY: By the requirement of this function.
+            if let Some(element) = unsafe { self.find(*index) } {
+                return Some(element);
+            }
+            let root = self.node(&self.root)?;
+            // Where there is no node, all that it would have is passed over.
+            let step = match self.node(&root.0[*index / FANOUT / FANOUT]) {
+                None => FANOUT * FANOUT,
+                Some(branch) => match self.node(&branch.0[*index / FANOUT % FANOUT]) {
+                    None => FANOUT,
+                    Some(_) => 1,
+                },
+            };
+            *index = (*index / step + 1) * step;
         }
+        None
     }
 
     /// Pins what a lookup found, if it is alive.
@@ -175,6 +263,7 @@ impl<T: Send + Sync> SparseArray<T> {
 
     #[cold]
     fn add(&self, index: usize, value: T) -> Result<Pinned<'_, T>> {
+        let place = self.place_or_new(index)?;
         let new = KBox::new(
             Element {
                 rcu: Opaque::zeroed(),
@@ -184,37 +273,19 @@ impl<T: Send + Sync> SparseArray<T> {
             },
             GFP_NOWAIT,
         )?;
-        let xa = self.xa.get();
-        // SAFETY: The XArray is valid. The lock is released below, on every path.
-        unsafe { bindings::xa_lock(xa) };
+        let locked = self.lock.lock();
         // SAFETY: The lock is held, which keeps elements in the array, and so valid.
         let found = unsafe { self.find(index) };
         if let Some(pinned) = found.and_then(|element| self.pin(element)) {
-            // SAFETY: It was locked above.
-            unsafe { bindings::xa_unlock(xa) };
+            drop(locked);
             return Ok(pinned);
         }
         let element = NonNull::from(KBox::leak(new));
         // A dead element may still be there. Its killer finds it replaced, and only frees it.
         //
-        // SAFETY: The lock is held, and these flags do not let it go. The element is aligned as an
-        // entry must be.
-        let old = unsafe {
-            bindings::__xa_store(
-                xa,
-                index,
-                element.as_ptr().cast(),
-                bindings::KERNEL_EXT_GFP_NOWAIT,
-            )
-        };
-        // SAFETY: It was locked above.
-        unsafe { bindings::xa_unlock(xa) };
-        // SAFETY: `old` is what `__xa_store()` returned.
-        if let Err(error) = to_result(unsafe { bindings::xa_err(old) }) {
-            // SAFETY: It was leaked above, and nobody else got to know it.
-            drop(unsafe { KBox::from_raw(element.as_ptr()) });
-            return Err(error);
-        }
+        // INVARIANT: It is an element for this index, made from a box, and the lock is held.
+        place.store(element.as_ptr(), Release);
+        drop(locked);
         // INVARIANT: New elements are pinned.
         Ok(Pinned {
             array: self,
@@ -226,7 +297,7 @@ impl<T: Send + Sync> SparseArray<T> {
     ///
     /// Context: as that of `each`.
     pub(crate) fn for_each(&self, mut each: impl FnMut(Pinned<'_, T>)) {
-        let mut index: c_ulong = 0;
+        let mut index = 0;
         loop {
             let pinned = {
                 let _guard = rcu::read_lock();
@@ -239,10 +310,7 @@ impl<T: Send + Sync> SparseArray<T> {
             if let Some(pinned) = pinned {
                 each(pinned);
             }
-            match index.checked_add(1) {
-                Some(next) => index = next,
-                None => return,
-            }
+            index += 1;
         }
     }
 
@@ -253,18 +321,15 @@ impl<T: Send + Sync> SparseArray<T> {
     /// The caller saw `element` of this array die.
     #[cold]
     unsafe fn remove(&self, element: NonNull<Element<T>>) {
-        let xa = self.xa.get();
         // SAFETY: Only who saw it die frees it, and that is the caller, below.
         let index = unsafe { element.as_ref() }.index;
-        // SAFETY: The XArray is valid.
-        unsafe { bindings::xa_lock(xa) };
-        // SAFETY: The lock is held.
-        if unsafe { bindings::xa_load(xa, index) } == element.as_ptr().cast() {
-            // SAFETY: The lock is held.
-            unsafe { bindings::__xa_erase(xa, index) };
+        if let Some(place) = self.place(index) {
+            let _locked = self.lock.lock();
+            if place.load(Relaxed) == element.as_ptr() {
+                // INVARIANT: The lock is held.
+                place.store(core::ptr::null_mut(), Relaxed);
+            }
         }
-        // SAFETY: It was locked above.
-        unsafe { bindings::xa_unlock(xa) };
         // SAFETY: The element is out of the array, dead, and so pinned by nobody. Those who still
         // read it are in an RCU read side that this waits for. The caller is the only one to get
         // here with it.
@@ -272,20 +337,28 @@ impl<T: Send + Sync> SparseArray<T> {
     }
 }
 
+impl<C> Drop for Node<C> {
+    fn drop(&mut self) {
+        for place in &self.0 {
+            let child = place.load(Relaxed);
+            if !child.is_null() {
+                // SAFETY: By the type invariants. Nobody has a pin or a read side when the array goes,
+                // and only then do nodes.
+                drop(unsafe { KBox::from_raw(child) });
+            }
+        }
+    }
+}
+
 #[pinned_drop]
 impl<T: Send + Sync> PinnedDrop for SparseArray<T> {
     fn drop(self: Pin<&mut Self>) {
-        let mut index: c_ulong = 0;
-        // SAFETY: Nobody else has the array any more, so what is found stays.
-        while let Some(element) = unsafe { self.find_from(&mut index) } {
-            let element = NonNull::from(element);
-            // SAFETY: The XArray is valid, and the element is not used any more.
-            unsafe { bindings::xa_erase(self.xa.get(), index) };
-            // SAFETY: By the type invariants, it was made from a box; no pin outlives the array.
-            drop(unsafe { KBox::from_raw(element.as_ptr()) });
+        let root = self.root.load(Relaxed);
+        if !root.is_null() {
+            // SAFETY: It was made from a box, and nobody else has the array any more. Its elements are
+            // used by nobody: no pin outlives the array.
+            drop(unsafe { KBox::from_raw(root) });
         }
-        // SAFETY: The XArray is valid, and empty.
-        unsafe { bindings::xa_destroy(self.xa.get()) };
     }
 }
 
