@@ -1,0 +1,108 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Mounts, stores and writeback are for those who may call swapon(2); figures are for
+# all, and tell nobody where anything is in memory.
+
+. "$(dirname "$0")/lib.sh"
+
+USER=(setpriv --reuid 1000 --regid 1000 --clear-groups)
+WITHOUT=(setpriv --bounding-set -sys_admin --inh-caps -sys_admin)
+ONLY_WITH=(setpriv --bounding-set "-all,+sys_admin" --inh-caps "-all,+sys_admin")
+ROOT_OF_A_NAMESPACE=(unshare --user --map-root-user --mount)
+
+# Two disks; file is an area in whose pool the first is.
+managed() {
+	disk first.image 16M
+	first=$disk
+	disk second.image 16M
+	second=$disk
+	area file 1G "limit=64M,backing=$first"
+	dir=$SYSFS/$(pool_of file)
+	chmod 755 .
+	start pages -s 4 fill out hold check
+}
+
+# refused ERRNO COMMAND...: nothing of it can be done by COMMAND.
+refused() {
+	local errno=$1
+	shift
+	equal "add_store by $1" "$errno" "$("$@" mnt write "$dir/add_store" "$second")"
+	equal "remove_store by $1" "$errno" "$("$@" mnt write "$dir/remove_store" "$first")"
+	equal "writeback by $1" "$errno" "$("$@" mnt write "$dir/writeback" all)"
+	equal "remount by $1" EPERM "$("$@" mnt remount file limit=1M)"
+	equal "swapoff by $1" EPERM "$("$@" mnt swapoff file)"
+	# To root of a namespace, the mount is not one of its own.
+	[[ $("$@" mnt umount file) =~ ^(EPERM|EINVAL)$ ]] || fail "umount by $1"
+	equal "stores" "$first" "$(stores_of file)"
+	equal "limit" $((64 << 20)) "$(figure file limit_bytes)"
+	equal "pages that were written" 0 "$(figure file written_pages)"
+}
+
+a_user() {
+	local first second dir
+	managed
+	refused EACCES "${USER[@]}"
+	release
+}
+
+root_without_it() {
+	local first second dir
+	managed
+	refused EPERM "${WITHOUT[@]}"
+	release
+}
+
+root_of_a_namespace() {
+	local first second dir
+	managed
+	refused EPERM "${ROOT_OF_A_NAMESPACE[@]}"
+	release
+}
+
+# What counts is who writes, not who opened.
+an_open_file() {
+	local first second dir
+	managed
+	if "${WITHOUT[@]}" sh -c 'echo all' >"$dir/writeback"; then
+		fail "an open file can be written to"
+	fi
+	equal "pages that were written" 0 "$(figure file written_pages)"
+	release
+}
+
+nothing_else_is_needed() {
+	local first second dir
+	managed
+	equal "add_store" OK "$("${ONLY_WITH[@]}" mnt write "$dir/add_store" "$second")"
+	equal "writeback" OK "$("${ONLY_WITH[@]}" mnt write "$dir/writeback" all)"
+	equal "remove_store" OK "$("${ONLY_WITH[@]}" mnt write "$dir/remove_store" "$first")"
+	equal "stores" "$second" "$(stores_of file)"
+	release
+}
+
+# Addresses in kernels of this machine begin with 0xffff.
+all_may_read() {
+	local first second dir name said
+	managed
+	gives OK tell file writeback 512
+	# What cannot be read are the orders.
+	said=$("${USER[@]}" cat "$dir"/*_* "$dir"/store0/*_* 2>/dev/null) || true
+	holds "figures that a user reads" "$(grep -c '^[0-9]*$' <<<"$said") >= 30"
+	for name in "$dir"/* "$dir"/store0/* /sys/kernel/debug/ghostswap/*/*; do
+		[[ -r $name && ! -d $name && $(stat -c %a "$name") != 200 ]] || continue
+		! grep -Eq 'ffff[0-9a-f]{8}' "$name" || fail "$name tells an address"
+	done
+	! raw_log_since | grep -Eq 'ghostswap.*ffff[0-9a-f]{8}' || fail "the log tells an address"
+	if "${USER[@]}" ls /sys/kernel/debug/ghostswap 2>/dev/null; then
+		fail "a user sees debugfs"
+	fi
+	release
+}
+
+promise "a user manages nothing" a_user
+promise "root without CAP_SYS_ADMIN manages nothing" root_without_it
+promise "root of a user namespace manages nothing" root_of_a_namespace
+promise "a file that root opened is of no use to others" an_open_file
+promise "CAP_SYS_ADMIN is enough" nothing_else_is_needed
+promise "all may read the figures, and none tells an address" all_may_read
+finish
