@@ -6,6 +6,8 @@ make demo       see a machine with little memory finish a job larger than it
 make test       run all tests
 make test-host  run the tests that need no kernel
 make selftests  run the tests that need one, in a virtual machine
+make test-debug the selftests on a kernel that looks for faults: takes an hour
+make torture    everything at once, for MINUTES=3 and longer
 make vm         open a shell in a virtual machine with the module at hand
 make kernel     build the test kernel and print where it is
 make lint       look at the form of the code
@@ -19,7 +21,7 @@ KSRC=DIR        build this kernel source
 V=1             show the commands that build the module
 endef
 
-.PHONY: all demo test test-host selftests vm kernel lint clean help
+.PHONY: all demo test test-host selftests test-debug torture vm kernel lint clean help
 
 all:
 	@scripts/module test $(if $(V),V=$(V))
@@ -35,6 +37,12 @@ test-host:
 
 selftests:
 	@scripts/test selftests
+
+test-debug:
+	@KERNEL=debug scripts/test selftests
+
+torture:
+	@scripts/torture
 
 vm:
 	@scripts/vm

@@ -1,14 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Everything at once: processes that use more than there is, while stores come and go,
-# areas are swapped off and on, limits move, and pages are written back by hand. For
-# GHOSTSWAP_SECONDS (4 if not set); what is drawn at random begins with GHOSTSWAP_SEED.
+# areas are swapped off and on, limits move, a CPU goes, processes are killed because
+# there is no memory, and pages are written back by hand. For GHOSTSWAP_SECONDS (4 if not set); what is drawn at random begins with GHOSTSWAP_SEED.
 #
 # Needs two CPUs: all of it is at once only then.
 
 . "$(dirname "$0")/lib.sh"
 
 RANDOM=${GHOSTSWAP_SEED:-1}
+CPU1=/sys/devices/system/cpu/cpu1/online
 
 # Of the pool that areas one and two share.
 come_or_go() { # DISK
@@ -25,8 +26,21 @@ off_and_on() { # AREA
 	gives OK mnt swapon "$1" 5
 }
 
+# Who has no memory is killed; its pages in all stores go with it.
+killed() {
+	local status=0
+	pages -g small -s 8 -k tttrs fill churn:200 check >/dev/null 2>&1 || status=$?
+	# Before its first page it may be that there is room.
+	((status == 0 || status == 137)) || fail "a process ended with status $status"
+}
+
+cpu_goes_or_comes() {
+	[[ -w $CPU1 ]] || return 0
+	put "$CPU1" $((1 - $(<"$CPU1")))
+}
+
 do_something() {
-	case $((RANDOM % 9)) in
+	case $((RANDOM % 13)) in
 	0) tell one writeback all >/dev/null ;;
 	1) tell three writeback $((RANDOM % 2000)) >/dev/null ;;
 	2 | 3) come_or_go "$first" ;;
@@ -35,6 +49,10 @@ do_something() {
 	6) off_and_on three ;;
 	7) gives OK mnt remount one limit=$((RANDOM % 6 + 2))M ;;
 	8) put /proc/sys/vm/compact_memory 1 ;;
+	9) cpu_goes_or_comes ;;
+	10) put "$CGROUPS/ghostswap.tight/memory.high" $((RANDOM % 16 + 16))M ;;
+	11) killed ;;
+	12) sleep "0.$((RANDOM % 5))" ;;
 	esac
 }
 
@@ -49,6 +67,8 @@ all_at_once() {
 	area two 1G pool=shared 5
 	area three 1G "limit=2M,encrypt=off,backing=$disk" 5
 	cgroup tight memory.high=24M
+	cgroup small memory.max=3M memory.swap.max=3M
+	[[ ! -w $CPU1 ]] || put_for_now "$CPU1" 1
 	for i in {0..4}; do
 		pages -g tight -i "$i" -m "${kinds[i]}" -s 10 -k tttrs fill churn check >"said.$i" &
 		pids+=($!)
@@ -58,6 +78,8 @@ all_at_once() {
 		do_something
 		rounds=$((rounds + 1))
 	done
+	[[ ! -w $CPU1 ]] || put "$CPU1" 1
+	echo max >"$CGROUPS/ghostswap.tight/memory.high"
 	for i in {0..4}; do
 		until_true "process $i visits pages" 60 has_visited "said.$i" 0
 	done
@@ -65,7 +87,9 @@ all_at_once() {
 	for i in {0..4}; do
 		wait "${pids[i]}"
 	done
-	note "$rounds things were done; written" \
+	note "$rounds things were done; killed for memory" \
+		"$(awk '$1 == "oom_kill" { print $2 }' "$CGROUPS/ghostswap.small/memory.events");" \
+		"written" \
 		"$(figure one written_pages) and $(figure three written_pages) pages"
 	equal "failed loads" "0 0" "$(figure one failed_loads) $(figure three failed_loads)"
 	equal "held at the end" "0 0 0 0" "$(figure one stored_pages) $(held one) \

@@ -136,15 +136,6 @@ threads_go() {
 	equal "threads" "" "$(threads)"
 }
 
-# Objects in use, a line for each slab cache in which there are many.
-slab_objects() {
-	local shrink
-	for shrink in /sys/kernel/slab/{kmalloc,kernfs,inode,dentry,bdev,zs,radix,percpu}*/shrink; do
-		echo 1 >"$shrink"
-	done 2>/dev/null
-	awk '$1 ~ /^(kmalloc|kernfs|inode_cache|bdev_cache|radix)/ { print $1, $2 }' /proc/slabinfo
-}
-
 repeat() { # TIMES COMMAND...
 	local left
 	for ((left = $1; left > 0; left--)); do
