@@ -204,10 +204,12 @@ impl Stores {
     fn make_key(&self, tell: &dyn Tell) -> Result {
         if self.encrypt && self.key.as_ref().is_none() {
             let key = Xts::new().map_err(|error| {
-                tell.error(
-                    error,
-                    fmt!("encrypt=on: the kernel has no xts(aes); give encrypt=off to do without"),
-                )
+                let reason = if error == ENOENT {
+                    "the kernel has no xts(aes); give encrypt=off to do without"
+                } else {
+                    "xts(aes) cannot be set up"
+                };
+                tell.error(error, fmt!("encrypt=on: {reason}"))
             })?;
             // Whoever makes it has the stores locked, so there is none before it.
             self.key.populate(key);
