@@ -271,14 +271,24 @@ scratch_disk() {
 	mkswap "$disk" >/dev/null
 }
 
-# disk_filesystem ext4|xfs|btrfs: an empty one at $PWD/KIND, on a disk of its own.
+# memory_disk [PARAMETER]...: sets $disk to one whose content is in memory, with these
+# parameters of null_blk. There is one at a time.
+memory_disk() {
+	[[ ! -e /sys/module/null_blk ]] || rmmod null_blk
+	modprobe null_blk nr_devices=1 gb=1 memory_backed=1 "$@" ||
+		skip "this kernel has no null_blk with ${*:-memory}"
+	disk=/dev/nullb0
+}
+
+# disk_filesystem ext4|xfs|btrfs [OPTION]...: an empty one at $PWD/KIND, on a disk of its
+# own, made by mkfs with these options.
 disk_filesystem() {
 	local size=300M blocks=()
 	# Blocks of a page, or files lie where pages cannot.
 	[[ $1 != ext4 ]] || size=128M blocks=(-b 4096)
 	mkdir "$1"
 	truncate -s "$size" "$1.image"
-	"mkfs.$1" -q "${blocks[@]}" "$1.image"
+	"mkfs.$1" -q "${blocks[@]}" "${@:2}" "$1.image"
 	mount -t "$1" "$(losetup --find --show "$1.image")" "$1"
 }
 
@@ -450,6 +460,7 @@ undo() {
 	for file in "${areas[@]}" "${mounts[@]}"; do
 		mnt umount "$(printf %b "$file")" >/dev/null
 	done
+	[[ ! -e /sys/module/null_blk ]] || rmmod null_blk
 	# What is still claimed then is found by leftovers.
 	no_loops || { losetup --detach-all && (until_true "no disk is claimed" 5 no_loops); }
 	for group in "$CGROUPS"/ghostswap.*; do

@@ -55,6 +55,42 @@ content_if_told_so() {
 	holds "stamps seen on the disk" "$found >= $written"
 }
 
+# refused_for_cipher COMMAND...: with one line, and without a store.
+refused_for_cipher() {
+	mark_log
+	gives ENOENT "$@"
+	one_line 'encrypt=on: the kernel has no xts\(aes\)'
+	gives OK mnt swapon "$disk"
+	gives OK mnt swapoff "$disk"
+}
+
+# The disk gets nothing rather than what can be read.
+nothing_without_cipher() {
+	local module modprobe
+	zcat /proc/config.gz | grep -q '^CONFIG_CRYPTO_XTS=m' ||
+		skip "this kernel cannot be without xts(aes)"
+	disk disk.image 16M
+	header file
+	gives OK mnt mount file file "backing=$disk"
+	gives OK mnt umount file
+	modprobe=$(</proc/sys/kernel/modprobe)
+	put_for_now /proc/sys/kernel/modprobe ""
+	for module in aesni_intel xts; do
+		[[ ! -e /sys/module/$module ]] || rmmod "$module"
+	done
+
+	refused_for_cipher mnt mount file file "backing=$disk"
+	gives OK mnt mount file file
+	refused_for_cipher mnt remount file "limit=5M,backing=$disk"
+	refused_for_cipher tell file add_store "$disk"
+	equal "stores" "" "$(stores_of file)"
+	holds "limit" "$(figure file limit_bytes) != 5 << 20"
+	content_if_told_so
+
+	put /proc/sys/kernel/modprobe "$modprobe"
+	gives OK mnt remount file "backing=$disk"
+}
+
 # The same pages in the same order are not the same on the disk a second time.
 never_the_same() {
 	local first round differ
@@ -162,6 +198,7 @@ swapoff_ends() {
 
 promise "an encrypted store shows no page" no_content
 promise "with encrypt=off it shows them" content_if_told_so
+promise "without xts(aes) there is no store, unless with encrypt=off" nothing_without_cipher
 promise "the same page is never the same on the disk" never_the_same
 promise "a flipped byte is noticed by its reader" damaged flip 12388 1
 promise "also without encryption" damaged flip 12388 1 ,encrypt=off

@@ -145,6 +145,38 @@ no_place_for_swap() {
 	refused EINVAL "holes|swapfile" "$work/ext4/holes"
 }
 
+# All of it lies in the one zone that is written in any order, so it would do; but
+# nobody looks for such zones, as swapon does not.
+on_a_zoned_device() {
+	two_files
+	header with_header size=16M
+	memory_disk zoned=1 zone_size=64 zone_nr_conv=1
+	cat with_header >"$disk"
+	refused EINVAL "zoned" "$disk"
+	gives EINVAL mnt swapon "$disk"
+
+	# The same without zones is a store.
+	memory_disk
+	cat with_header >"$disk"
+	gives OK tell file add_store "$disk"
+}
+
+encrypted_by_its_filesystem() {
+	local key
+	two_files
+	disk_filesystem ext4 -O encrypt
+	mkdir ext4/private
+	key=$(head -c 64 /dev/urandom | xfs_io -c add_enckey ext4)
+	xfs_io -c "set_encpolicy -v 2 ${key##* }" ext4/private
+	swapfile ext4/private/swapfile 16M
+	refused EINVAL "encrypted" "$work/ext4/private/swapfile"
+	gives EINVAL mnt swapon ext4/private/swapfile
+
+	# Another one there is a store.
+	swapfile ext4/swapfile 16M
+	gives OK tell file add_store "$work/ext4/swapfile"
+}
+
 in_use() {
 	two_files
 	disk disk.image 16M
@@ -313,6 +345,8 @@ promise "what mkswap did not make is refused" no_swap_header
 promise "what is smaller than 8 MiB is refused" too_small
 promise "ghost files, mounted or not, are refused" ghost_files
 promise "files with holes, or on a filesystem without disk, are refused" no_place_for_swap
+promise "zoned devices are refused" on_a_zoned_device
+promise "files that their filesystem encrypts are refused" encrypted_by_its_filesystem
 promise "what is swapped on or another pool's store is refused" in_use
 promise "what can only be read is refused" read_only
 promise "a mount or remount that fails keeps no store and changes nothing" all_or_none
