@@ -2,11 +2,21 @@
 /*
  * The backends that are compared, each switched on and off the same way, and the
  * pages of a file to swap with them.
+ *
+ *   zram         a disk of its own, without a backing device but where one is asked for
+ *   ghostswap    a ghost file, without a store but where one is asked for
+ *   zswap        in front of swap on a disk
+ *   zswap-ghost  in front of a ghost file that has a store and no cache
+ *   swap         on a disk, without anything; not in the list
+ *
+ * The disk is a loop device on tmpfs, if nothing else is said: like a real one to the
+ * kernel, and the same at each run.
  */
 #ifndef BENCH_BACKENDS_H
 #define BENCH_BACKENDS_H
 
 #include <err.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -14,18 +24,26 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <linux/loop.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/swap.h>
 
 #define PAGE		4096UL
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 #define ZRAM		"/sys/block/zram0/"
 #define ZRAM_DISK	"/dev/zram0"
 #define ZSWAP		"/sys/module/zswap/parameters/"
 #define GHOST		"/tmp/bench.ghost"
 #define GHOST_POOL	"/sys/fs/ghostswap/bench/"
+#define LOOP		"/dev/loop0"
+/* A store has 8 MiB at least. */
+#define STORE_EXTRA	(16UL << 20 >> 12)
+#define LOOP_FILE	"/tmp/bench.disk"
+#define CGROUP		"/sys/fs/cgroup/bench/"
 
 /* The pages of the file, and how many of them are not all zero. */
 static const char *corpus;
@@ -35,6 +53,8 @@ static size_t stored;
 /* How many pages a backend's area holds. */
 static size_t area_pages;
 
+static const char *disk = LOOP;
+
 struct backend {
 	const char *name;
 	/* If it compresses through the crypto API. */
@@ -43,8 +63,18 @@ struct backend {
 	void (*prepare)(const char *comp);
 	void (*on)(const char *comp);
 	void (*off)(void);
+	/* Undoes what prepare did, which may have made the disk. */
+	void (*clean_up)(void);
 	/* Bytes it says it has, in use for pages. */
 	double (*own)(void);
+	/* Bytes of zsmalloc's pages, and of the compressed pages in them. */
+	double (*pool)(void);
+	double (*objects)(void);
+	/* With a disk behind it, which was made before; off() ends this, too. */
+	void (*on_store)(const char *comp);
+	/* Write all to the disk; how many pages went there so far. */
+	void (*write_back)(void);
+	double (*written)(void);
 };
 
 static void put(const char *path, const char *text)
@@ -54,14 +84,6 @@ static void put(const char *path, const char *text)
 	if (fd < 0 || write(fd, text, strlen(text)) < 0)
 		err(1, "%s: %s", path, text);
 	close(fd);
-}
-
-static void put_number(const char *path, size_t number)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%zu", number);
-	put(path, text);
 }
 
 /* The sum of the numbers that stand after KEY, at the beginning of lines. */
@@ -84,10 +106,10 @@ static double get_sum(const char *path, const char *key)
 }
 
 /* What mkswap would write. */
-static void make_header(const char *path)
+static void make_header(const char *path, size_t size)
 {
 	static char page[PAGE];
-	unsigned int fields[] = { 1, area_pages - 1 };
+	unsigned int fields[] = { 1, size - 1 };
 	int fd = open(path, O_WRONLY | O_CREAT, 0600);
 
 	memcpy(page + 1024, fields, sizeof(fields));
@@ -109,21 +131,96 @@ static void swap_off(const char *path)
 		err(1, "swapoff %s", path);
 }
 
+static void nothing(void)
+{
+}
+
 static void no_preparation(const char *comp)
 {
 }
 
-static void make_zram(const char *comp)
+static void make_disk(size_t size)
 {
+	int loop, file;
+
+	if (!strcmp(disk, LOOP)) {
+		loop = open(LOOP, O_RDWR);
+		file = open(LOOP_FILE, O_RDWR | O_CREAT, 0600);
+		if (file < 0 || ftruncate(file, size * PAGE))
+			err(1, LOOP_FILE);
+		if (loop < 0 || ioctl(loop, LOOP_SET_FD, file))
+			err(1, LOOP);
+		close(file);
+		close(loop);
+	}
+	make_header(disk, size);
+}
+
+static void remove_disk(void)
+{
+	int loop;
+
+	if (!strcmp(disk, LOOP)) {
+		loop = open(LOOP, O_RDWR);
+		if (loop < 0 || ioctl(loop, LOOP_CLR_FD, 0))
+			err(1, LOOP);
+		close(loop);
+		unlink(LOOP_FILE);
+	}
+}
+
+/* A disk that has room for what it is to hold, in whatever way it is held. */
+static void make_store(void)
+{
+	make_disk(2 * pages + STORE_EXTRA);
+}
+
+/* A field of a line of numbers, the first being 1. */
+static double get_field(const char *path, int field)
+{
+	double number = 0;
+	FILE *file = fopen(path, "r");
+
+	if (!file)
+		err(1, "%s", path);
+	while (field--)
+		if (fscanf(file, "%lf", &number) != 1)
+			errx(1, "%s is too short", path);
+	fclose(file);
+	return number;
+}
+
+static bool zram_on_size(const char *comp, const char *disk)
+{
+	char size[32];
+	int fd;
+
+	if (disk)
+		put(ZRAM "backing_dev", disk);
 	put(ZRAM "comp_algorithm", comp);
-	put_number(ZRAM "disksize", area_pages * PAGE);
-	make_header(ZRAM_DISK);
+	/* It has its table from the start, so this may be too much. */
+	snprintf(size, sizeof(size), "%zu", area_pages * PAGE);
+	fd = open(ZRAM "disksize", O_WRONLY);
+	if (write(fd, size, strlen(size)) < 0) {
+		close(fd);
+		return false;
+	}
+	close(fd);
+	make_header(ZRAM_DISK, area_pages);
+	swap_on(ZRAM_DISK);
+	return true;
 }
 
 static void zram_on(const char *comp)
 {
-	make_zram(comp);
-	swap_on(ZRAM_DISK);
+	if (!zram_on_size(comp, NULL))
+		err(1, ZRAM "disksize");
+}
+
+static void zram_on_store(const char *comp)
+{
+	if (!zram_on_size(comp, disk))
+		err(1, ZRAM "disksize");
 }
 
 static void zram_off(void)
@@ -132,36 +229,55 @@ static void zram_off(void)
 	put(ZRAM "reset", "1");
 }
 
+static double zram_objects(void)
+{
+	return get_field(ZRAM "mm_stat", 2);
+}
+
+static double zram_pool(void)
+{
+	return get_field(ZRAM "mm_stat", 3);
+}
+
 static double zram_own(void)
 {
-	double original, compressed, used;
-	FILE *file = fopen(ZRAM "mm_stat", "r");
-
-	if (!file || fscanf(file, "%lf %lf %lf", &original, &compressed, &used) != 3)
-		err(1, ZRAM "mm_stat");
-	fclose(file);
 	/* An entry is 16 bytes, and there is one for each page of the disk. */
-	return used + 16 * area_pages;
+	return zram_pool() + 16 * area_pages;
 }
 
-/* Something must be behind zswap, that it does not need here. */
+static void zram_write_back(void)
+{
+	put(ZRAM "idle", "all");
+	put(ZRAM "writeback", "idle");
+}
+
+static double zram_written(void)
+{
+	return get_field(ZRAM "bd_stat", 3);
+}
+
 static void zswap_prepare(const char *comp)
 {
-	make_zram("lz4");
+	make_disk(area_pages);
 }
 
-static void zswap_on(const char *comp)
+static void zswap_enable(const char *comp)
 {
 	put(ZSWAP "compressor", comp);
 	put(ZSWAP "max_pool_percent", "50");
 	put(ZSWAP "enabled", "Y");
-	swap_on(ZRAM_DISK);
+}
+
+static void zswap_on(const char *comp)
+{
+	zswap_enable(comp);
+	swap_on(disk);
 }
 
 static void zswap_off(void)
 {
 	put(ZSWAP "enabled", "N");
-	zram_off();
+	swap_off(disk);
 }
 
 static double zswap_own(void)
@@ -169,15 +285,103 @@ static double zswap_own(void)
 	return get_sum("/proc/meminfo", "Zswap:") * 1024;
 }
 
-static void ghostswap_on(const char *comp)
+static double zswap_objects(void)
 {
-	char options[64];
+	/* As below. */
+	sleep(3);
+	return get_sum(CGROUP "memory.stat", "zswap ");
+}
 
-	make_header(GHOST);
-	snprintf(options, sizeof(options), "comp=%s,limit=50%%,pool=bench", comp);
+static double zswap_written(void)
+{
+	return get_sum("/proc/vmstat", "zswpwb ");
+}
+
+static double in_swap_cache(void)
+{
+	return get_sum(CGROUP "memory.stat", "swapcached ");
+}
+
+/*
+ * What was written stays in the swap cache as long as memory is not short. A CPU's
+ * last pages may be on no list yet, where reclaim does not see them.
+ */
+static void empty_swap_cache(void)
+{
+	int fd;
+
+	/* Sums over CPUs are up to two seconds late. */
+	sleep(3);
+	for (int i = 0; i < 600; i++) {
+		if (in_swap_cache() <= (pages / 100 + 31) * PAGE)
+			return;
+		fd = open(CGROUP "memory.reclaim", O_WRONLY);
+		if (fd < 0)
+			err(1, CGROUP "memory.reclaim");
+		/* It fails if there is not so much. */
+		if (write(fd, "64M", 3) < 0 && errno != EAGAIN)
+			err(1, CGROUP "memory.reclaim");
+		close(fd);
+		usleep(100000);
+	}
+	errx(1, "pages stay in the swap cache");
+}
+
+/*
+ * Its shrinker is made to write all but the last pages, which it takes for none. It
+ * looks at 128 of them at a time, and passes over each once before it takes it.
+ */
+static void zswap_write_back(void)
+{
+	double left = get_sum("/proc/meminfo", "Zswapped:"), before;
+
+	put(ZSWAP "shrinker_enabled", "Y");
+	for (size_t idle = 0; idle < pages / 128 + 10; idle++) {
+		before = left;
+		put("/proc/sys/vm/drop_caches", "2");
+		usleep(100000);
+		left = get_sum("/proc/meminfo", "Zswapped:");
+		if (left < before)
+			idle = 0;
+	}
+	put(ZSWAP "shrinker_enabled", "N");
+	if (left * 1024 > pages * PAGE / 20)
+		errx(1, "zswap: %.0f KiB were not written back", left);
+
+	empty_swap_cache();
+}
+
+static void ghostswap_prepare(const char *comp)
+{
+	make_header(GHOST, area_pages);
+}
+
+static void ghostswap_clean_up(void)
+{
+	unlink(GHOST);
+}
+
+static void ghost_on(const char *comp, const char *more)
+{
+	char options[100];
+
+	snprintf(options, sizeof(options), "comp=%s,limit=50%%,pool=bench%s", comp, more);
 	if (mount(GHOST, GHOST, "ghostswap", 0, options))
 		err(1, "mount %s with %s", GHOST, options);
 	swap_on(GHOST);
+}
+
+static void ghostswap_on(const char *comp)
+{
+	ghost_on(comp, "");
+}
+
+static void ghostswap_on_store(const char *comp)
+{
+	char option[40];
+
+	snprintf(option, sizeof(option), ",backing=%s", disk);
+	ghost_on(comp, option);
 }
 
 static void ghostswap_off(void)
@@ -185,22 +389,148 @@ static void ghostswap_off(void)
 	swap_off(GHOST);
 	if (umount(GHOST))
 		err(1, "umount %s", GHOST);
-	unlink(GHOST);
+}
+
+static double ghostswap_pool(void)
+{
+	return get_sum(GHOST_POOL "pool_bytes", "");
+}
+
+static double ghostswap_objects(void)
+{
+	return get_sum(GHOST_POOL "compressed_bytes", "");
 }
 
 static double ghostswap_own(void)
 {
-	return get_sum(GHOST_POOL "pool_bytes", "") + get_sum(GHOST_POOL "table_bytes", "") +
+	return ghostswap_pool() + get_sum(GHOST_POOL "table_bytes", "") +
 	       get_sum(GHOST_POOL "fixed_bytes", "");
 }
 
-static const struct backend backends[] = {
-	{ "zram", false, no_preparation, zram_on, zram_off, zram_own },
-	{ "ghostswap", true, no_preparation, ghostswap_on, ghostswap_off, ghostswap_own },
-	{ "zswap", true, zswap_prepare, zswap_on, zswap_off, zswap_own },
+static void ghostswap_write_back(void)
+{
+	put(GHOST_POOL "writeback", "all");
+}
+
+static double ghostswap_written(void)
+{
+	return get_sum(GHOST_POOL "written_pages", "");
+}
+
+static void both_prepare(const char *comp)
+{
+	ghostswap_prepare(comp);
+	make_store();
+}
+
+static void both_on(const char *comp)
+{
+	char options[40];
+
+	snprintf(options, sizeof(options), ",cache=off,backing=%s", disk);
+	ghost_on(comp, options);
+	zswap_enable(comp);
+}
+
+static void both_off(void)
+{
+	put(ZSWAP "enabled", "N");
+	ghostswap_off();
+}
+
+static void both_clean_up(void)
+{
+	ghostswap_clean_up();
+	remove_disk();
+}
+
+static double both_own(void)
+{
+	return zswap_own() + ghostswap_own();
+}
+
+static void both_write_back(void)
+{
+	zswap_write_back();
+	ghostswap_write_back();
+}
+
+static void swap_on_disk(const char *comp)
+{
+	swap_on(disk);
+}
+
+static void swap_off_disk(void)
+{
+	swap_off(disk);
+}
+
+/* What all of this is to be better than. */
+static const struct backend swap = {
+	.name = "swap",
+	.prepare = zswap_prepare,
+	.on = swap_on_disk,
+	.off = swap_off_disk,
+	.clean_up = remove_disk,
+	.on_store = swap_on_disk,
+	.write_back = empty_swap_cache,
 };
 
-#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+static const struct backend backends[] = {
+	{
+		.name = "zram",
+		.prepare = no_preparation,
+		.on = zram_on,
+		.off = zram_off,
+		.clean_up = nothing,
+		.own = zram_own,
+		.pool = zram_pool,
+		.objects = zram_objects,
+		.on_store = zram_on_store,
+		.write_back = zram_write_back,
+		.written = zram_written,
+	},
+	{
+		.name = "ghostswap",
+		.crypto = true,
+		.prepare = ghostswap_prepare,
+		.on = ghostswap_on,
+		.off = ghostswap_off,
+		.clean_up = ghostswap_clean_up,
+		.own = ghostswap_own,
+		.pool = ghostswap_pool,
+		.objects = ghostswap_objects,
+		.on_store = ghostswap_on_store,
+		.write_back = ghostswap_write_back,
+		.written = ghostswap_written,
+	},
+	{
+		.name = "zswap",
+		.crypto = true,
+		.prepare = zswap_prepare,
+		.on = zswap_on,
+		.off = zswap_off,
+		.clean_up = remove_disk,
+		.own = zswap_own,
+		.pool = zswap_own,
+		.on_store = zswap_on,
+		.write_back = zswap_write_back,
+		.written = zswap_written,
+	},
+	{
+		.name = "zswap-ghost",
+		.crypto = true,
+		.prepare = both_prepare,
+		.on = both_on,
+		.off = both_off,
+		.clean_up = both_clean_up,
+		.own = both_own,
+		.pool = zswap_own,
+		.on_store = both_on,
+		.write_back = both_write_back,
+		.written = zswap_written,
+	},
+};
 
 static double now(void)
 {

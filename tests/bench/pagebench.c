@@ -3,24 +3,54 @@
  * What a page costs on its way out to swap and in again, with one swap backend
  * after the other, on the pages of a file.
  *
- * usage: pagebench FILE PAGES COMPRESSOR[,...] BACKEND[,...]
+ * usage: pagebench FILE PAGES COMPRESSOR[,...] BACKEND[,...] MEASURE[,...]
+ *
+ * For the backends see backends.h; "swap" can be named for "empty" and "slow".
  *
  * Prints lines "figure BACKEND COMPRESSOR WHAT VALUE". Times are nanoseconds per
- * page, which are instructions per page in a virtual machine that counts them:
+ * page, which are instructions per page in a virtual machine that counts them.
+ * RAM is in bytes per page stored, that is, not all zero; disks' figures are per
+ * page written back. By MEASURE:
  *
+ * pages
  *   out        MADV_PAGEOUT of 4 KiB pages
  *   in         a touch of each page, which also frees its slot
  *   free       munmap of pages that are out
  *   thp-out    MADV_PAGEOUT of the same pages in huge ones
+ *   thp-free   munmap of huge pages that are out
  *   spread     in percent, between the last two rounds: out and in, the larger
- *   ram        bytes of RAM per page stored: all that the machine has less
- *   slab       what of that is in slab caches
- *   own        bytes of RAM per page stored, by the backend's own figures
- *   stored     pages that reach the backend: those that are not all zero
+ *   ram        all that the machine has less
+ *   slab       what of that is in slab caches: zsmalloc's handles, and nodes and
+ *              entries of those who have some
+ *   pool       what of that is zsmalloc's pages
+ *   objects    what of those is compressed pages
+ *   own        RAM by the backend's own figures
+ *   stored     pages that are not all zero
+ *
+ * huge-in, only where zswap was never enabled, as the kernel then swaps in none
+ *   thp-in     a touch of each page of what went out in huge pages
+ *   thp-order  in KiB, what the kernel brought in at once
+ *
+ * store
+ *   objects    for zswap, which only tells it of a control group
+ *   wb-bytes, wb-ios        bytes and requests to the disk when all is written back
+ *   seq-bytes, seq-ios      from the disk, when all is touched from first to last
+ *   random-bytes, random-ios  when all is touched in no order
+ *   wb-pages   pages written back
+ *
+ * empty, in bytes
+ *   empty-64G, empty-1T  RAM for swapon of an area of that size
+ *
+ * slow, in milliseconds, with the machine's first disk
+ *   swapoff-ms  swapoff when all is on the disk
+ *   seq-ms      a touch of each page then, from first to last
+ *   random-ms   a touch of each page then, in no order
+ *   swapoff-reads, seq-reads, random-reads  requests of the disk for that
  */
 #define _GNU_SOURCE
 #include <glob.h>
 #include <stdint.h>
+#include <sys/wait.h>
 
 #include "backends.h"
 
@@ -30,11 +60,22 @@
 
 /* A backend's area holds the pages and some more, as huge pages need it. */
 #define AREA_PERCENT	120
+#define AREA_EXTRA	(2 * 512)
+
+#define THP		"/sys/kernel/mm/transparent_hugepage/"
+#define SLOW_DISK	"/dev/vda"
 
 static void run(const char *command)
 {
 	if (system(command))
 		errx(1, "%s failed", command);
+}
+
+static size_t usual_area(void)
+{
+	size_t percent = pages * AREA_PERCENT / 100;
+
+	return percent > pages + AREA_EXTRA ? percent : pages + AREA_EXTRA;
 }
 
 /*
@@ -144,11 +185,12 @@ static double crypto_memory(const struct backend *backend, const char *comp)
 	backend->prepare(comp);
 	backend->on(comp);
 	backend->off();
+	backend->clean_up();
 	return before - free_memory();
 }
 
 #define FIGURE(what, value) \
-	printf("figure %s %s %s %.2f\n", backend->name, comp, what, value)
+	printf("figure %s %s %s %.4f\n", backend->name, comp, what, value)
 
 static void measure_small(const struct backend *backend, const char *comp, double crypto)
 {
@@ -181,6 +223,9 @@ static void measure_small(const struct backend *backend, const char *comp, doubl
 	slab = slab_memory() - slab;
 	if (backend->crypto)
 		ram += crypto;
+	FIGURE("pool", backend->pool() / stored);
+	if (backend->objects)
+		FIGURE("objects", backend->objects() / stored);
 
 	FIGURE("out", out);
 	FIGURE("in", in);
@@ -200,7 +245,213 @@ static void measure_huge(const struct backend *backend, const char *comp)
 	FIGURE("thp-out", page_out(memory));
 	if (thp_made() - made != pages / 512 || thp_split() != split)
 		errx(1, "%s: huge pages were split", backend->name);
+	FIGURE("thp-free", unmap(memory));
+}
+
+/* The largest pages that the kernel swaps in are half a huge one. */
+static void measure_huge_in(const struct backend *backend, const char *comp)
+{
+	double in = 0, in_before, before, order = 0;
+	char *memory;
+
+	backend->prepare(comp);
+	backend->on(comp);
+	memory = map(MADV_HUGEPAGE);
+	for (int round = 0; round < ROUNDS; round++) {
+		in_before = in;
+		page_out(memory);
+		before = get_sum(THP "hugepages-1024kB/stats/swpin", "");
+		in = page_in(memory);
+		order = get_sum(THP "hugepages-1024kB/stats/swpin", "") - before;
+		if (memcmp(memory, corpus, pages * PAGE))
+			errx(1, "%s with %s: pages came back wrong", backend->name, comp);
+		/* They go out whole only if they are huge when they go. */
+		unmap(memory);
+		memory = map(MADV_HUGEPAGE);
+		if (round && difference(in_before, in) <= AGREED)
+			break;
+	}
 	unmap(memory);
+	backend->off();
+	backend->clean_up();
+	FIGURE("thp-in", in);
+	FIGURE("thp-order", order == pages / 256 ? 1024.0 : 4.0);
+}
+
+struct traffic {
+	double read_ios, read_bytes, write_ios, write_bytes;
+};
+
+static struct traffic traffic(void)
+{
+	const char *stat = strcmp(disk, LOOP) ? "/sys/block/vda/stat" : "/sys/block/loop0/stat";
+	struct traffic now = {
+		get_field(stat, 1), get_field(stat, 3) * 512,
+		get_field(stat, 5), get_field(stat, 7) * 512,
+	};
+
+	return now;
+}
+
+/* Numbers below PAGES, as they are, or in an order that no readahead sees through. */
+static void put_order(size_t *numbers, bool shuffled)
+{
+	uint64_t random = 1;
+
+	for (size_t i = 0; i < pages; i++) {
+		size_t other;
+
+		numbers[i] = i;
+		if (!shuffled)
+			continue;
+		random = random * 6364136223846793005 + 1442695040888963407;
+		other = (random >> 33) % (i + 1);
+		numbers[i] = numbers[other];
+		numbers[other] = i;
+	}
+}
+
+static void measure_store(const struct backend *backend, const char *comp)
+{
+	bool own_disk = backend->on == backend->on_store;
+	size_t *order = malloc(pages * sizeof(*order));
+	struct traffic before, after;
+	double written;
+	char *memory;
+
+	if (!own_disk)
+		make_store();
+	backend->prepare(comp);
+	backend->on_store(comp);
+
+	for (int random = 0; random < 2; random++) {
+		put_order(order, random);
+		memory = map(MADV_NOHUGEPAGE);
+		before = traffic();
+		written = backend->written();
+		page_out(memory);
+		if (!random && !backend->objects)
+			FIGURE("objects", zswap_objects() / stored);
+		backend->write_back();
+		after = traffic();
+		written = backend->written() - written;
+		if (written < 1)
+			errx(1, "%s: nothing was written back", backend->name);
+		if (!random) {
+			FIGURE("wb-pages", written);
+			FIGURE("wb-bytes", (after.write_bytes - before.write_bytes) / written);
+			FIGURE("wb-ios", (after.write_ios - before.write_ios) / written);
+		}
+
+		/* As the kernel has it where swap is on disks. */
+		put("/proc/sys/vm/page-cluster", "3");
+		before = traffic();
+		for (size_t i = 0; i < pages; i++)
+			seen += memory[order[i] * PAGE];
+		after = traffic();
+		put("/proc/sys/vm/page-cluster", "0");
+		if (memcmp(memory, corpus, pages * PAGE))
+			errx(1, "%s with %s: pages came back wrong", backend->name, comp);
+		FIGURE(random ? "random-bytes" : "seq-bytes",
+		       (after.read_bytes - before.read_bytes) / written);
+		FIGURE(random ? "random-ios" : "seq-ios",
+		       (after.read_ios - before.read_ios) / written);
+		unmap(memory);
+	}
+
+	backend->off();
+	backend->clean_up();
+	if (!own_disk)
+		remove_disk();
+	free(order);
+}
+
+/*
+ * The time of swapoff is in that of off(), which does little else: the disk is slow,
+ * and all is written that there is to write.
+ */
+static void measure_slow(const struct backend *backend, const char *comp)
+{
+	static const char *const times[] = { "swapoff-ms", "seq-ms", "random-ms" };
+	static const char *const ios[] = { "swapoff-reads", "seq-reads", "random-reads" };
+	bool own_disk = backend->on == backend->on_store;
+	size_t *order = malloc(pages * sizeof(*order));
+	struct traffic before;
+	char *memory;
+	double time;
+
+	for (size_t round = 0; round < ARRAY_SIZE(times); round++) {
+		put_order(order, round == 2);
+		if (!own_disk)
+			make_store();
+		backend->prepare(comp);
+		backend->on_store(comp);
+		memory = map(MADV_NOHUGEPAGE);
+		page_out(memory);
+		backend->write_back();
+
+		put("/proc/sys/vm/page-cluster", "3");
+		before = traffic();
+		time = now();
+		if (!round)
+			backend->off();
+		else
+			for (size_t i = 0; i < pages; i++)
+				seen += memory[order[i] * PAGE];
+		time = now() - time;
+		put("/proc/sys/vm/page-cluster", "0");
+		if (memcmp(memory, corpus, pages * PAGE))
+			errx(1, "%s with %s: pages came back wrong", backend->name, comp);
+		FIGURE(times[round], time / 1e6);
+		FIGURE(ios[round], traffic().read_ios - before.read_ios);
+
+		if (round)
+			backend->off();
+		backend->clean_up();
+		if (!own_disk)
+			remove_disk();
+		unmap(memory);
+	}
+	free(order);
+}
+
+/* Slab caches and those of CPUs may take a page more or less. */
+#define EMPTY_ROUNDS	5
+
+static int compare(const void *left, const void *right)
+{
+	double difference = *(const double *)left - *(const double *)right;
+
+	return (difference > 0) - (difference < 0);
+}
+
+static void measure_empty(const struct backend *backend, const char *comp,
+			  const char *size, size_t size_pages)
+{
+	double ram[EMPTY_ROUNDS], before;
+	char what[20];
+
+	area_pages = size_pages;
+	for (int round = -1; round < EMPTY_ROUNDS; round++) {
+		backend->prepare(comp);
+		before = free_memory();
+		if (backend->on != zram_on) {
+			backend->on(comp);
+		} else if (!zram_on_size(comp, NULL)) {
+			put(ZRAM "reset", "1");
+			goto out;
+		}
+		/* The first time something may be made that stays. */
+		if (round >= 0)
+			ram[round] = before - free_memory();
+		backend->off();
+		backend->clean_up();
+	}
+	qsort(ram, EMPTY_ROUNDS, sizeof(*ram), compare);
+	snprintf(what, sizeof(what), "empty-%s", size);
+	FIGURE(what, ram[EMPTY_ROUNDS / 2]);
+out:
+	area_pages = usual_area();
 }
 
 /* What the kernel makes at the first use of anything is no backend's memory. */
@@ -215,9 +466,10 @@ static void warm_up(const struct backend *backend)
 	page_out(memory);
 	unmap(memory);
 	backend->off();
+	backend->clean_up();
 }
 
-static void measure_all(const char *comp, const char *names)
+static void measure_pages(const char *comp, const char *names)
 {
 	double crypto = -1;
 
@@ -229,32 +481,124 @@ static void measure_all(const char *comp, const char *names)
 		measure_small(&backends[i], comp, crypto);
 		measure_huge(&backends[i], comp);
 		backends[i].off();
+		backends[i].clean_up();
 		fflush(stdout);
 	}
 }
 
+/*
+ * In a control group, as zswap's shrinker works on one, and tells it what a
+ * compressed page has.
+ */
+static void measure_in_group(const char *comp, const char *names,
+			     void (*measure)(const struct backend *backend, const char *comp))
+{
+	pid_t child;
+	int status;
+
+	put("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
+	if (mkdir(CGROUP, 0700))
+		err(1, CGROUP);
+	child = fork();
+	if (child < 0)
+		err(1, "fork");
+	if (!child) {
+		put(CGROUP "cgroup.procs", "0");
+		if (has(names, swap.name) && measure == measure_slow)
+			measure(&swap, comp);
+		for (size_t i = 0; i < ARRAY_SIZE(backends); i++) {
+			if (!has(names, backends[i].name))
+				continue;
+			measure(&backends[i], comp);
+			fflush(stdout);
+		}
+		exit(0);
+	}
+	if (waitpid(child, &status, 0) < 0 || status)
+		errx(1, "the disk's figures could not be taken");
+	if (rmdir(CGROUP))
+		err(1, CGROUP);
+}
+
+static void measure_stores(const char *comp, const char *names)
+{
+	measure_in_group(comp, names, measure_store);
+}
+
+static void measure_all_slow(const char *comp, const char *names)
+{
+	measure_in_group(comp, names, measure_slow);
+}
+
+static void measure_all_huge_in(const char *comp, const char *names)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(backends); i++) {
+		if (has(names, backends[i].name))
+			measure_huge_in(&backends[i], comp);
+		fflush(stdout);
+	}
+}
+
+static void measure_empty_areas(const struct backend *backend, const char *comp)
+{
+	measure_empty(backend, comp, "64G", 64UL << 30 >> 12);
+	measure_empty(backend, comp, "1T", 1UL << 40 >> 12);
+	fflush(stdout);
+}
+
+static void measure_all_empty(const char *comp, const char *names)
+{
+	if (has(names, swap.name))
+		measure_empty_areas(&swap, comp);
+	for (size_t i = 0; i < ARRAY_SIZE(backends); i++)
+		if (has(names, backends[i].name))
+			measure_empty_areas(&backends[i], comp);
+}
+
+static void for_each(const char *comps, const char *names,
+		     void (*measure)(const char *comp, const char *names))
+{
+	char *rest = strdup(comps), *comp;
+
+	while ((comp = strsep(&rest, ",")))
+		measure(comp, names);
+}
+
 int main(int argc, char **argv)
 {
-	char *comps, *comp;
+	const char *names, *measures;
 
-	if (argc != 5)
-		errx(1, "usage: pagebench FILE PAGES COMPRESSOR[,...] BACKEND[,...]");
+	if (argc != 6)
+		errx(1, "usage: pagebench FILE PAGES COMPRESSOR[,...] BACKEND[,...] MEASURE[,...]");
 	read_corpus(argv[1], argv[2]);
-	area_pages = pages * AREA_PERCENT / 100;
+	area_pages = usual_area();
+	names = argv[4];
+	measures = argv[5];
 	run("modprobe zram");
-	if (has(argv[4], "ghostswap"))
+	if (has(names, "ghostswap") || has(names, "zswap-ghost"))
 		run("modprobe ghostswap");
 	/* A fault brings in one page. */
 	put("/proc/sys/vm/page-cluster", "0");
 	/* A machine of this size has none by itself. */
-	put("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
+	put(THP "enabled", "madvise");
+	if (has(measures, "huge-in"))
+		run("for order in " THP "hugepages-*/enabled; do echo inherit >$order; done");
 
 	for (size_t i = 0; i < ARRAY_SIZE(backends); i++)
-		if (has(argv[4], backends[i].name))
+		if (has(names, backends[i].name))
 			warm_up(&backends[i]);
 
-	comps = strdup(argv[3]);
-	while ((comp = strsep(&comps, ",")))
-		measure_all(comp, argv[4]);
+	if (has(measures, "pages"))
+		for_each(argv[3], names, measure_pages);
+	if (has(measures, "store"))
+		for_each(argv[3], names, measure_stores);
+	if (has(measures, "huge-in"))
+		for_each(argv[3], names, measure_all_huge_in);
+	if (has(measures, "empty"))
+		for_each(argv[3], names, measure_all_empty);
+	if (has(measures, "slow")) {
+		disk = SLOW_DISK;
+		for_each(argv[3], names, measure_all_slow);
+	}
 	return 0;
 }
