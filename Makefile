@@ -10,6 +10,7 @@ make test-debug the selftests on a kernel that looks for faults: takes an hour
 make torture    everything at once, for MINUTES=3 and longer
 make vm         open a shell in a virtual machine with the module at hand
 make kernel     build the test kernel and print where it is
+make bench      measure ghostswap beside zram and zswap (under 30 minutes)
 make lint       look at the form of the code
 make clean      remove build/; the cache outside of the repository stays
 
@@ -18,10 +19,14 @@ What is needed is set up on demand, in $${XDG_CACHE_HOME:-~/.cache}/ghostswap.
 KDIR=DIR        use this built kernel tree; its tools are then given as for the
                 kernel's own make: LLVM=, CC=, RUSTC=, BINDGEN=, ...
 KSRC=DIR        build this kernel source
-V=1             show the commands that build the module
+V=1             show the commands that build the module; with bench, each figure
+ONLY=WORDS      bench: parts (pages, disk, jobs, native) or compressors, pages
+                and figures of the first; see tests/bench/run --help
+BACKENDS=NAMES  bench: zram, zswap, zswap-ghost, ghostswap
+PAGES=N         bench: how many of each kind (10240)
 endef
 
-.PHONY: all demo test test-host selftests test-debug torture vm kernel lint clean help
+.PHONY: all demo test test-host selftests test-debug torture bench vm kernel lint clean help
 
 all:
 	@scripts/module test $(if $(V),V=$(V))
@@ -43,6 +48,9 @@ test-debug:
 
 torture:
 	@scripts/torture
+
+bench:
+	@tests/bench/run
 
 vm:
 	@scripts/vm

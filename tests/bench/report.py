@@ -1,0 +1,597 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What is made of the figures of tests/bench/run: tables, results.json, plots."""
+
+import json
+import os
+import re
+import subprocess
+
+CORPORA = {
+    "python": "a Python program's heap",
+    "cc1": "a C compiler's heap",
+    "sqlite": "a database in memory",
+    "js": "a JavaScript program's heap",
+    "random": "pages that do not compress",
+    "mixed": "some of each",
+}
+COLUMNS = ["none", "swap", "zram", "zswap", "zswap-ghost", "ghostswap"]
+PAGE = 4096
+
+
+class Row:
+    """A line of a table: a figure of each backend, and what ghostswap's is to be.
+
+    bar is the most that ghostswap's may be, as a part of what `against` says: the
+    better of zram and zswap, or a backend, or a number. A text that begins with two
+    blanks goes on from that of the row before, of which it often is a part."""
+
+    def __init__(
+        self,
+        what,
+        text,
+        form="{:,.0f}",
+        bar=None,
+        against="peers",
+        where=None,
+        made_of=None,
+        peers=("zram", "zswap"),
+    ):
+        self.what, self.text, self.form, self.bar = what, text, form, bar
+        self.against, self.where, self.made_of, self.peers = against, where, made_of, peers
+
+
+def parts_of_ram(get):
+    """RAM that is neither zsmalloc's pages nor slab: tables, buffers, nodes in pages."""
+    return get("ram") - get("pool") - get("slab")
+
+
+HOT = [
+    Row("out", "out, instructions", bar=0.97),
+    Row("in", "in", bar=0.97),
+    Row("free", "freed", bar=0.9),
+    Row("thp-out", "out, in huge pages", bar=0.95),
+    Row("thp-in", "in, in huge pages"),
+    Row("thp-free", "freed, in huge pages"),
+]
+RAM = [
+    Row("ram", "RAM, bytes", bar=0.98),
+    Row("objects", "  compressed pages"),
+    Row("zsmalloc", "  lost in zsmalloc", made_of=lambda get: get("pool") - get("objects")),
+    Row("slab", "  slab caches"),
+    Row("rest", "  all else", made_of=parts_of_ram),
+]
+STORE = [
+    Row("wb-bytes", "written back, bytes", bar=0.40, against=PAGE, where=["python"]),
+    Row("wb-ios", "  requests", "{:.3f}", bar=0.05, against=1),
+    Row("seq-bytes", "read in order, bytes"),
+    Row("seq-ios", "  requests", "{:.3f}"),
+    Row("random-bytes", "read in no order, bytes"),
+    Row("random-ios", "  requests", "{:.3f}"),
+]
+EMPTY = [
+    Row("empty-64G", "64 GiB, RAM, bytes"),
+    Row("empty-1T", "1 TiB, RAM, bytes"),
+]
+SLOW = [
+    Row("swapoff-ms", "swapoff, ms", bar=0.2, against="swap"),
+    Row("swapoff-reads", "  requests"),
+    Row("seq-ms", "faults in order, ms"),
+    Row("seq-reads", "  requests"),
+    Row("random-ms", "faults in no order, ms"),
+    Row("random-reads", "  requests"),
+]
+JOBS = [
+    Row(
+        "all",
+        "instructions, millions",
+        made_of=lambda get: get("instructions") + get("threads"),
+    ),
+    Row("instructions", "  of the job"),
+    Row("threads", "  of the kernel's threads"),
+    Row("faults", "major faults"),
+    # zram writes nothing to a disk by itself.
+    Row("written", "written to the disk, MiB", "{:,.1f}", peers=["zswap"]),
+    Row("read", "read from it, MiB", "{:,.1f}", peers=["zswap"]),
+    Row("peak", "memory without a limit, MiB", "{:,.1f}"),
+]
+
+
+class Run:
+    def __init__(self, root, command, figures, seconds):
+        self.root, self.command, self.seconds = root, command, seconds
+        self.figures = {tuple(key): value for *key, value in figures}
+        self.versions = self.find_versions()
+
+    # --- figures ----------------------------------------------------------------
+
+    def find_versions(self):
+        def output(*command, **more):
+            return subprocess.run(command, capture_output=True, text=True, **more).stdout.strip()
+
+        kdir = output(os.path.join(self.root, "scripts", "kernel"), "test")
+        with open(os.path.join(kdir, "include", "config", "kernel.release")) as release:
+            kernel = release.read().strip()
+        source = os.path.join(kdir, "source")
+        zstd = ""
+        try:
+            with open(os.path.join(source, "include", "linux", "zstd_lib.h")) as header:
+                zstd = ".".join(
+                    re.findall(
+                        r"define ZSTD_VERSION_(?:MAJOR|MINOR|RELEASE)\s+(\d+)", header.read()
+                    )
+                )
+        except OSError:
+            pass
+        versions = {
+            "kernel": kernel,
+            "commit": output(
+                "git", "-C", self.root, "describe", "--always", "--dirty", "--exclude=*"
+            ),
+            "compressors": f"those of Linux {kernel}" + (f"; its zstd is {zstd}" if zstd else ""),
+            "qemu": output("qemu-system-x86_64", "--version")
+            .split("\n")[0]
+            .removeprefix("QEMU emulator version "),
+            "gcc": output("gcc", "-dumpfullversion"),
+            "python": output("/usr/bin/python3", "--version").removeprefix("Python "),
+        }
+        versions["sqlite"] = output(
+            "/usr/bin/python3", "-c", "import sqlite3; print(sqlite3.sqlite_version)"
+        )
+        try:
+            versions["node"] = output("node", "--version").removeprefix("v")
+        except OSError:
+            pass
+        return versions
+
+    def keep(self, out):
+        """Write all that a whole run leaves, with what parts were measured before."""
+        path = os.path.join(out, "results.json")
+        parts = {part for part, *_ in self.figures}
+        try:
+            with open(path) as file:
+                before = json.load(file)
+            same = ("kernel", "commit")
+            if all(before["versions"][name] == self.versions[name] for name in same):
+                for line in before["figures"]:
+                    key = tuple(
+                        line[name] for name in ("part", "pages", "backend", "compressor", "what")
+                    )
+                    if key[0] not in parts:
+                        self.figures[key] = line["value"]
+        except (OSError, ValueError, KeyError):
+            pass
+        names = ("part", "pages", "backend", "compressor", "what")
+        results = {
+            "command": self.command,
+            "seconds": round(self.seconds),
+            "versions": self.versions,
+            "bars": [
+                {"figure": text, "value": value, "bar": bar, "met": met}
+                for text, value, bar, met in self.bars()
+            ],
+            "figures": [
+                {**dict(zip(names, key, strict=True)), "value": value}
+                for key, value in sorted(self.figures.items())
+            ],
+        }
+        write(path, json.dumps(results, indent=1) + "\n")
+        write(os.path.join(out, "performance.rst"), self.rst())
+        self.plot(out)
+
+    def get(self, part, where, comp, row, backend):
+        def one(what):
+            return self.figures[part, where, backend, comp, what]
+
+        try:
+            return row.made_of(one) if row.made_of else one(row.what)
+        except KeyError:
+            return None
+
+    def best(self, part, where, comp, row):
+        """The least figure of those that ghostswap replaces."""
+        values = [self.get(part, where, comp, row, name) for name in row.peers]
+        return min((value for value in values if value is not None), default=None)
+
+    def judge(self, part, where, comp, row):
+        """(ratio, bar, met) of a row, each None if there is none."""
+        own = self.get(part, where, comp, row, "ghostswap")
+        if isinstance(row.against, (int, float)):
+            other = row.against
+        elif row.against == "peers":
+            other = self.best(part, where, comp, row)
+        else:
+            other = self.get(part, where, comp, row, row.against)
+        if own is None or not other:
+            return None, None, None
+        ratio = own / other
+        bar = row.bar
+        if comp == "lzo-rle" or where == "random" or (row.where and where not in row.where):
+            bar = None
+        return ratio, bar, None if bar is None else ratio <= bar
+
+    # --- tables -----------------------------------------------------------------
+
+    def sections(self):
+        """(title, rows, [(part, where, compressor)]) of each table."""
+        keys = {(part, where, comp) for part, where, _, comp, _ in self.figures}
+
+        def of(part):
+            order = list(CORPORA)
+            found = [key for key in keys if key[0] == part]
+            return sorted(
+                found,
+                key=lambda key: (
+                    order.index(key[1]) if key[1] in order else 99,
+                    key[1],
+                    ["lz4", "zstd", "lzo-rle"].index(key[2])
+                    if key[2] in ("lz4", "zstd", "lzo-rle")
+                    else 9,
+                ),
+            )
+
+        yield "Instructions and RAM, a page", HOT + RAM, of("pages")
+        yield "The disk's part, a page written back", STORE, of("pages")
+        yield (
+            "An area with nothing in it",
+            EMPTY,
+            [key for key in of("pages") if key[1:] == ("python", "lz4")],
+        )
+        yield "A disk of 200 requests a second", SLOW, of("disk")
+        yield "Whole jobs", JOBS, of("jobs")
+
+    def lines(self, rows, part, where, comp):
+        """The cells of each row that has a figure."""
+        for row in rows:
+            values = [self.get(part, where, comp, row, name) for name in COLUMNS]
+            if all(value is None for value in values):
+                continue
+            ratio, bar, met = self.judge(part, where, comp, row)
+            yield [
+                row.text,
+                *("-" if value is None else row.form.format(value) for value in values),
+                "-" if ratio is None else f"{ratio:.3f}",
+                "" if bar is None else f"<= {bar:g}",
+                {None: "", True: "met", False: "not met"}[met],
+            ]
+
+    def tables(self):
+        heading = ["", *COLUMNS, "ratio", "bar", ""]
+        for title, rows, keys in self.sections():
+            found = [(key, list(self.lines(rows, *key))) for key in keys]
+            found = [(key, lines) for key, lines in found if lines]
+            if not found:
+                continue
+            # Plain swap is not in each table.
+            used = [
+                0,
+                *(
+                    i
+                    for i in range(1, len(heading))
+                    if any(line[i] not in ("", "-") for _, lines in found for line in lines)
+                ),
+            ]
+            yield (
+                title,
+                [
+                    (
+                        f"{CORPORA.get(where, where)}, {comp}",
+                        [[line[i] for i in used] for line in [heading, *lines]],
+                    )
+                    for (_, where, comp), lines in found
+                ],
+            )
+
+    def module_of_empty(self):
+        for size in ("64G", "1T"):
+            row = Row(f"empty-{size}", "")
+            whole = self.get("pages", "python", "lz4", row, "ghostswap")
+            kernel = self.get("pages", "python", "lz4", row, "swap")
+            if whole is not None and kernel is not None:
+                yield size, whole - kernel
+
+    def bars(self):
+        """(text, value, bar, met) of all that has one."""
+        for _, rows, keys in self.sections():
+            for part, where, comp in keys:
+                for row in rows:
+                    ratio, bar, met = self.judge(part, where, comp, row)
+                    if bar is not None:
+                        text = f"{whole_text(rows, row)} ({where}, {comp})"
+                        yield text, f"{ratio:.3f}", f"<= {bar:g}", met
+        for size, rest in self.module_of_empty():
+            if size == "1T":
+                yield (
+                    "an empty area of 1 TiB, bytes more than plain swap",
+                    f"{rest:,.0f}",
+                    "< 65,536",
+                    rest < 65536,
+                )
+        for (part, _, backend, comp, what), value in sorted(self.figures.items()):
+            if part == "native" and backend == "ghostswap" and what == "second":
+                yield (
+                    f"pages a second with a second CPU ({comp})",
+                    f"{value:.2f}",
+                    ">= 1.8",
+                    value >= 1.8,
+                )
+
+    def losses(self):
+        """Where another is better, by a percent at least: the text of each."""
+        for _, rows, keys in self.sections():
+            for part, where, comp in keys:
+                for row in rows:
+                    # What a part of something is does not matter if the whole is less.
+                    if row.text.startswith("  ") and rows not in (STORE, SLOW):
+                        continue
+                    names = [*row.peers, "swap"] if rows is SLOW else row.peers
+                    own = self.get(part, where, comp, row, "ghostswap")
+                    others = {name: self.get(part, where, comp, row, name) for name in names}
+                    others = {name: value for name, value in others.items() if value}
+                    if own is None or not others:
+                        continue
+                    name = min(others, key=others.get)
+                    if own > others[name] * 1.01:
+                        yield (
+                            f"{whole_text(rows, row)} ({where}, {comp}): {row.form.format(own)}, "
+                            f"{own / others[name]:.2f} times {name}'s "
+                            f"{row.form.format(others[name])}"
+                        )
+
+    def native(self):
+        """The lines of the part native as they are: (backend, compressor, what, value)."""
+        return [
+            [backend, comp, what, f"{value:,.2f}"]
+            for (part, _, backend, comp, what), value in sorted(self.figures.items())
+            if part == "native"
+        ]
+
+    def text(self):
+        """All of it for a terminal."""
+        parts = []
+        for title, tables in self.tables():
+            for name, lines in tables:
+                parts.append(f"{title}: {name}\n\n{indent(columns(lines))}")
+        if self.native():
+            parts.append("Native\n\n" + indent(columns(self.native())))
+        rests = [f"{size}: {rest:,.0f} bytes" for size, rest in self.module_of_empty()]
+        if rests:
+            parts.append(
+                "What an empty ghostswap area takes more than plain swap: " + ", ".join(rests)
+            )
+        bars = [
+            [text, value, bar, "met" if met else "not met"] for text, value, bar, met in self.bars()
+        ]
+        if bars:
+            met = sum(line[3] == "met" for line in bars)
+            parts.append(f"Bars: {met} of {len(bars)} met\n\n" + indent(columns(bars)))
+        return "\n\n".join(parts) if parts else "No figures."
+
+    def rst(self):
+        with open(os.path.join(self.root, "tests", "bench", "performance.rst.in")) as file:
+            template = file.read()
+        tables = []
+        for title, found in self.tables():
+            tables.append(f"{title}\n{'-' * len(title)}")
+            for name, lines in found:
+                tables.append(f"{name[0].upper() + name[1:]}:\n\n{simple_table(lines)}")
+        if self.native():
+            tables.append(
+                "Native\n------\n\n"
+                + simple_table([["backend", "compressor", "figure", "value"], *self.native()])
+            )
+        bars = [["figure", "value", "bar", ""]]
+        bars += [
+            [text, value, bar, "met" if met else "**not met**"]
+            for text, value, bar, met in self.bars()
+        ]
+        rests = [f"{size}iB: {rest:,.0f} bytes" for size, rest in self.module_of_empty()]
+        values = {
+            "COMMAND": self.command,
+            "TIME": f"{round(self.seconds / 60)} minutes",
+            "VERSIONS": simple_table(
+                [["of", "version"], *([name, value] for name, value in self.versions.items())]
+            ),
+            "TABLES": "\n\n".join(tables),
+            "EMPTY": "; ".join(rests) or "not measured",
+            "BARS": simple_table(bars) if len(bars) > 1 else "None was measured.",
+            "LOSSES": "\n".join(f"- {text}" for text in self.losses())
+            or "Nowhere in what was measured.",
+        }
+        return re.sub(r"@(\w+)@", lambda match: values[match.group(1)], template)
+
+    # --- plots ------------------------------------------------------------------
+
+    def plot(self, out):
+        try:
+            import matplotlib
+        except ImportError:
+            print("No plots: matplotlib is missing; scripts/setup bench installs it")
+            return
+        matplotlib.use("svg")
+        # The same figures make the same file.
+        matplotlib.rcParams.update(
+            {"svg.hashsalt": "ghostswap", "svg.fonttype": "none", "font.size": 9}
+        )
+        from matplotlib import pyplot
+
+        def bars(axis, groups, names, value, title, unit):
+            width = 0.8 / len(names)
+            for i, name in enumerate(names):
+                places = [(n + i * width, value(group, name)) for n, group in enumerate(groups)]
+                places = [(place, height) for place, height in places if height is not None]
+                axis.bar(
+                    [place for place, _ in places],
+                    [height for _, height in places],
+                    width,
+                    label=name,
+                )
+            axis.set_xticks([n + 0.4 - width / 2 for n in range(len(groups))], groups)
+            axis.set_title(title)
+            axis.set_ylabel(unit)
+
+        def figure(name, panels, names, unit, per_row=3):
+            """panels: (title, groups, value(group, backend))"""
+            panels = [
+                panel
+                for panel in panels
+                if any(panel[2](group, name) is not None for group in panel[1] for name in names)
+            ]
+            if not panels:
+                return
+            rows = -(-len(panels) // per_row)
+            shape = pyplot.subplots(
+                rows,
+                min(per_row, len(panels)),
+                squeeze=False,
+                figsize=(4 * min(per_row, len(panels)), 3.2 * rows),
+            )
+            for axis in shape[1].flat[len(panels) :]:
+                axis.axis("off")
+            for (title, groups, value), axis in zip(panels, shape[1].flat):
+                bars(axis, groups, names, value, title, unit)
+            shape[1].flat[0].legend()
+            shape[0].tight_layout()
+            shape[0].savefig(os.path.join(out, name + ".svg"), metadata={"Date": None})
+            pyplot.close(shape[0])
+
+        backends = COLUMNS[2:]
+        corpora = [
+            name
+            for name in CORPORA
+            if any(key[1] == name and key[0] == "pages" for key in self.figures)
+        ]
+        compressors = ["lz4", "zstd", "lzo-rle"]
+        figure(
+            "instructions",
+            [
+                (
+                    row.text.replace(", instructions", ""),
+                    compressors,
+                    lambda comp, name, row=row: self.get("pages", "python", comp, row, name),
+                )
+                for row in HOT
+            ],
+            backends,
+            "instructions a page",
+        )
+        figure(
+            "pages",
+            [
+                (
+                    row.text,
+                    corpora,
+                    lambda where, name, row=row: self.get("pages", where, "lz4", row, name),
+                )
+                for row in (HOT[0], HOT[1], RAM[0])
+            ],
+            backends,
+            "a page, lz4",
+            per_row=1,
+        )
+        figure(
+            "store",
+            [
+                (
+                    f"{STORE[i - i % 2].text.split(',')[0]}, {'requests' if i % 2 else 'bytes'}",
+                    corpora,
+                    lambda where, name, row=row: self.get("pages", where, "lz4", row, name),
+                )
+                for i, row in enumerate(STORE)
+            ],
+            backends,
+            "a page, lz4",
+            per_row=2,
+        )
+        figure(
+            "disk",
+            [
+                (
+                    row.text.split(",")[0],
+                    [""],
+                    lambda _, name, row=row: self.get("disk", "python", "lz4", row, name),
+                )
+                for row in SLOW[::2]
+            ],
+            COLUMNS,
+            "ms",
+        )
+        jobs = sorted({where for part, where, *_ in self.figures if part == "jobs"})
+        figure(
+            "jobs",
+            [
+                (
+                    row.text,
+                    jobs,
+                    lambda where, name, row=row: self.get("jobs", where, "lz4", row, name),
+                )
+                for row in JOBS
+            ],
+            COLUMNS,
+            "",
+            per_row=2,
+        )
+        self.plot_ram(pyplot, out, compressors, backends)
+
+    def plot_ram(self, pyplot, out, compressors, backends):
+        """What the RAM of a page is, one part on the other."""
+        groups = [
+            (comp, name)
+            for comp in compressors
+            for name in backends
+            if self.get("pages", "python", comp, RAM[0], name) is not None
+        ]
+        if not groups:
+            return
+        figure, axis = pyplot.subplots(figsize=(10, 4))
+        below = [0.0] * len(groups)
+        for row in RAM[1:]:
+            heights = [self.get("pages", "python", comp, row, name) or 0 for comp, name in groups]
+            axis.bar(range(len(groups)), heights, 0.7, bottom=below, label=row.text.strip())
+            below = [low + height for low, height in zip(below, heights)]
+        axis.set_xticks(
+            range(len(groups)), [f"{comp}\n{name}" for comp, name in groups], fontsize=7
+        )
+        axis.set_ylabel("bytes a page")
+        axis.legend()
+        figure.tight_layout()
+        figure.savefig(os.path.join(out, "ram.svg"), metadata={"Date": None})
+        pyplot.close(figure)
+
+
+def whole_text(rows, row):
+    """A row's text where it stands alone."""
+    if not row.text.startswith("  "):
+        return row.text
+    before = next(one for one in reversed(rows[: rows.index(row)]) if one.text[0] != " ")
+    return f"{before.text.split(',')[0]}, {row.text.strip()}"
+
+
+def write(path, text):
+    with open(path + ".new", "w") as file:
+        file.write(text)
+    os.rename(path + ".new", path)
+
+
+def columns(lines):
+    """Lines of padded cells, the first column to the left, the others to the right."""
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    for line in lines:
+        cells = [
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(line, widths))
+        ]
+        yield "  ".join(cells).rstrip()
+
+
+def indent(lines):
+    return "\n".join(f"  {line}" for line in lines)
+
+
+def simple_table(lines):
+    """A table of reStructuredText. A line of it must begin with a cell that is not empty
+    and does not begin with a blank."""
+    lines = [[re.sub("^  ", "… ", line[0]) or "..", *line[1:]] for line in lines]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    border = "  ".join("=" * max(width, 1) for width in widths)
+    padded = list(columns(lines))
+    return "\n".join([border, padded[0], border, *padded[1:], border])
