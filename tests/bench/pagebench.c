@@ -134,7 +134,7 @@ static char *map(int advice)
 	return memory;
 }
 
-static double page_out(char *memory)
+static noinline double page_out(char *memory)
 {
 	size_t length = pages * PAGE;
 	double time = now();
@@ -150,7 +150,7 @@ static double page_out(char *memory)
 /* Keeps the reads below from being left out. */
 char seen;
 
-static double page_in(char *memory)
+static noinline double page_in(char *memory)
 {
 	double time = now();
 
@@ -159,7 +159,7 @@ static double page_in(char *memory)
 	return (now() - time) / pages;
 }
 
-static double unmap(char *memory)
+static noinline double unmap(char *memory)
 {
 	double time = now();
 
@@ -192,7 +192,7 @@ static double crypto_memory(const struct backend *backend, const char *comp)
 #define FIGURE(what, value) \
 	printf("figure %s %s %s %.4f\n", backend->name, comp, what, value)
 
-static void measure_small(const struct backend *backend, const char *comp, double crypto)
+static noinline void measure_small(const struct backend *backend, const char *comp, double crypto)
 {
 	double out = 0, in = 0, spread = 100, before, slab, ram, own;
 	char *memory;
@@ -237,7 +237,7 @@ static void measure_small(const struct backend *backend, const char *comp, doubl
 	FIGURE("stored", (double)stored);
 }
 
-static void measure_huge(const struct backend *backend, const char *comp)
+static noinline void measure_huge(const struct backend *backend, const char *comp)
 {
 	double made = thp_made(), split = thp_split();
 	char *memory = map(MADV_HUGEPAGE);
