@@ -105,11 +105,12 @@ progress_end() {
 	[[ ! -t 2 ]] || printf '\r\033[K' >&2
 }
 
-# The tools that scripts/setup found, as shell variables and as arguments for the
-# kernel's make.
+# load_toolchain KERNEL: the tools that scripts/setup found, as shell variables and
+# as arguments for the make of that kernel, or of what is built against it.
 load_toolchain() {
 	local name value
 	make_flags=()
+	[[ $1 != um ]] || make_flags=(ARCH=um)
 	while IFS='=' read -r name value; do
 		[[ $name != \#* ]] || continue
 		printf -v "$name" %s "$value"
