@@ -193,13 +193,14 @@ static double get_field(const char *path, int field)
 	return number;
 }
 
-static bool zram_on_size(const char *comp, const char *disk)
+/* False if it has no memory for its table. */
+static bool make_zram(const char *comp, const char *backing)
 {
 	char size[32];
 	int fd;
 
-	if (disk)
-		put(ZRAM "backing_dev", disk);
+	if (backing)
+		put(ZRAM "backing_dev", backing);
 	put(ZRAM "comp_algorithm", comp);
 	/* It has its table from the start, so this may be too much. */
 	snprintf(size, sizeof(size), "%zu", area_pages * PAGE);
@@ -209,6 +210,13 @@ static bool zram_on_size(const char *comp, const char *disk)
 		return false;
 	}
 	close(fd);
+	return true;
+}
+
+static bool zram_on_size(const char *comp, const char *backing)
+{
+	if (!make_zram(comp, backing))
+		return false;
 	make_header(ZRAM_DISK, area_pages);
 	swap_on(ZRAM_DISK);
 	return true;
@@ -288,7 +296,7 @@ static double zswap_own(void)
 	return get_sum("/proc/meminfo", "Zswap:") * 1024;
 }
 
-static double zswap_objects(void)
+static __attribute__((unused)) double zswap_objects(void)
 {
 	/* As below. */
 	sleep(3);
