@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """What is made of the figures of tests/bench/run: tables, results.json, plots."""
 
+import hashlib
 import json
 import os
 import re
@@ -14,7 +15,20 @@ CORPORA = {
     "random": "pages that do not compress",
     "mixed": "some of each",
 }
-COLUMNS = ["none", "swap", "zram", "zswap", "zswap-ghost", "ghostswap"]
+JOB_NAMES = {
+    "compile": "a C compiler",
+    "sqlite": "SQLite",
+    "python": "a Python program",
+}
+COLOURS = {
+    "none": "tab:gray",
+    "swap": "tab:brown",
+    "zram": "tab:blue",
+    "zswap": "tab:orange",
+    "zswap-ghost": "tab:purple",
+    "ghostswap": "tab:green",
+}
+COLUMNS = list(COLOURS)
 PAGE = 4096
 
 
@@ -108,6 +122,11 @@ class Run:
         def output(*command, **more):
             return subprocess.run(command, capture_output=True, text=True, **more).stdout.strip()
 
+        sources = output("git", "-C", self.root, "ls-files", "rust", "Kbuild").split()
+        module = hashlib.sha256()
+        for source in sources:
+            with open(os.path.join(self.root, source), "rb") as file:
+                module.update(file.read())
         kdir = output(os.path.join(self.root, "scripts", "kernel"), "test")
         with open(os.path.join(kdir, "include", "config", "kernel.release")) as release:
             kernel = release.read().strip()
@@ -127,6 +146,7 @@ class Run:
             "commit": output(
                 "git", "-C", self.root, "describe", "--always", "--dirty", "--exclude=*"
             ),
+            "module": f"{module.hexdigest()[:12]}, by its source",
             "compressors": f"those of Linux {kernel}" + (f"; its zstd is {zstd}" if zstd else ""),
             "qemu": output("qemu-system-x86_64", "--version")
             .split("\n")[0]
@@ -150,8 +170,7 @@ class Run:
         try:
             with open(path) as file:
                 before = json.load(file)
-            same = ("kernel", "commit")
-            if all(before["versions"][name] == self.versions[name] for name in same):
+            if all(before["versions"][name] == self.versions[name] for name in ("kernel", "module")):
                 for line in before["figures"]:
                     key = tuple(
                         line[name] for name in ("part", "pages", "backend", "compressor", "what")
@@ -216,18 +235,9 @@ class Run:
         keys = {(part, where, comp) for part, where, _, comp, _ in self.figures}
 
         def of(part):
-            order = list(CORPORA)
+            order = [*CORPORA, *JOB_NAMES, "lz4", "zstd", "lzo-rle"]
             found = [key for key in keys if key[0] == part]
-            return sorted(
-                found,
-                key=lambda key: (
-                    order.index(key[1]) if key[1] in order else 99,
-                    key[1],
-                    ["lz4", "zstd", "lzo-rle"].index(key[2])
-                    if key[2] in ("lz4", "zstd", "lzo-rle")
-                    else 9,
-                ),
-            )
+            return sorted(found, key=lambda key: [order.index(name) for name in key[1:]])
 
         yield "Instructions and RAM, a page", HOT + RAM, of("pages")
         yield "The disk's part, a page written back", STORE, of("pages")
@@ -261,7 +271,8 @@ class Run:
             found = [(key, lines) for key, lines in found if lines]
             if not found:
                 continue
-            # Plain swap is not in each table.
+            names = JOB_NAMES if rows is JOBS else CORPORA
+            # Not all backends are in each table.
             used = [
                 0,
                 *(
@@ -274,7 +285,7 @@ class Run:
                 title,
                 [
                     (
-                        f"{CORPORA.get(where, where)}, {comp}",
+                        f"{names.get(where, where)}, {comp}",
                         [[line[i] for i in used] for line in [heading, *lines]],
                     )
                     for (_, where, comp), lines in found
@@ -338,12 +349,19 @@ class Run:
                         )
 
     def native(self):
-        """The lines of the part native as they are: (backend, compressor, what, value)."""
-        return [
-            [backend, comp, what, f"{value:,.2f}"]
-            for (part, _, backend, comp, what), value in sorted(self.figures.items())
-            if part == "native"
-        ]
+        """(compressor, lines) of what tests/um says, but for how far it can be trusted."""
+        figures = {key[2:]: value for key, value in self.figures.items() if key[0] == "native"}
+        names = [name for name in ("codec", *COLUMNS) if any(key[0] == name for key in figures)]
+        for comp in dict.fromkeys(key[1] for key in figures):
+            whats = dict.fromkeys(key[2] for key in figures if key[1] == comp)
+            lines = [["", *names]]
+            for what in whats:
+                if not re.search("-(min|max|low|high)$", what):
+                    values = [figures.get((name, comp, what)) for name in names]
+                    lines.append(
+                        [what, *("-" if value is None else f"{value:,.2f}" for value in values)]
+                    )
+            yield f"Native, {comp}", lines
 
     def text(self):
         """All of it for a terminal."""
@@ -351,8 +369,8 @@ class Run:
         for title, tables in self.tables():
             for name, lines in tables:
                 parts.append(f"{title}: {name}\n\n{indent(columns(lines))}")
-        if self.native():
-            parts.append("Native\n\n" + indent(columns(self.native())))
+        for name, lines in self.native():
+            parts.append(f"{name}\n\n{indent(columns(lines))}")
         rests = [f"{size}: {rest:,.0f} bytes" for size, rest in self.module_of_empty()]
         if rests:
             parts.append(
@@ -374,11 +392,8 @@ class Run:
             tables.append(f"{title}\n{'-' * len(title)}")
             for name, lines in found:
                 tables.append(f"{name[0].upper() + name[1:]}:\n\n{simple_table(lines)}")
-        if self.native():
-            tables.append(
-                "Native\n------\n\n"
-                + simple_table([["backend", "compressor", "figure", "value"], *self.native()])
-            )
+        for name, lines in self.native():
+            tables.append(f"{name}\n{'-' * len(name)}\n\n{simple_table(lines)}")
         bars = [["figure", "value", "bar", ""]]
         bars += [
             [text, value, bar, "met" if met else "**not met**"]
@@ -419,117 +434,61 @@ class Run:
             for i, name in enumerate(names):
                 places = [(n + i * width, value(group, name)) for n, group in enumerate(groups)]
                 places = [(place, height) for place, height in places if height is not None]
-                axis.bar(
-                    [place for place, _ in places],
-                    [height for _, height in places],
-                    width,
-                    label=name,
-                )
+                lefts, heights = [place for place, _ in places], [height for _, height in places]
+                axis.bar(lefts, heights, width, color=COLOURS[name], label=name)
             axis.set_xticks([n + 0.4 - width / 2 for n in range(len(groups))], groups)
             axis.set_title(title)
             axis.set_ylabel(unit)
 
-        def figure(name, panels, names, unit, per_row=3):
+        def figure(name, panels, names, unit, per_row):
             """panels: (title, groups, value(group, backend))"""
-            panels = [
-                panel
-                for panel in panels
-                if any(panel[2](group, name) is not None for group in panel[1] for name in names)
-            ]
+
+            def has_any(panel, name):
+                return any(panel[2](group, name) is not None for group in panel[1])
+
+            names = [one for one in names if any(has_any(panel, one) for panel in panels)]
+            panels = [panel for panel in panels if any(has_any(panel, one) for one in names)]
             if not panels:
                 return
-            rows = -(-len(panels) // per_row)
-            shape = pyplot.subplots(
-                rows,
-                min(per_row, len(panels)),
-                squeeze=False,
-                figsize=(4 * min(per_row, len(panels)), 3.2 * rows),
+            across = min(per_row, len(panels))
+            down = -(-len(panels) // across)
+            sheet, axes = pyplot.subplots(
+                down, across, squeeze=False, figsize=(4 * across, 3 * down + 0.4)
             )
-            for axis in shape[1].flat[len(panels) :]:
+            for axis in axes.flat[len(panels) :]:
                 axis.axis("off")
-            for (title, groups, value), axis in zip(panels, shape[1].flat):
+            for axis, (title, groups, value) in zip(axes.flat, panels, strict=False):
                 bars(axis, groups, names, value, title, unit)
-            shape[1].flat[0].legend()
-            shape[0].tight_layout()
-            shape[0].savefig(os.path.join(out, name + ".svg"), metadata={"Date": None})
-            pyplot.close(shape[0])
+            sheet.legend(*axes.flat[0].get_legend_handles_labels(), loc="upper center", ncols=9)
+            sheet.tight_layout(rect=(0, 0, 1, 1 - 0.35 / (3 * down + 0.4)))
+            sheet.savefig(os.path.join(out, name + ".svg"), metadata={"Date": None})
+            pyplot.close(sheet)
+
+        def reader(part, row, where=None, comp="lz4"):
+            """What a panel asks for: by compressor if WHERE is given, else by pages."""
+            if where:
+                return lambda group, name: self.get(part, where, group, row, name)
+            return lambda group, name: self.get(part, group, comp, row, name)
 
         backends = COLUMNS[2:]
-        corpora = [
-            name
-            for name in CORPORA
-            if any(key[1] == name and key[0] == "pages" for key in self.figures)
-        ]
         compressors = ["lz4", "zstd", "lzo-rle"]
-        figure(
-            "instructions",
-            [
-                (
-                    row.text.replace(", instructions", ""),
-                    compressors,
-                    lambda comp, name, row=row: self.get("pages", "python", comp, row, name),
-                )
-                for row in HOT
-            ],
-            backends,
-            "instructions a page",
-        )
-        figure(
-            "pages",
-            [
-                (
-                    row.text,
-                    corpora,
-                    lambda where, name, row=row: self.get("pages", where, "lz4", row, name),
-                )
-                for row in (HOT[0], HOT[1], RAM[0])
-            ],
-            backends,
-            "a page, lz4",
-            per_row=1,
-        )
-        figure(
-            "store",
-            [
-                (
-                    f"{STORE[i - i % 2].text.split(',')[0]}, {'requests' if i % 2 else 'bytes'}",
-                    corpora,
-                    lambda where, name, row=row: self.get("pages", where, "lz4", row, name),
-                )
-                for i, row in enumerate(STORE)
-            ],
-            backends,
-            "a page, lz4",
-            per_row=2,
-        )
-        figure(
-            "disk",
-            [
-                (
-                    row.text.split(",")[0],
-                    [""],
-                    lambda _, name, row=row: self.get("disk", "python", "lz4", row, name),
-                )
-                for row in SLOW[::2]
-            ],
-            COLUMNS,
-            "ms",
-        )
-        jobs = sorted({where for part, where, *_ in self.figures if part == "jobs"})
-        figure(
-            "jobs",
-            [
-                (
-                    row.text,
-                    jobs,
-                    lambda where, name, row=row: self.get("jobs", where, "lz4", row, name),
-                )
-                for row in JOBS
-            ],
-            COLUMNS,
-            "",
-            per_row=2,
-        )
+        found = {key[1] for key in self.figures if key[0] == "pages"}
+        corpora = [name for name in CORPORA if name in found]
+        panels = [
+            (row.text.split(", inst")[0], compressors, reader("pages", row, "python"))
+            for row in HOT
+        ]
+        figure("instructions", panels, backends, "instructions a page", 3)
+        panels = [(row.text, corpora, reader("pages", row)) for row in (HOT[0], HOT[1], RAM[0])]
+        figure("pages", panels, backends, "a page, lz4", 1)
+        panels = [(whole_text(STORE, row), corpora, reader("pages", row)) for row in STORE]
+        figure("store", panels, backends, "a page, lz4", 2)
+        panels = [(row.text, ["lz4"], reader("disk", row, "python")) for row in SLOW[::2]]
+        figure("disk", panels, COLUMNS, "", 3)
+        panels = [
+            (whole_text(JOBS, row), list(JOB_NAMES), reader("jobs", row)) for row in JOBS[:-1]
+        ]
+        figure("jobs", panels, COLUMNS, "", 2)
         self.plot_ram(pyplot, out, compressors, backends)
 
     def plot_ram(self, pyplot, out, compressors, backends):

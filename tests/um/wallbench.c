@@ -314,9 +314,12 @@ static struct times run(enum work task, int workers)
 	return times;
 }
 
+/* The first round warms up, and has no number. */
 static void note(int round, const char *backend, const char *comp, const char *what,
 		 double value)
 {
+	if (round < 0)
+		return;
 	fprintf(samples, "sample %d %s %s %s %.1f\n", round, backend, comp, what, value);
 	fflush(samples);
 }
@@ -372,7 +375,8 @@ static void measure_round(int round, const char *comp, const char *names)
 {
 	measure_codec(round, comp);
 	for (size_t i = 0; i < ARRAY_SIZE(backends); i++) {
-		const struct backend *backend = &backends[(round + i) % ARRAY_SIZE(backends)];
+		size_t turn = (round + 1 + i) % ARRAY_SIZE(backends);
+		const struct backend *backend = &backends[turn];
 
 		if (has(names, backend->name))
 			measure_backend(round, backend, comp);
@@ -395,7 +399,7 @@ static void measure_all(int rounds, const char *comps, const char *names)
 	fprintf(samples, "total %d\n", rounds * each);
 	fflush(samples);
 
-	for (int round = 0; round < rounds; round++)
+	for (int round = -1; round < rounds; round++)
 		for (size_t c = 0; c < ARRAY_SIZE(known); c++)
 			if (has(comps, known[c]))
 				measure_round(round, known[c], names);
