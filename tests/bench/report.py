@@ -351,8 +351,12 @@ class Run:
     def native(self):
         """(compressor, lines) of what tests/um says, but for how far it can be trusted."""
         figures = {key[2:]: value for key, value in self.figures.items() if key[0] == "native"}
-        names = [name for name in ("codec", *COLUMNS) if any(key[0] == name for key in figures)]
         for comp in dict.fromkeys(key[1] for key in figures):
+            names = [
+                name
+                for name in ("cpus", "codec", *COLUMNS)
+                if any(key[:2] == (name, comp) for key in figures)
+            ]
             whats = dict.fromkeys(key[2] for key in figures if key[1] == comp)
             lines = [["", *names]]
             for what in whats:

@@ -11,12 +11,15 @@
 #   pages-1        pages per second out and in, one process
 #   pages-2        two processes at once, each on a CPU
 #   second         how many times as many the second CPU makes them
-#   zero-second    the same for pages that are all zero: how far the kernel, and this kind
-#                  of machine, get without a backend
+#   zero-second    the same for pages that are all zero: how far the kernel, and this
+#                  machine, get without a backend
+#   round-trip     of the backend cpus: nanoseconds for a line of memory from one CPU to the
+#                  other and back. Where it is several hundred they are far apart, and what
+#                  they share keeps any backend from twice the pages.
 #
 # And of ghostswap, as many times as in the same round, of those that all have it:
 #
-#   out/zram, store/zswap, ...
+#   out/zram, store/zswap, pages-2/zram, ...
 #                  that of another backend
 #   store/codec, load/codec
 #                  what the compressor alone takes; this one the others have, too. zswap
@@ -116,15 +119,19 @@ function print_ratio(backend, comp, what) {
 
 END {
 	for (pair = 1; pair <= pairs; pair++)
-		for (round = 0; round < rounds; round++)
+		for (round = 0; round < rounds && backend_of[pair] != "cpus"; round++)
 			derive(round, backend_of[pair], comp_of[pair])
 
 	plain = "out in zero-out zero-in store load pages-1 pages-2"
-	both = "out in store load"
+	compared = "out in store load pages-2"
 	others = "zram zswap"
 	for (pair = 1; pair <= pairs; pair++) {
 		backend = backend_of[pair]
 		comp = comp_of[pair]
+		if (backend == "cpus") {
+			print_spread(backend, comp, "round-trip")
+			continue
+		}
 		count = split(plain, whats, " ")
 		for (w = 1; w <= count; w++)
 			if ((0, backend, comp, whats[w]) in value)
@@ -137,7 +144,7 @@ END {
 		print_ratio(backend, comp, "load/codec")
 		if (backend != "ghostswap")
 			continue
-		count = split(both, whats, " ")
+		count = split(compared, whats, " ")
 		split(others, names, " ")
 		for (o = 1; o in names; o++) {
 			if (!((names[o], comp) in known))

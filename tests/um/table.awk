@@ -24,7 +24,7 @@ function row(what, text, form) {
 
 $1 == "figure" {
 	value[$3, $2, $4] = $5
-	if (!($3 in known)) {
+	if ($2 != "cpus" && !($3 in known)) {
 		known[$3]
 		compressor[++compressors] = $3
 	}
@@ -45,9 +45,9 @@ function range(comp, backend, what, form, least, most) {
 function print_ratios(comp, other,   i, what, names) {
 	if (!((comp, "ghostswap", "out/" other) in value))
 		return
-	split("out in store load", names, " ")
+	split("out in store load pages-2", names, " ")
 	printf "%-5s ghostswap/%-6s", "", other
-	for (i = 1; i <= 4; i++) {
+	for (i = 1; i <= 5; i++) {
 		what = names[i] "/" other
 		printf "   %s %s", names[i],
 			range(comp, "ghostswap", what, "%.3f", "-low", "-high")
@@ -72,6 +72,8 @@ END {
 		print_ratios(comp, "zram")
 		print_ratios(comp, "zswap")
 	}
+	print "A line of memory from one CPU to the other and back: " \
+		range("none", "cpus", "round-trip", "%.0f", "-min", "-max") " ns"
 	print "In brackets: the least and the largest of all rounds; at the ratios to zram and"
 	print "zswap, where the true one is, 95 to 5, if rounds were independent."
 }

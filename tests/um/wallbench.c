@@ -22,7 +22,10 @@
  *              time; divided by the pages of both
  *   zero-two   the same of pages that are all zero
  *
- * The backend "codec" is the compressor alone, see codec.c; it has out, in and two.
+ * The backend "codec" is the compressor alone, see codec.c; it has out, in and two. The
+ * backend "cpus" is none: its "round-trip" is how long a line of memory takes from one
+ * CPU's cache to the other's and back. What CPUs share costs them that, and where the
+ * machine is itself a virtual one, it changes from minute to minute.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -41,6 +44,7 @@
 #include "codec.h"
 
 #define WORKERS		2
+#define BALL_TURNS	20000
 #define GROUPS		"/sys/fs/cgroup/"
 
 /* Of a CPU's last pages some are on no list yet, where reclaim does not see them. */
@@ -51,6 +55,7 @@ enum work {
 	SWAP_ZERO,
 	RUN_LZ4,
 	RUN_ZSTD,
+	PLAY_BALL,
 };
 
 struct times {
@@ -63,6 +68,9 @@ struct shared {
 	atomic_int come;
 	int workers;
 	struct times times[WORKERS];
+	/* What follows is in a line of its own. */
+	char apart[128];
+	atomic_int ball;
 };
 
 static struct shared *shared;
@@ -201,6 +209,20 @@ static void run_codec(int fd, unsigned long command, struct times *times)
 	times->in = (double)both[1] / stored;
 }
 
+static void play_ball(int number, struct times *times)
+{
+	double begin;
+
+	barrier(1);
+	begin = now();
+	for (int turn = 0; turn < BALL_TURNS; turn++) {
+		while (atomic_load(&shared->ball) != WORKERS * turn + number)
+			;
+		atomic_fetch_add(&shared->ball, 1);
+	}
+	times->out = (now() - begin) / BALL_TURNS;
+}
+
 static void fill_codec(int fd, const struct file *file)
 {
 	char *memory = mmap(NULL, stored * PAGE, PROT_READ, MAP_SHARED, file->fd, 0);
@@ -246,6 +268,9 @@ static void work(int number)
 			break;
 		case RUN_ZSTD:
 			run_codec(codec, CODEC_ZSTD, times);
+			break;
+		case PLAY_BALL:
+			play_ball(number, times);
 			break;
 		}
 	}
@@ -298,6 +323,7 @@ static struct times run(enum work task, int workers)
 	char byte = task;
 
 	shared->come = 0;
+	shared->ball = 0;
 	shared->workers = workers;
 	for (int i = 0; i < workers; i++)
 		if (write(orders[i], &byte, 1) != 1)
@@ -324,9 +350,16 @@ static void note(int round, const char *backend, const char *comp, const char *w
 	fflush(samples);
 }
 
-/* Samples that measure_codec() and measure_backend() take. */
+/* Samples that measure_cpus(), measure_codec() and measure_backend() take. */
+#define CPUS_SAMPLES	1
 #define CODEC_SAMPLES	3
 #define BACKEND_SAMPLES	6
+
+static void measure_cpus(int round)
+{
+	/* Each of the two waits for the other: it is not divided between them. */
+	note(round, "cpus", "none", "round-trip", WORKERS * run(PLAY_BALL, WORKERS).out);
+}
 
 static void measure_codec(int round, const char *comp)
 {
@@ -386,7 +419,7 @@ static void measure_round(int round, const char *comp, const char *names)
 static void measure_all(int rounds, const char *comps, const char *names)
 {
 	static const char * const known[] = { "lz4", "zstd" };
-	int each = 0;
+	int each = CPUS_SAMPLES;
 
 	for (size_t c = 0; c < ARRAY_SIZE(known); c++) {
 		if (!has(comps, known[c]))
@@ -399,10 +432,12 @@ static void measure_all(int rounds, const char *comps, const char *names)
 	fprintf(samples, "total %d\n", rounds * each);
 	fflush(samples);
 
-	for (int round = -1; round < rounds; round++)
+	for (int round = -1; round < rounds; round++) {
+		measure_cpus(round);
 		for (size_t c = 0; c < ARRAY_SIZE(known); c++)
 			if (has(comps, known[c]))
 				measure_round(round, known[c], names);
+	}
 }
 
 /*
