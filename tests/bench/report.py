@@ -170,7 +170,9 @@ class Run:
         try:
             with open(path) as file:
                 before = json.load(file)
-            if all(before["versions"][name] == self.versions[name] for name in ("kernel", "module")):
+            if all(
+                before["versions"][name] == self.versions[name] for name in ("kernel", "module")
+            ):
                 for line in before["figures"]:
                     key = tuple(
                         line[name] for name in ("part", "pages", "backend", "compressor", "what")
