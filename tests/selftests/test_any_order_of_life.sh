@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0
 # Load, mount, swapon, add a store, swap, remove it, swapoff, umount and unload in
 # random order, while others read and write every file in sysfs: each step does what it
-# should from where it is, and memory stays flat. GHOSTSWAP_STEPS of them (90 if not
+# should from where it is, and memory stays flat. GHOSTSWAP_STEPS of them (60 if not
 # set); what is drawn at random begins with GHOSTSWAP_SEED.
 #
 # Needs two CPUs: files are read while they go.
 
 . "$(dirname "$0")/lib.sh"
 
-STEPS=${GHOSTSWAP_STEPS:-90}
+STEPS=${GHOSTSWAP_STEPS:-60}
 RANDOM=${GHOSTSWAP_SEED:-1}
 AREAS=(one two three)
 

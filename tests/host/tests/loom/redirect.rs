@@ -404,7 +404,15 @@ struct Scene {
 
 impl Scene {
     fn check(self, preemptions: impl Into<Option<usize>>) {
-        let preemptions = bound(preemptions.into(), 2);
+        self.explore(bound(preemptions.into(), 2));
+    }
+
+    /// For a scene of which two preemptions take many seconds.
+    fn check_large(self, preemptions: usize) {
+        self.explore(bound(Some(preemptions), 1));
+    }
+
+    fn explore(self, preemptions: Option<usize>) {
         Tally::start()
             .explore(preemptions, move || self.run())
             .tell(&format!("{self:?}, {preemptions:?} preemptions"));
@@ -594,7 +602,7 @@ fn two_slots_in_one_segment_do_not_disturb_each_other() {
         worker: &[Clean, WriteBack],
         ..WRITING
     }
-    .check(2);
+    .check_large(2);
 }
 
 const LEAVING: Scene = Scene {
@@ -614,7 +622,7 @@ fn a_segment_is_moved_and_another_taken_back_while_its_slot_is_freed_and_filled(
         worker: &[Move(0), WriteBack, TakeBack(1)],
         visitor: &[Visit],
     }
-    .check(2);
+    .check_large(2);
 }
 
 #[test]
