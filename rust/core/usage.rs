@@ -60,7 +60,7 @@ impl Usage {
     #[inline]
     #[must_use]
     pub fn unpin(&self) -> bool {
-        self.end_pin()
+        self.end(PIN)
     }
 
     /// Counts one use more; says if the element was alive, as for [`Usage::pin`].
@@ -80,21 +80,19 @@ impl Usage {
     #[inline]
     #[must_use]
     pub fn end_use(&self) -> bool {
-        // Two steps, since the read side keeps it valid. Others may have used it again between them,
-        // or have had it die; of those who find it at 0, one sees it die.
-        self.0.add(USE.wrapping_neg()) == 0 && self.0.replace(0, DEAD)
+        self.end(USE)
     }
 
-    /// Takes a pin off, in one step: after it, others may have the element die and be freed at
+    /// Takes `count` off, in one step: after it, others may have the element die and be freed at
     /// once, so it must not be touched again. A dead element stays as it is.
     #[inline]
-    fn end_pin(&self) -> bool {
+    fn end(&self, count: u64) -> bool {
         loop {
             let old = self.0.load();
             if old & DEAD != 0 {
                 return false;
             }
-            let new = match old.wrapping_sub(PIN) {
+            let new = match old.wrapping_sub(count) {
                 0 => DEAD,
                 left => left,
             };
