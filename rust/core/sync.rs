@@ -55,10 +55,35 @@ mod imp {
     /// A 64-bit atomic word.
     pub struct Word(AtomicU64);
 
+    /// What was done to a word of a model.
+    #[cfg(loom)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum Change {
+        /// [`Word::swap`].
+        Swapped,
+        /// [`Word::replace`] did.
+        Replaced,
+        /// [`Word::replace`] did not.
+        Lost,
+    }
+
+    #[cfg(loom)]
+    std::thread_local! {
+        /// Told of each change of a word: its address, and from what to what it is, or would have
+        /// been. All threads of a model run in one.
+        pub static OBSERVER: std::cell::Cell<fn(*const Word, Change, u64, u64)> =
+            const { std::cell::Cell::new(|_, _, _, _| ()) };
+    }
+
     impl Word {
         /// A word of value `value`.
         pub fn new(value: u64) -> Self {
             Self(AtomicU64::new(value))
+        }
+
+        #[cfg(loom)]
+        fn changed(&self, how: Change, old: u64, new: u64) {
+            OBSERVER.get()(self, how, old, new);
         }
 
         /// Reads the word; what its writer did before is visible after.
@@ -68,14 +93,23 @@ mod imp {
 
         /// Writes `value` and returns what it took the place of.
         pub fn swap(&self, value: u64) -> u64 {
-            self.0.swap(value, Ordering::AcqRel)
+            let old = self.0.swap(value, Ordering::AcqRel);
+            #[cfg(loom)]
+            self.changed(Change::Swapped, old, value);
+            old
         }
 
         /// Writes `new` if the word is `old`; says if it did.
         pub fn replace(&self, old: u64, new: u64) -> bool {
-            self.0
-                .compare_exchange(old, new, Ordering::AcqRel, Ordering::Relaxed)
-                .is_ok()
+            let result = self
+                .0
+                .compare_exchange(old, new, Ordering::AcqRel, Ordering::Relaxed);
+            #[cfg(loom)]
+            match result {
+                Ok(_) => self.changed(Change::Replaced, old, new),
+                Err(_) => self.changed(Change::Lost, old, new),
+            }
+            result.is_ok()
         }
 
         /// Adds `delta`, wrapping, and returns the sum.
@@ -88,3 +122,5 @@ mod imp {
 }
 
 pub use imp::Word;
+#[cfg(loom)]
+pub use imp::{Change, OBSERVER};

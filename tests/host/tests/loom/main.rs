@@ -11,4 +11,5 @@ mod object;
 mod redirect;
 mod slot;
 mod tally;
+mod transitions;
 mod usage;

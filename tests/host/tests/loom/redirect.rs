@@ -24,6 +24,7 @@ use loom::thread::{self, JoinHandle};
 use crate::heap::{Heap, Mark};
 use crate::object::Object;
 use crate::tally::{bound, Tally};
+use crate::transitions::watch;
 
 const FORM: Form = Form::Whole;
 const STORE: usize = 5;
@@ -31,11 +32,15 @@ const STORE: usize = 5;
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Store,
+    StoreSame,
     Load,
     Invalidate,
 }
 
-use Step::{Invalidate, Load, Store};
+use Step::{Invalidate, Load, Store, StoreSame};
+
+/// Of a page that repeats something, and has no object.
+const SAME: Mark = 0;
 
 #[derive(Clone, Copy, Debug)]
 enum Job {
@@ -335,6 +340,7 @@ impl Kernel {
                     let object = self.world.heap.allocate(mark);
                     self.replace(Content::Object(object), Some(mark));
                 }
+                StoreSame => self.replace(Content::Same(5), Some(SAME)),
                 Load => assert_eq!(self.load(), self.page),
                 Invalidate => self.replace(Content::Free, None),
             }
@@ -346,7 +352,7 @@ impl Kernel {
         let before = std::mem::replace(&mut self.page, page);
         match displaced {
             Displaced::Free => assert_eq!(before, None),
-            Displaced::Same => unreachable!("nothing such was stored"),
+            Displaced::Same => assert_eq!(before, Some(SAME)),
             Displaced::Held(_) => assert!(before.is_some()),
             Displaced::Object(object, _) => {
                 assert_eq!(before, Some(self.world.heap.read(&object)));
@@ -364,7 +370,7 @@ impl Kernel {
         loop {
             match self.world.slots[self.slot].look() {
                 Look::Free => return None,
-                Look::Same(_) => unreachable!("nothing such was stored"),
+                Look::Same(_) => return Some(SAME),
                 Look::Object(hold) => {
                     let mark = self.world.heap.read(hold.object());
                     assert!(hold.release().is_none(), "nobody displaces during a load");
@@ -420,6 +426,7 @@ impl Scene {
 
     fn run(self) {
         let world = Arc::new(World::new(self.kernel.len(), self.segments));
+        watch(&world.slots);
         let mut cursor = Cursor::new(7);
         let mut kernels: Vec<_> = (0..self.kernel.len())
             .map(|slot| Kernel::new(&world, slot))
@@ -654,4 +661,28 @@ fn what_is_discarded_is_read_by_nobody() {
         ..LEAVING
     }
     .check(3);
+}
+
+/// Goes through all that can happen to an entry which has to do with stores.
+pub fn all_transitions(tally: &Tally) {
+    let scenes = [
+        Scene {
+            kernel: &[&[Store, StoreSame]],
+            worker: &[FailToWrite, WriteBack],
+            ..WRITING
+        },
+        Scene {
+            kernel: &[&[Load]],
+            worker: &[WriteBack, Clean],
+            ..WRITING
+        },
+        Scene {
+            kernel: &[&[StoreSame, Store]],
+            visitor: &[Recall],
+            ..CLEANING
+        },
+    ];
+    for scene in scenes {
+        tally.explore(Some(2), move || scene.run());
+    }
 }

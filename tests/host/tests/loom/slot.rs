@@ -15,6 +15,7 @@ use loom::thread;
 use crate::heap::{Heap, Mark};
 use crate::object::Object;
 use crate::tally::{bound, Tally};
+use crate::transitions::watch;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -154,6 +155,7 @@ impl Scene {
     fn run(&self, script: &[Step]) {
         let looks = self.looks;
         let world = Arc::new(World::new(self.workers));
+        watch(std::slice::from_ref(&world.slot));
         let mut kernel = Kernel::new(&world);
         kernel.play(self.given);
         let workers: Vec<_> = (0..self.workers)
@@ -252,4 +254,16 @@ fn every_script_of_four_steps_keeps_the_promises_with_a_worker() {
         tally.explore(None, move || scene.run(&script));
     }
     tally.tell("All scripts of four steps");
+}
+
+/// Goes through all that can happen to an entry without stores.
+pub fn all_transitions(tally: &Tally) {
+    let scene = Scene {
+        looks: 1,
+        ..ONE_WORKER
+    };
+    let steps = STEPS.into_iter();
+    for script in steps.flat_map(|first| STEPS.map(|second| [Store, first, second])) {
+        tally.explore(None, move || scene.run(&script));
+    }
 }

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which changes of an entry the models reach: all that `rust/core/slot.rs` makes, and no other.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use ghostswap_core::entry::{Entry, State};
+use ghostswap_core::slot::Slot;
+use ghostswap_core::sync::{Change, Word, OBSERVER};
+
+use crate::object::Object;
+use crate::tally::Tally;
+
+/// What an entry says, but for what it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Free,
+    Same,
+    Idle,
+    Held,
+    Marked,
+    Redirected,
+}
+
+use Change::{Lost, Replaced, Swapped};
+use Kind::{Free, Held, Idle, Marked, Redirected, Same};
+
+type Transition = (Change, Kind, Kind);
+
+/// What slots do by comparing, and by whom; each may also come too late.
+const REPLACED: [(Kind, Kind, &str); 8] = [
+    (Idle, Held, "look"),
+    (Marked, Held, "look"),
+    (Held, Idle, "release"),
+    (Held, Marked, "release_marked"),
+    (Marked, Idle, "unmark"),
+    (Marked, Redirected, "commit"),
+    (Redirected, Redirected, "relocate"),
+    (Redirected, Idle, "recall"),
+];
+
+/// What `replace` makes of an entry, whatever it was.
+const STORED: [Kind; 3] = [Free, Same, Idle];
+const ALL: [Kind; 6] = [Free, Same, Idle, Held, Marked, Redirected];
+
+thread_local! {
+    static WATCHED: RefCell<Vec<*const Word>> = const { RefCell::new(Vec::new()) };
+    static SEEN: RefCell<BTreeMap<Transition, u64>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// Notes what becomes of these slots in this run of a model, where that is asked for.
+pub fn watch(slots: &[Slot<Object>]) {
+    // A slot is its word, and nothing else.
+    assert_eq!(size_of::<Slot<Object>>(), size_of::<Word>());
+    let words = slots.iter().map(|slot| std::ptr::from_ref(slot).cast());
+    WATCHED.set(words.collect());
+}
+
+fn note(word: *const Word, change: Change, old: u64, new: u64) {
+    if WATCHED.with_borrow(|watched| watched.contains(&word)) {
+        let transition = (change, kind(old), kind(new));
+        SEEN.with_borrow_mut(|seen| *seen.entry(transition).or_default() += 1);
+    }
+}
+
+fn kind(word: u64) -> Kind {
+    match Entry::decode(word).expect("an entry") {
+        Entry::Free => Free,
+        Entry::Same { .. } => Same,
+        Entry::Cached { state, .. } => match state {
+            State::Idle => Idle,
+            State::Held => Held,
+            State::Marked => Marked,
+        },
+        Entry::Redirected(_) => Redirected,
+    }
+}
+
+#[test]
+fn every_change_of_an_entry_is_reached_and_there_is_no_other() {
+    let tally = Tally::start();
+    OBSERVER.set(note);
+    crate::slot::all_transitions(&tally);
+    crate::redirect::all_transitions(&tally);
+    tally.tell("All changes of an entry");
+
+    let seen = SEEN.take();
+    let mut expected = BTreeSet::new();
+    for (from, to, by) in REPLACED {
+        for change in [Replaced, Lost] {
+            expected.insert((change, from, to));
+            let times = seen.get(&(change, from, to)).unwrap_or(&0);
+            println!("  {by}: {from:?} to {to:?}, {change:?}: {times} times");
+        }
+    }
+    for from in ALL {
+        for to in STORED {
+            expected.insert((Swapped, from, to));
+            let times = seen.get(&(Swapped, from, to)).unwrap_or(&0);
+            println!("  replace: {from:?} to {to:?}: {times} times");
+        }
+    }
+    assert_eq!(seen.into_keys().collect::<BTreeSet<_>>(), expected);
+}
