@@ -7,14 +7,8 @@ import os
 import re
 import subprocess
 
-CORPORA = {
-    "python": "a Python program's heap",
-    "cc1": "a C compiler's heap",
-    "sqlite": "a database in memory",
-    "js": "a JavaScript program's heap",
-    "random": "pages that do not compress",
-    "mixed": "some of each",
-}
+from inputs import CORPORA
+
 JOB_NAMES = {
     "compile": "a C compiler",
     "sqlite": "SQLite",
@@ -29,6 +23,7 @@ COLOURS = {
     "ghostswap": "tab:green",
 }
 COLUMNS = list(COLOURS)
+PEERS = ("zram", "zswap")
 PAGE = 4096
 
 
@@ -48,7 +43,7 @@ class Row:
         against="peers",
         where=None,
         made_of=None,
-        peers=("zram", "zswap"),
+        peers=PEERS,
     ):
         self.what, self.text, self.form, self.bar = what, text, form, bar
         self.against, self.where, self.made_of, self.peers = against, where, made_of, peers
@@ -94,6 +89,28 @@ SLOW = [
     Row("random-ms", "faults in no order, ms"),
     Row("random-reads", "  requests"),
 ]
+# Whose functions the instructions are in, of one phase after the other.
+WHERE = [
+    Row(f"{phase}-{kind}", text.format(phase), peers=PEERS if kind == "all" else ())
+    for phase in ("out", "in", "freed")
+    for kind, text in {
+        "all": "{}",
+        "codec": "  the compressor",
+        "copy": "  memset and memcpy",
+        "zsmalloc": "  zsmalloc and slab",
+        "block": "  block layer",
+        "rest": "  memory management, all else",
+        "own": "  zram, zswap or ghostswap",
+    }.items()
+]
+# What of a figure is ghostswap's own doing: the row that says so, and in what words it
+# would be without.
+OWN_SHARES = {
+    "out": ("profile", "out", "without its own functions"),
+    "in": ("profile", "in", "without its own functions"),
+    "free": ("profile", "freed", "without its own functions"),
+    "ram": ("pages", None, "without its tables and buffers"),
+}
 JOBS = [
     Row(
         "all",
@@ -188,7 +205,7 @@ class Run:
             "versions": self.versions,
             "bars": [
                 {"figure": text, "value": value, "bar": bar, "met": met}
-                for text, value, bar, met in self.bars()
+                for text, value, bar, met, _ in self.bars()
             ],
             "figures": [
                 {**dict(zip(names, key, strict=True)), "value": value}
@@ -248,6 +265,7 @@ class Run:
             EMPTY,
             [key for key in of("pages") if key[1:] == ("python", "lz4")],
         )
+        yield "Whose instructions they are, a page", WHERE, of("profile")
         yield "A disk of 200 requests a second", SLOW, of("disk")
         yield "Whole jobs", JOBS, of("jobs")
 
@@ -310,7 +328,8 @@ class Run:
                     ratio, bar, met = self.judge(part, where, comp, row)
                     if bar is not None:
                         text = f"{whole_text(rows, row)} ({where}, {comp})"
-                        yield text, f"{ratio:.3f}", f"<= {bar:g}", met
+                        rest = "" if met else self.obstacle(part, where, comp, row)
+                        yield text, f"{ratio:.3f}", f"<= {bar:g}", met, rest
         for size, rest in self.module_of_empty():
             if size == "1T":
                 yield (
@@ -318,6 +337,7 @@ class Run:
                     f"{rest:,.0f}",
                     "< 65,536",
                     rest < 65536,
+                    "",
                 )
         for (part, _, backend, comp, what), value in sorted(self.figures.items()):
             if part == "native" and backend == "ghostswap" and what == "second":
@@ -326,11 +346,42 @@ class Run:
                     f"{value:.2f}",
                     ">= 1.8",
                     value >= 1.8,
+                    "" if value >= 1.8 else self.far_apart(comp),
                 )
+
+    def obstacle(self, part, where, comp, row):
+        """What a figure would be if ghostswap's own share of it were nothing."""
+        source, phase, words = OWN_SHARES.get(row.what, (None, None, None))
+        if source == "profile":
+            whole, own = Row(f"{phase}-all", ""), Row(f"{phase}-own", "")
+        elif source:
+            whole, own = row, next(one for one in RAM if one.what == "rest")
+        else:
+            return ""
+        least = self.best(source, where, comp, whole)
+        value = self.get(source, where, comp, whole, "ghostswap")
+        share = self.get(source, where, comp, own, "ghostswap")
+        if None in (least, value, share):
+            return ""
+        return f"{(value - share) / least:.3f} {words}"
+
+    def far_apart(self, comp):
+        """What the second CPU is worth to others in the same run."""
+        found = {
+            text: self.figures.get(("native", "python", backend, comp, what))
+            for text, backend, what in (
+                ("zram {:.2f}", "zram", "second"),
+                ("zswap {:.2f}", "zswap", "second"),
+                ("pages of zeros {:.2f}", "ghostswap", "zero-second"),
+            )
+        }
+        return ", ".join(text.format(value) for text, value in found.items() if value)
 
     def losses(self):
         """Where another is better, by a percent at least: the text of each."""
         for _, rows, keys in self.sections():
+            if rows is WHERE:
+                continue
             for part, where, comp in keys:
                 for row in rows:
                     # What a part of something is does not matter if the whole is less.
@@ -383,7 +434,8 @@ class Run:
                 "What an empty ghostswap area takes more than plain swap: " + ", ".join(rests)
             )
         bars = [
-            [text, value, bar, "met" if met else "not met"] for text, value, bar, met in self.bars()
+            [text, value, bar, "met" if met else "not met", rest]
+            for text, value, bar, met, rest in self.bars()
         ]
         if bars:
             met = sum(line[3] == "met" for line in bars)
@@ -400,10 +452,10 @@ class Run:
                 tables.append(f"{name[0].upper() + name[1:]}:\n\n{simple_table(lines)}")
         for name, lines in self.native():
             tables.append(f"{name}\n{'-' * len(name)}\n\n{simple_table(lines)}")
-        bars = [["figure", "value", "bar", ""]]
+        bars = [["figure", "value", "bar", "", "what stands in the way"]]
         bars += [
-            [text, value, bar, "met" if met else "**not met**"]
-            for text, value, bar, met in self.bars()
+            [text, value, bar, "met" if met else "**not met**", rest]
+            for text, value, bar, met, rest in self.bars()
         ]
         rests = [f"{size}iB: {rest:,.0f} bytes" for size, rest in self.module_of_empty()]
         values = {

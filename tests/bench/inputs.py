@@ -1,0 +1,119 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""What benchmarks need before they run: their programs, and the pages that they use.
+
+usage: tests/bench/inputs.py program FILE SOURCE...
+       tests/bench/inputs.py corpus NAME PAGES
+
+A program is built from the first source, if any of them has changed. The file of a
+corpus is printed; see corpora for the names.
+"""
+
+import os
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+OUT = os.path.join(ROOT, "build", "bench")
+
+CORPORA = {
+    "python": "a Python program's heap",
+    "cc1": "a C compiler's heap",
+    "sqlite": "a database in memory",
+    "js": "a JavaScript program's heap",
+    "random": "pages that do not compress",
+    "mixed": "some of each",
+}
+
+
+class Failed(Exception):
+    """A step did not do what it should; the text says why."""
+
+
+def newer(target, *sources):
+    return os.path.exists(target) and all(
+        os.path.getmtime(target) > os.path.getmtime(source) for source in sources
+    )
+
+
+def build_program(target, *sources):
+    """A static program, for the small image."""
+    if not newer(target, *sources):
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        beside = f"{target}.{os.getpid()}"
+        subprocess.run(["gcc", "-O2", "-Wall", "-static", "-o", beside, sources[0]], check=True)
+        os.rename(beside, target)
+    return target
+
+
+def pagebench():
+    sources = (os.path.join(HERE, name) for name in ("pagebench.c", "backends.h"))
+    return build_program(os.path.join(OUT, "pagebench"), *sources)
+
+
+class Corpora:
+    """Files of pages, which stay for as long as the directory does, so that runs
+    compare. `say` is told what takes long."""
+
+    USUAL = {"python": "2 seconds", "cc1": "5 seconds", "sqlite": "8 seconds", "js": "2 seconds"}
+
+    def __init__(self, pages, say):
+        self.pages, self.say, self.files = pages, say, {}
+
+    def get(self, name):
+        """The file, or None if the program is not there that the pages are of."""
+        if name not in self.files:
+            self.files[name] = self.make(name)
+        return self.files[name]
+
+    def make(self, name):
+        target = os.path.join(OUT, "corpus" if name == "python" else f"corpus.{name}")
+        others = []
+        if name == "mixed":
+            others = [self.get(other) for other in CORPORA if other not in ("mixed", "random")]
+            others = [other for other in others if other]
+        makers = [os.path.join(HERE, "corpus")]
+        if name != "python":
+            makers += [os.path.join(HERE, "corpora"), os.path.join(HERE, "corpus.js")]
+        if newer(target, *makers, *others) and os.path.getsize(target) == self.pages * 4096:
+            return target
+        os.makedirs(OUT, exist_ok=True)
+        usual = self.USUAL.get(name, "a second")
+        shown = os.path.relpath(target, ROOT)
+        self.say(f"Making {self.pages} pages, {CORPORA[name]}: {shown} (usually {usual}) ...")
+        beside = f"{target}.{os.getpid()}"
+        done = subprocess.run(
+            [os.path.join(HERE, "corpora"), name, beside, str(self.pages), *others],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        if done.returncode == 3:
+            self.say(f"  {name}: skipped, {done.stderr.strip()}; scripts/setup bench installs it")
+            return None
+        if done.returncode:
+            raise Failed(done.stderr.strip())
+        os.rename(beside, target)
+        return target
+
+
+def tell(text):
+    print(text, file=sys.stderr)
+
+
+def main(what, *arguments):
+    if what == "program" and len(arguments) > 1:
+        build_program(*arguments)
+    elif what == "corpus" and len(arguments) == 2 and arguments[0] in CORPORA:
+        print(Corpora(int(arguments[1]), tell).get(arguments[0]) or sys.exit(1))
+    else:
+        sys.exit(__doc__.strip())
+
+
+if __name__ == "__main__":
+    try:
+        main(*(sys.argv[1:] or ["--help"]))
+    except Failed as failure:
+        sys.exit(f"inputs: {failure}")
+    except subprocess.CalledProcessError as failure:
+        sys.exit(f"inputs: {failure.cmd[0]} ended with status {failure.returncode}")
