@@ -226,8 +226,12 @@ impl<T: Attributes> Directory<T> {
             let inner = &*kobject.cast::<Inner<T>>();
             let index = attribute
                 .cast_const()
-                .offset_from(inner.attributes.as_ptr());
-            let value = inner.data.show(index as usize);
+                .offset_from(inner.attributes.as_ptr()) as usize;
+            // Root can change the mode of a file, and then read a command.
+            if index >= T::NAMES.len() {
+                return EIO.to_errno() as isize;
+            }
+            let value = inner.data.show(index);
             bindings::sysfs_emit(
                 out,
                 c"%pA\n".as_char_ptr(),

@@ -58,6 +58,20 @@ orders() {
 	done
 }
 
+# What a file is for does not change with its mode.
+whatever_the_mode() {
+	local name dir said
+	area file
+	dir=$SYSFS/$(pool_of file)
+	chmod 600 "$dir"/*_*
+	for name in "${ORDERS[@]}"; do
+		chmod 600 "$dir/$name"
+		said=$(cat "$dir/$name" 2>&1) && fail "$name can be read: $said"
+		[[ $said == *"Input/output error" ]] || fail "$name: $said"
+	done
+	gives EPERM tell file limit_bytes 1
+}
+
 named_as_findmnt_says() {
 	header file
 	gives OK mnt mount file file
@@ -66,5 +80,6 @@ named_as_findmnt_says() {
 
 promise "one value a file, for reading only" one_value
 promise "orders are for writing only" orders
+promise "so it is if root changes their modes" whatever_the_mode
 promise "an unnamed pool is called as findmnt calls its mount" named_as_findmnt_says
 finish
