@@ -97,19 +97,25 @@ macro_rules! files {
 pub(crate) use files;
 
 /// What directories can be made in.
-pub(crate) trait Parent {
-    /// Its kobject, valid as long as `self`.
+///
+/// # Safety
+///
+/// What [`Parent::kobject`] returns is a kobject that was added, valid as long as `self`.
+pub(crate) unsafe trait Parent {
+    /// Its kobject.
     #[doc(hidden)]
     fn kobject(&self) -> *mut kernel::bindings::kobject;
 }
 
-impl Parent for FsDirectory {
+// SAFETY: By the type invariants.
+unsafe impl Parent for FsDirectory {
     fn kobject(&self) -> *mut kernel::bindings::kobject {
         self.0.as_ptr()
     }
 }
 
-impl<T: Attributes> Parent for Directory<T> {
+// SAFETY: By the type invariants; where it could not be added, no value is given out.
+unsafe impl<T: Attributes> Parent for Directory<T> {
     fn kobject(&self) -> *mut kernel::bindings::kobject {
         self.inner.kobject.get()
     }
@@ -128,7 +134,8 @@ struct Inner<T: Attributes> {
     released: Completion,
 }
 
-/// A directory with the files of a `T`. It goes when this is dropped.
+/// A directory with the files of a `T`. It goes when this is dropped, which waits for those in it: they
+/// go first.
 ///
 /// # Invariants
 ///
