@@ -104,7 +104,7 @@ impl Request {
     ///
     /// # Safety
     ///
-    /// `source` bytes can be read at `src`, and `room` written at `dst`. Both lie in the direct map.
+    /// `source` bytes can be read at `src`, and `room` written at `dst`, which lie in the direct map.
     unsafe fn run(
         &mut self,
         operation: unsafe extern "C" fn(*mut bindings::acomp_req) -> c_int,
@@ -146,8 +146,8 @@ impl Codec for Request {
     }
 
     fn decompress(&mut self, object: &[u8], page: &mut DestPage<'_>) -> Result<usize> {
-        // SAFETY: By its invariants, the page can be written. Objects are in pages of the direct
-        // map, or in a `Buffer`.
+        // SAFETY: By its invariants, the page can be written, and as above it is in the direct map.
+        // The object may be anywhere: in zsmalloc's pages, or vmalloc's.
         unsafe {
             self.run(
                 bindings::crypto_acomp_decompress,

@@ -24,7 +24,11 @@ void kernel_ext_acomp_request_set_wait(struct acomp_req *req, struct crypto_wait
 void kernel_ext_acomp_request_set_buffers(struct acomp_req *req, const u8 *src, u8 *dst,
 					  unsigned int slen, unsigned int dlen)
 {
-	acomp_request_set_src_dma(req, src, slen);
+	/* What is not in the direct map must not get to a device. */
+	if (virt_addr_valid(src))
+		acomp_request_set_src_dma(req, src, slen);
+	else
+		acomp_request_set_src_nondma(req, src, slen);
 	acomp_request_set_dst_dma(req, dst, dlen);
 }
 
