@@ -21,6 +21,7 @@
 #include <linux/namei.h>
 #include <linux/pagemap.h>
 #include <linux/percpu.h>
+#include <linux/random.h>
 #include <linux/scatterlist.h>
 #include <linux/sched/mm.h>
 #include <linux/statfs.h>

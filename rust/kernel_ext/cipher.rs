@@ -43,8 +43,9 @@ enum Direction {
 impl Xts {
     /// A cipher with a new key.
     ///
-    /// Context: may sleep; not where memory is reclaimed. Errors: [`ENOENT`] if the kernel has no
-    /// `xts(aes)`; [`ENOMEM`].
+    /// Context: may sleep; not where memory is reclaimed. Soon after boot it waits until what is random
+    /// cannot be guessed. Errors: [`ENOENT`] if the kernel has no `xts(aes)`; [`ENOMEM`];
+    /// [`ERESTARTSYS`].
     pub(crate) fn new() -> Result<Self> {
         // SAFETY: The name is a C string; any synchronous implementation will do.
         let cipher = from_err_ptr(unsafe {
@@ -52,6 +53,8 @@ impl Xts {
         })?;
         // INVARIANT: It was just allocated; if it gets no key, it is not given out.
         let cipher = Self(NonNull::new(cipher).ok_or(ENOMEM)?);
+        // SAFETY: It may be called wherever sleeping is allowed.
+        to_result(unsafe { bindings::wait_for_random_bytes() })?;
         let mut key = [0u8; KEY_BYTES];
         // SAFETY: The key has so many bytes, and the cipher copies what it needs of them.
         let set = unsafe {
