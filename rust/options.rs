@@ -7,7 +7,7 @@ use crate::{
         compressor,
         fs_context::{self, Log},
     },
-    logic::{limit::Limit, pool_name},
+    logic::{limit::Limit, pool_name, segment::MAX_STORES},
     pool::{Manner, Pool},
 };
 use kernel::{
@@ -39,6 +39,10 @@ enum Change {
     Add(CString),
     Remove(CString),
 }
+
+/// The most that can be meant at once: mount(8) gives those again that are there, and then all of them
+/// are replaced.
+const MAX_CHANGES: usize = 3 * MAX_STORES;
 
 /// The compressor where none is named.
 const DEFAULT_COMPRESSOR: &CStr = c"lz4";
@@ -81,11 +85,20 @@ impl Options {
             }
             3 => self.cache = Some(on_or_off(c"cache", value, log)?),
             4 => self.encrypt = Some(on_or_off(c"encrypt", value, log)?),
-            5 => (self.stores).push(Change::Add(value.to_cstring()?), GFP_KERNEL)?,
-            6 => (self.stores).push(Change::Remove(value.to_cstring()?), GFP_KERNEL)?,
+            5 => self.change(Change::Add(value.to_cstring()?), log)?,
+            6 => self.change(Change::Remove(value.to_cstring()?), log)?,
             _ => self.discard = true,
         }
         Ok(())
+    }
+
+    /// Takes a change of the stores. There is a bound, for any user may get here, with a context that is
+    /// never mounted.
+    fn change(&mut self, change: Change, log: &Log<'_>) -> Result {
+        if self.stores.len() >= MAX_CHANGES {
+            return Err(log.error(EINVAL, fmt!("backing: more than {MAX_CHANGES} are given")));
+        }
+        Ok(self.stores.push(change, GFP_KERNEL)?)
     }
 
     /// The pool that is asked for by name.

@@ -55,6 +55,14 @@ twice() {
 	equal "options" "zstd $((9 << 20))" "$(figure file comp) $(figure file limit_bytes)"
 }
 
+# Any user may give options to a mount that is never made.
+stores() {
+	local many
+	printf -v many 'backing=/%d,' {1..24}
+	refused "${many}nobacking=/25" "backing: more than 24"
+	gives ENOENT mnt mount file file "${many%,}"
+}
+
 mount_says_so() {
 	local said
 	header file
@@ -90,6 +98,7 @@ user_namespace() {
 promise "unknown options, and options without their value" unknown
 promise "compressors there are not, with those there are" compressors
 promise "limits of 0, below, above, and no number" limits
+promise "more stores than there can be" stores
 promise "an option given twice: the last one counts" twice
 promise "mount(8) and busybox point at the reason" mount_says_so
 promise "who is not root" not_root
