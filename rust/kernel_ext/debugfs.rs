@@ -99,7 +99,7 @@ unsafe impl<T: Show> Send for File<T> {}
 unsafe impl<T: Show> Sync for File<T> {}
 
 impl<T: Show> File<T> {
-    const OPERATIONS: bindings::file_operations = bindings::file_operations {
+    const OPERATIONS: &'static bindings::file_operations = &bindings::file_operations {
         owner: MODULE.as_ptr(),
         open: Some(Self::open),
         read: Some(bindings::seq_read),
@@ -121,7 +121,7 @@ impl<T: Show> File<T> {
                 0o400,
                 parent.dentry,
                 data,
-                &Self::OPERATIONS,
+                Self::OPERATIONS,
             )
         };
         // INVARIANT: It was just made.

@@ -145,15 +145,16 @@ impl<T: FileSystem> Registration<T> {
         unsafe { &(*fs_type.cast::<Self>()).data }
     }
 
-    const CONTEXT_OPERATIONS: bindings::fs_context_operations = bindings::fs_context_operations {
-        free: Some(Self::free),
-        parse_param: Some(Self::parse_param),
-        get_tree: Some(Self::get_tree),
-        reconfigure: Some(Self::reconfigure),
-        ..pin_init::zeroed()
-    };
+    const CONTEXT_OPERATIONS: &'static bindings::fs_context_operations =
+        &bindings::fs_context_operations {
+            free: Some(Self::free),
+            parse_param: Some(Self::parse_param),
+            get_tree: Some(Self::get_tree),
+            reconfigure: Some(Self::reconfigure),
+            ..pin_init::zeroed()
+        };
 
-    const SUPER_OPERATIONS: bindings::super_operations = bindings::super_operations {
+    const SUPER_OPERATIONS: &'static bindings::super_operations = &bindings::super_operations {
         put_super: Some(Self::put_super),
         statfs: Some(Self::statfs),
         show_options: Some(Self::show_options),
@@ -173,7 +174,7 @@ impl<T: FileSystem> Registration<T> {
                 let options = Log::new((*fc).log)
                     .conclude(KBox::new(T::Options::default(), GFP_KERNEL).map_err(Error::from))?;
                 (*fc).fs_private = options.into_foreign();
-                (*fc).ops = &Self::CONTEXT_OPERATIONS;
+                (*fc).ops = Self::CONTEXT_OPERATIONS;
             }
             Ok(0)
         })
@@ -257,7 +258,7 @@ impl<T: FileSystem> Registration<T> {
                 ))?;
                 (*sb).s_fs_info = mount.into_foreign();
                 (*sb).s_magic = T::MAGIC as c_ulong;
-                (*sb).s_op = &Self::SUPER_OPERATIONS;
+                (*sb).s_op = Self::SUPER_OPERATIONS;
                 (*sb).s_blocksize = PAGE_SIZE as c_ulong;
                 (*sb).s_blocksize_bits = bindings::PAGE_SHIFT as u8;
                 (*sb).s_maxbytes = i64::MAX;

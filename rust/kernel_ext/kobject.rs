@@ -150,14 +150,14 @@ unsafe impl<T: Attributes> Send for Directory<T> {}
 unsafe impl<T: Attributes> Sync for Directory<T> {}
 
 impl<T: Attributes> Directory<T> {
-    const SYSFS_OPERATIONS: bindings::sysfs_ops = bindings::sysfs_ops {
+    const SYSFS_OPERATIONS: &'static bindings::sysfs_ops = &bindings::sysfs_ops {
         show: Some(Self::show),
         store: Some(Self::store),
     };
 
-    const TYPE: bindings::kobj_type = bindings::kobj_type {
+    const TYPE: &'static bindings::kobj_type = &bindings::kobj_type {
         release: Some(Self::release),
-        sysfs_ops: &Self::SYSFS_OPERATIONS,
+        sysfs_ops: Self::SYSFS_OPERATIONS,
         ..pin_init::zeroed()
     };
 
@@ -201,7 +201,7 @@ impl<T: Attributes> Directory<T> {
         unsafe {
             to_result(bindings::kobject_init_and_add(
                 kobject,
-                &Self::TYPE,
+                Self::TYPE,
                 parent.kobject(),
                 c"%pA".as_char_ptr(),
                 core::ptr::from_ref(&name).cast::<c_void>(),

@@ -49,9 +49,9 @@ pub(super) unsafe fn new<T: FileSystem>(
         (*inode).i_mode = MODE as bindings::umode_t;
         bindings::set_nlink(inode, 1);
         bindings::simple_inode_init_ts(inode);
-        (*inode).i_op = &RootFile::<T>::INODE_OPERATIONS;
-        (*inode).__bindgen_anon_3.i_fop = &RootFile::<T>::FILE_OPERATIONS;
-        (*(*inode).i_mapping).a_ops = &RootFile::<T>::ADDRESS_SPACE_OPERATIONS;
+        (*inode).i_op = RootFile::<T>::INODE_OPERATIONS;
+        (*inode).__bindgen_anon_3.i_fop = RootFile::<T>::FILE_OPERATIONS;
+        (*(*inode).i_mapping).a_ops = RootFile::<T>::ADDRESS_SPACE_OPERATIONS;
         bindings::d_make_root(inode)
     };
     if root.is_null() {
@@ -65,13 +65,13 @@ pub(super) unsafe fn new<T: FileSystem>(
 struct RootFile<T>(PhantomData<T>);
 
 impl<T: FileSystem> RootFile<T> {
-    const INODE_OPERATIONS: bindings::inode_operations = bindings::inode_operations {
+    const INODE_OPERATIONS: &'static bindings::inode_operations = &bindings::inode_operations {
         getattr: Some(Self::getattr),
         setattr: Some(Self::setattr),
         ..pin_init::zeroed()
     };
 
-    const FILE_OPERATIONS: bindings::file_operations = bindings::file_operations {
+    const FILE_OPERATIONS: &'static bindings::file_operations = &bindings::file_operations {
         llseek: Some(Self::llseek),
         read_iter: Some(Self::read_iter),
         write_iter: Some(Self::write_iter),
@@ -79,8 +79,8 @@ impl<T: FileSystem> RootFile<T> {
         ..pin_init::zeroed()
     };
 
-    const ADDRESS_SPACE_OPERATIONS: bindings::address_space_operations =
-        bindings::address_space_operations {
+    const ADDRESS_SPACE_OPERATIONS: &'static bindings::address_space_operations =
+        &bindings::address_space_operations {
             read_folio: Some(Self::read_folio),
             swap_activate: Some(Self::swap_activate),
             swap_deactivate: Some(Self::swap_deactivate),

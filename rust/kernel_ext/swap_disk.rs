@@ -51,11 +51,12 @@ pub(super) struct SwapDisk<H: Hooks> {
 unsafe impl<H: Hooks> Send for SwapDisk<H> {}
 
 impl<H: Hooks> SwapDisk<H> {
-    const OPERATIONS: bindings::block_device_operations = bindings::block_device_operations {
-        submit_bio: Some(Self::submit_bio),
-        swap_slot_free_notify: Some(Self::slot_freed),
-        ..pin_init::zeroed()
-    };
+    const OPERATIONS: &'static bindings::block_device_operations =
+        &bindings::block_device_operations {
+            submit_bio: Some(Self::submit_bio),
+            swap_slot_free_notify: Some(Self::slot_freed),
+            ..pin_init::zeroed()
+        };
 
     /// Adds a disk of `slots` pages.
     ///
@@ -80,7 +81,7 @@ impl<H: Hooks> SwapDisk<H> {
         // SAFETY: Nobody else knows the disk yet.
         unsafe {
             (*disk).flags |= (bindings::GENHD_FL_HIDDEN | bindings::GENHD_FL_NO_PART) as c_int;
-            (*disk).fops = &Self::OPERATIONS;
+            (*disk).fops = Self::OPERATIONS;
             bindings::set_capacity(disk, (slots as u64) << SLOT_SECTORS_SHIFT);
             let mut name = NullTerminatedFormatter::new(&mut (*disk).disk_name).ok_or(EINVAL)?;
             let number = NEXT.fetch_add(1, Relaxed);
