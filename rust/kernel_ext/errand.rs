@@ -20,7 +20,7 @@ pub(crate) trait Run: Send + Sync + 'static {
     fn run(self: Arc<Self>);
 }
 
-/// One errand. It takes no memory to ask for it.
+/// One errand, of one `T`. It takes no memory to ask for it.
 #[pin_data]
 pub(crate) struct Errand<T: Run> {
     /// Whose it is, while it is asked for.
@@ -51,10 +51,11 @@ impl<T: Run> Errand<T> {
     /// Has a worker of `queue` do it for `whose`, after all that was done before this is called. If
     /// it is asked for already and not begun, that is enough.
     ///
-    /// Context: any but interrupts; never sleeps. It is always asked for on the same queue.
+    /// Context: any but interrupts; never sleeps. It is always asked for on the same queue, and for the
+    /// same `whose`.
     pub(crate) fn ask(self: &Arc<Self>, queue: &ReclaimQueue, whose: &Arc<T>) {
         let before = self.whose.lock().replace(whose.clone());
-        // The last reference cannot be this: the caller has one.
+        // The last reference cannot be this: it is of the same, of which the caller has one.
         drop(before);
         // If it is queued already, one is on its way.
         let _ = queue.queue().enqueue(self.clone());

@@ -45,12 +45,14 @@ impl Codec for Context {
     }
 
     fn decompress(&mut self, object: &[u8], page: &mut DestPage<'_>) -> Result<usize> {
-        // SAFETY: By its invariants, the page can be written. An object is shorter than a page.
+        let object_length = c_int::try_from(object.len())?;
+        // SAFETY: By its invariants, the page can be written. The library reads and writes within both
+        // lengths, whatever is in the object.
         let length = unsafe {
             bindings::LZ4_decompress_safe(
                 object.as_ptr().cast(),
                 page.as_mut_ptr().cast(),
-                object.len() as c_int,
+                object_length,
                 PAGE_SIZE as c_int,
             )
         };

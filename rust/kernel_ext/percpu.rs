@@ -28,7 +28,8 @@ impl<const N: usize> Counters<N> {
     ///
     /// Context: may sleep. Errors: [`ENOMEM`].
     pub(crate) fn new() -> Result<Self> {
-        // SAFETY: The size is not zero in any instance, and may be anything.
+        build_assert!(N > 0);
+        // SAFETY: The size is not zero, and may be anything else.
         let ptr = unsafe { bindings::kernel_ext_alloc_percpu(N * size_of::<u64>()) };
         // INVARIANT: It was just allocated.
         Ok(Self {

@@ -141,7 +141,7 @@ struct Extent {
 ///
 /// # Invariants
 ///
-/// The pages `0..pages` are in `extents`, in order. `device` is valid as long as `file`.
+/// The pages `0..pages` are in `extents`, in order, without gaps. `device` is valid as long as `file`.
 pub(crate) struct SwapStore {
     extents: KVVec<Extent>,
     pages: u64,
@@ -463,8 +463,15 @@ impl ClaimedFile {
         }
         let device = NonNull::new(area.0.bdev).ok_or(Refusal::Filesystem)?;
         let extents = area.take_extents()?;
+        let mut known = 0;
+        for extent in &extents {
+            // What is between two of them would be somebody else's.
+            if extent.page != known {
+                return Err(Refusal::Holes);
+            }
+            known += extent.pages;
+        }
         // ext4 shortens it where the end of the file has no whole page on the disk.
-        let known = extents.last().map_or(0, |last| last.page + last.pages);
         let pages = known.min(u64::from(area.0.max));
         if pages < 2 {
             return Err(Refusal::Small);
