@@ -82,7 +82,6 @@ struct gendisk *kernel_ext_blk_alloc_disk(struct queue_limits *lim);
 
 void kernel_ext_bio_inc_remaining(struct bio *bio);
 struct page *kernel_ext_kvmalloc_page(void *address);
-bool kernel_ext_bdev_rot(struct block_device *bdev);
 bool kernel_ext_bdev_is_zoned(struct block_device *bdev);
 bool kernel_ext_bdev_read_only(struct block_device *bdev);
 unsigned int kernel_ext_bdev_max_discard_sectors(struct block_device *bdev);
@@ -112,6 +111,5 @@ static const u32 KERNEL_EXT_GFP_NOWAIT = (__force u32)(GFP_NOWAIT | __GFP_NORETR
 static const u32 KERNEL_EXT_GFP_OBJECT =
 	(__force u32)(GFP_NOWAIT | __GFP_NORETRY | __GFP_NOWARN | __GFP_HIGHMEM | __GFP_MOVABLE);
 static const u32 KERNEL_EXT_GFP_NOIO = (__force u32)GFP_NOIO;
-static const u32 KERNEL_EXT_GFP_KERNEL = (__force u32)GFP_KERNEL;
 
 #endif

@@ -209,11 +209,6 @@ struct page *kernel_ext_kvmalloc_page(void *address)
 	return is_vmalloc_addr(address) ? vmalloc_to_page(address) : virt_to_page(address);
 }
 
-bool kernel_ext_bdev_rot(struct block_device *bdev)
-{
-	return bdev_rot(bdev);
-}
-
 bool kernel_ext_bdev_is_zoned(struct block_device *bdev)
 {
 	return bdev_is_zoned(bdev);
