@@ -10,7 +10,7 @@ use crate::{
     filesystem::Mount,
     kernel_ext::{
         hibernation::HibernationVeto,
-        pending_page::LoadTarget,
+        pending_page::{LoadTarget, Loaded},
         swap::{AreaStatus, Hooks},
         swap_page::SourcePage,
         zsmalloc::Object,
@@ -19,7 +19,7 @@ use crate::{
         segment::Owner,
         slot::{Content, Displaced},
     },
-    pool::Pool,
+    pool::{Found, Pool},
     readback::Wish,
     table::{Table, CLUSTER},
 };
@@ -135,12 +135,12 @@ impl Hooks for Area {
     }
 
     #[inline]
-    fn load(self: ArcBorrow<'_, Self>, slot: usize, mut target: LoadTarget<'_>) -> Result {
+    fn load(self: ArcBorrow<'_, Self>, slot: usize, mut target: LoadTarget<'_>) -> Result<Loaded> {
         let found = self.table.get(slot).ok_or(EIO);
         let loaded = match found.and_then(|found| self.pool.load_slot(&found, &mut target.page())) {
-            Ok(None) => Ok(()),
+            Ok(Found::Here(filled)) => Ok(filled),
             Err(error) => Err(error),
-            Ok(Some(redirect)) => {
+            Ok(Found::InStore(redirect)) => {
                 let wish = Wish {
                     table: self.table.clone(),
                     owner: Owner {
@@ -152,8 +152,8 @@ impl Hooks for Area {
                 return self.pool.load_redirected(wish, redirect, target);
             }
         };
-        self.pool.count_load(loaded);
-        loaded
+        self.pool.count_load(&loaded);
+        loaded.map(Loaded::from)
     }
 
     #[inline]

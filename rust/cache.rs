@@ -6,7 +6,7 @@ use crate::{
     kernel_ext::{
         compressor::{Algorithm, Compressor, Decompressor},
         on_demand::{Make, OnDemand},
-        swap_page::{DestPage, SourcePage},
+        swap_page::{DestPage, Filled, SourcePage},
         workqueue::ReclaimQueue,
         zsmalloc::{self, Object},
     },
@@ -76,7 +76,7 @@ impl Cache {
     ///
     /// Context: may sleep for the CPU's stream.
     #[inline]
-    pub(crate) fn load(&self, object: &Object, page: &mut DestPage<'_>) -> Result {
+    pub(crate) fn load(&self, object: &Object, page: &mut DestPage<'_>) -> Result<Filled> {
         let store = self.store.get().ok_or(EIO)?;
         let mut stream = store.compressor.stream();
         let (decompressor, buffer) = stream.split();
@@ -88,7 +88,12 @@ impl Cache {
     /// cache any more. [`EIO`] if that is no page.
     ///
     /// Context: may sleep for the CPU's stream.
-    pub(crate) fn unpack(&self, form: Form, data: &[u8], page: &mut DestPage<'_>) -> Result {
+    pub(crate) fn unpack(
+        &self,
+        form: Form,
+        data: &[u8],
+        page: &mut DestPage<'_>,
+    ) -> Result<Filled> {
         let store = self.store.get().ok_or(EIO)?;
         let mut stream = store.compressor.stream();
         let (decompressor, _) = stream.split();
@@ -147,7 +152,7 @@ fn unpack(
     data: &[u8],
     decompressor: Decompressor<'_>,
     page: &mut DestPage<'_>,
-) -> Result {
+) -> Result<Filled> {
     match form {
         Form::Packed(_) => decompressor.decompress(data, page),
         Form::Whole => data

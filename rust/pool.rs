@@ -6,7 +6,11 @@ use crate::{
     cache::Cache,
     figures::Figures,
     kernel_ext::{
-        errand::Errand, mm, swap_page::DestPage, workqueue::ReclaimQueue, zsmalloc::Object,
+        errand::Errand,
+        mm,
+        swap_page::{DestPage, Filled},
+        workqueue::ReclaimQueue,
+        zsmalloc::Object,
     },
     logic::{
         entry::{doubled, Redirect},
@@ -46,6 +50,14 @@ pub(crate) struct Manner {
     pub(crate) encrypt: bool,
     /// If devices are told which segments are free.
     pub(crate) discard: bool,
+}
+
+/// Where a page is that was looked for.
+pub(crate) enum Found {
+    /// Where it is wanted: it was in memory.
+    Here(Filled),
+    /// In a backing store.
+    InStore(Redirect),
 }
 
 /// How long a store waits at the limit for the mover, at most.
@@ -320,26 +332,19 @@ impl Pool {
     ///
     /// Context: may sleep for the CPU's stream.
     #[inline]
-    pub(crate) fn load_slot(
-        &self,
-        slot: &Slot<Object>,
-        page: &mut DestPage<'_>,
-    ) -> Result<Option<Redirect>> {
+    pub(crate) fn load_slot(&self, slot: &Slot<Object>, page: &mut DestPage<'_>) -> Result<Found> {
         loop {
             match slot.look() {
                 Look::Busy => cpu_relax(),
                 Look::Free => return Err(EIO),
-                Look::Redirected(redirect) => return Ok(Some(redirect)),
-                Look::Same(fill) => {
-                    page.fill(doubled(fill));
-                    return Ok(None);
-                }
+                Look::Redirected(redirect) => return Ok(Found::InStore(redirect)),
+                Look::Same(fill) => return Ok(Found::Here(page.fill(doubled(fill)))),
                 Look::Object(hold) => {
                     let loaded = self.cache.load(hold.object(), page);
                     if let Some(object) = hold.release() {
                         self.cache.free(object);
                     }
-                    return loaded.map(|()| None);
+                    return loaded.map(Found::Here);
                 }
             }
         }
@@ -347,9 +352,9 @@ impl Pool {
 
     /// Counts a load.
     #[inline]
-    pub(crate) fn count_load(&self, loaded: Result) {
+    pub(crate) fn count_load(&self, loaded: &Result<Filled>) {
         match loaded {
-            Ok(()) => self.figures.loaded(),
+            Ok(_) => self.figures.loaded(),
             Err(_) => self.figures.failed_load(),
         }
     }

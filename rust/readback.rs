@@ -14,15 +14,15 @@
 use crate::{
     kernel_ext::{
         block_io::{Completion, Transfer},
-        pending_page::{LoadTarget, PendingPage, PendingQueue},
-        swap_page::DestPage,
+        pending_page::{LoadTarget, Loaded, PendingPage, PendingQueue},
+        swap_page::{DestPage, Filled},
     },
     logic::{
         entry::Redirect,
         log::Pinned,
         segment::{self, Owner, Wanted},
     },
-    pool::Pool,
+    pool::{Found, Pool},
     store::{checksum, Store},
     table::{Table, TableSlot},
 };
@@ -259,19 +259,19 @@ impl Pool {
         wish: Wish,
         redirect: Redirect,
         mut target: LoadTarget<'_>,
-    ) -> Result {
+    ) -> Result<Loaded> {
         if let Some(loaded) = self.load_held(&wish, redirect, &mut target.page()) {
-            self.count_load(loaded);
-            return loaded;
+            self.count_load(&loaded);
+            return loaded.map(Loaded::from);
         }
-        let page = target.defer();
+        let (page, put_off) = target.defer();
         if wish.table.is_on() {
             self.read(wish, page);
         } else {
             self.readback.wait_for_recall(wish, page);
             self.ask_mover();
         }
-        Ok(())
+        Ok(put_off)
     }
 
     /// Loads the page of `wish` from a transfer that holds it; [`None`] if none does, or it is not at
@@ -281,7 +281,7 @@ impl Pool {
         wish: &Wish,
         redirect: Redirect,
         page: &mut DestPage<'_>,
-    ) -> Option<Result> {
+    ) -> Option<Result<Filled>> {
         let slot = wish.slot()?;
         let pinned = self.stores.pin(redirect)?;
         let reader = slot
@@ -327,9 +327,9 @@ impl Pool {
                 break Err(EIO);
             };
             match self.load_slot(&slot, &mut page.page()) {
-                Ok(None) => break Ok(()),
+                Ok(Found::Here(filled)) => break Ok(filled),
                 Err(error) => break Err(error),
-                Ok(Some(redirect)) => {
+                Ok(Found::InStore(redirect)) => {
                     let Some(pinned) = self.stores.pin(redirect) else {
                         cpu_relax();
                         continue;
@@ -409,7 +409,7 @@ impl Pool {
         wish: &Wish,
         redirect: Redirect,
         page: &mut DestPage<'_>,
-    ) -> Result {
+    ) -> Result<Filled> {
         let held = reader.held.as_ref().ok_or(EIO)?;
         let length = redirect.form.length();
         let wanted = Wanted {
@@ -434,8 +434,8 @@ impl Pool {
     }
 
     /// Ends a load that was put off.
-    fn end_load(&self, page: PendingPage, loaded: Result) {
-        self.count_load(loaded);
+    fn end_load(&self, page: PendingPage, loaded: Result<Filled>) {
+        self.count_load(&loaded);
         page.finish(loaded);
     }
 }

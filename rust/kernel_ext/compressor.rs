@@ -8,7 +8,7 @@
 
 use super::{
     acomp,
-    swap_page::{DestPage, SourcePage},
+    swap_page::{DestPage, Filled, SourcePage},
 };
 use kernel::{
     bindings, cpu, new_mutex,
@@ -120,9 +120,9 @@ impl Decompressor<'_> {
     ///
     /// Context: may sleep, where the compressor is a device.
     #[inline]
-    pub(crate) fn decompress(self, object: &[u8], page: &mut DestPage<'_>) -> Result {
+    pub(crate) fn decompress(self, object: &[u8], page: &mut DestPage<'_>) -> Result<Filled> {
         match self.0.decompress(object, page)? {
-            PAGE_SIZE => Ok(()),
+            PAGE_SIZE => Ok(page.filled()),
             _ => Err(EIO),
         }
     }

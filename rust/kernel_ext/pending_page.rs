@@ -8,9 +8,23 @@
 //!
 //! C header: [`include/linux/bio.h`](srctree/include/linux/bio.h)
 
-use super::{bindings, swap_page::DestPage};
+use super::{
+    bindings,
+    swap_page::{DestPage, Filled},
+};
 use core::{marker::PhantomData, mem::ManuallyDrop, ptr::NonNull};
 use kernel::{page::PAGE_SIZE, prelude::*};
+
+/// That a page was filled, or put off.
+#[must_use]
+pub(crate) struct Loaded(());
+
+impl From<Filled> for Loaded {
+    #[inline]
+    fn from(_: Filled) -> Self {
+        Self(())
+    }
+}
 
 /// A page to be swapped in, now or later.
 ///
@@ -47,14 +61,15 @@ impl LoadTarget<'_> {
     /// Puts the page off, to be filled by whoever has what this returns.
     ///
     /// Context: any.
-    pub(crate) fn defer(self) -> PendingPage {
+    pub(crate) fn defer(self) -> (PendingPage, Loaded) {
         // SAFETY: By the type invariants, the bio is valid and not ended.
         unsafe { bindings::kernel_ext_bio_inc_remaining(self.bio.as_ptr()) };
         // INVARIANT: The bio was just made to wait for it, and the target is gone.
-        PendingPage {
+        let page = PendingPage {
             data: self.data,
             bio: self.bio,
-        }
+        };
+        (page, Loaded(()))
     }
 }
 
@@ -85,11 +100,11 @@ impl PendingPage {
     /// Ends it: it is filled, or it failed, and the page's user gets SIGBUS.
     ///
     /// Context: any in which the bio may end; that of a work item is one.
-    pub(crate) fn finish(self, result: Result) {
+    pub(crate) fn finish(self, result: Result<Filled>) {
         ManuallyDrop::new(self).end(result);
     }
 
-    fn end(&mut self, result: Result) {
+    fn end(&mut self, result: Result<Filled>) {
         let bio = self.bio.as_ptr();
         // SAFETY: By the type invariants, the bio has not ended, and is ended once for this value,
         // here. Others may set its status meanwhile, as the block layer's own `bio_chain()` lets

@@ -13,7 +13,12 @@
 //!
 //! C header: [`include/linux/swap.h`](srctree/include/linux/swap.h)
 
-use super::{bindings, pending_page::LoadTarget, swap_disk::SwapDisk, swap_page::SourcePage};
+use super::{
+    bindings,
+    pending_page::{LoadTarget, Loaded},
+    swap_disk::SwapDisk,
+    swap_page::SourcePage,
+};
 use core::ptr::NonNull;
 use kernel::{
     error::to_result,
@@ -55,7 +60,7 @@ pub(crate) trait Hooks: Send + Sync + Sized + 'static {
     /// If either fails the page's user gets SIGBUS.
     ///
     /// Context: as [`Hooks::store`].
-    fn load(self: ArcBorrow<'_, Self>, slot: usize, target: LoadTarget<'_>) -> Result;
+    fn load(self: ArcBorrow<'_, Self>, slot: usize, target: LoadTarget<'_>) -> Result<Loaded>;
 
     /// Forgets what was stored for `slot`, if anything.
     ///

@@ -179,7 +179,7 @@ impl<H: Hooks> SwapDisk<H> {
         let loaded = unsafe {
             let this = NonNull::new_unchecked(bio);
             each_page(bio, |slot, data, _| {
-                hooks.load(slot, LoadTarget::new(data, this))
+                hooks.load(slot, LoadTarget::new(data, this)).map(|_| ())
             })
         };
         match loaded {

@@ -71,6 +71,13 @@ pub(crate) struct DestPage<'a> {
     _folio: PhantomData<&'a mut [u64; WORDS]>,
 }
 
+/// That all of a page was filled: who fills one gets this, and a load ends well only with it. A page that
+/// is given to its user shows nothing of what its memory held before.
+///
+/// It does not say which page. Who has several at once must keep them apart.
+#[must_use]
+pub(crate) struct Filled(());
+
 impl DestPage<'_> {
     /// # Safety
     ///
@@ -87,19 +94,27 @@ impl DestPage<'_> {
         self.data.as_ptr()
     }
 
+    /// All of the page was written, through [`DestPage::as_mut_ptr`].
+    #[inline]
+    pub(super) fn filled(&mut self) -> Filled {
+        Filled(())
+    }
+
     /// Writes `word` over the whole page.
-    pub(crate) fn fill(&mut self, word: u64) {
+    pub(crate) fn fill(&mut self, word: u64) -> Filled {
         let words = self.data.cast::<u64>();
         for i in 0..WORDS {
             // SAFETY: By the type invariants, the page has `WORDS` aligned, writable words.
             unsafe { words.add(i).write(word) };
         }
+        self.filled()
     }
 
     /// Writes `page` over the whole page.
-    pub(crate) fn copy_from(&mut self, page: &[u8; PAGE_SIZE]) {
+    pub(crate) fn copy_from(&mut self, page: &[u8; PAGE_SIZE]) -> Filled {
         // SAFETY: By the type invariants, `PAGE_SIZE` bytes are writable at `data` and nobody else
         // touches them, so they do not overlap `page`.
         unsafe { core::ptr::copy_nonoverlapping(page.as_ptr(), self.data.as_ptr(), PAGE_SIZE) };
+        self.filled()
     }
 }
