@@ -4,10 +4,11 @@
 //!
 //! One file for each C concept; all of the module's unsafe code is here, behind types that say what
 //! safe code may do with them. What the types cannot say yet: a [`zsmalloc`] object goes back to the
-//! pool that it came from, an implementation of a slot's `Payload` keeps no key, and a module with a
-//! [`sparse_array`] has a barrier, and drops elements without sleeping. Nothing in here knows what the module is for. Of the pure logic in `rust/core`,
-//! [`zsmalloc`] uses the ownership protocol of a slot, and [`sparse_array`] the usage counts:
-//! safety rests on both, so both are model-checked on the host.
+//! pool that it came from, an implementation of a slot's `Payload` keeps no key, a module with a
+//! [`sparse_array`] has a barrier, and drops elements without sleeping, and what [`arc_slots`] and
+//! [`sparse_array`] call in an RCU read side does not sleep either. Nothing in here knows what the module
+//! is for. Of the pure logic in `rust/core`, [`zsmalloc`] uses the ownership protocol of a slot, and
+//! [`sparse_array`] the usage counts: safety rests on both, so both are model-checked on the host.
 
 #[allow(
     clippy::all,
