@@ -45,14 +45,14 @@ impl Codec for Context {
     }
 
     fn decompress(&mut self, object: &[u8], page: &mut DestPage<'_>) -> Result<usize> {
-        let object_length = c_int::try_from(object.len())?;
         // SAFETY: By its invariants, the page can be written. The library reads and writes within both
-        // lengths, whatever is in the object.
+        // lengths, whatever is in the object. A length that an int does not hold is taken for less, or
+        // is negative, and then all input is too long.
         let length = unsafe {
             bindings::LZ4_decompress_safe(
                 object.as_ptr().cast(),
                 page.as_mut_ptr().cast(),
-                object_length,
+                object.len() as c_int,
                 PAGE_SIZE as c_int,
             )
         };
