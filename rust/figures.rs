@@ -237,9 +237,10 @@ impl Attributes for Pool {
     }
 }
 
-/// The number that `text` writes out.
+/// The number that `text` writes out, in digits alone.
 fn decimal(text: &[u8]) -> Option<usize> {
-    core::str::from_utf8(text).ok()?.parse().ok()
+    let digits = text.iter().all(u8::is_ascii_digit).then_some(text)?;
+    core::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// The path `text`.

@@ -60,7 +60,7 @@ refused_by_hand() {
 	gives ENXIO tell file writeback 10
 	disk disk.image 16M
 	gives OK tell file add_store "$disk"
-	for text in -1 many 1.5 "10 pages" ALL; do
+	for text in -1 +1 many 1.5 "10 pages" ALL; do
 		gives EINVAL tell file writeback "$text"
 	done
 }
