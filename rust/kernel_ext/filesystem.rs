@@ -280,12 +280,12 @@ impl<T: FileSystem> Registration<T> {
             // SAFETY: The context is valid, and so is the superblock that it changes, which has
             // been filled.
             unsafe {
-                let mount = mount_of::<T>((*(*fc).root).d_sb);
-                Self::of((*fc).fs_type).remount(
-                    mount,
+                let log = Log::new((*fc).log);
+                log.conclude(Self::of((*fc).fs_type).remount(
+                    mount_of::<T>((*(*fc).root).d_sb),
                     KBox::<T::Options>::borrow((*fc).fs_private),
-                    &Log::new((*fc).log),
-                )?;
+                    &log,
+                ))?;
             }
             Ok(0)
         })
