@@ -5,9 +5,14 @@
 #![cfg(not(loom))]
 
 mod cleaning;
+mod corpus;
 mod entry;
 mod header;
+#[path = "../common/input.rs"]
+mod input;
 mod log;
+#[path = "../common/model.rs"]
+mod model;
 #[path = "../common/object.rs"]
 mod object;
 mod options;

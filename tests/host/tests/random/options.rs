@@ -7,6 +7,7 @@ use ghostswap_core::pool_name;
 use proptest::prelude::*;
 
 use crate::config;
+use crate::model::{check_limit, check_pool_name};
 
 const SUFFIXES: [(&str, u32); 9] = [
     ("", 0),
@@ -175,7 +176,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_parsed_or_refused(text in prop::collection::vec(any::<u8>(), 0..40)) {
-        let _ = Limit::parse(&text);
+        check_limit(&text);
     }
 
     #[test]
@@ -194,10 +195,7 @@ proptest! {
             "\\PC{0,40}",
         ],
     ) {
-        let fine = (1..=pool_name::MAX).contains(&name.len())
-            && !name.starts_with('.')
-            && name.bytes().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(char::from(c)));
-        prop_assert_eq!(pool_name::problem(name.as_bytes()).is_none(), fine, "{:?}", name);
+        check_pool_name(name.as_bytes());
     }
 }
 

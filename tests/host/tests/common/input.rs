@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a fuzzer draws, and the corpus keeps: bytes, of which the first says what the others are.
+//! What they run out of is zero, and numbers are little-endian.
+
+use ghostswap_core::segment::{blocks, Owner, Wanted, Writer, BLOCK, UNIT};
+use ghostswap_core::PAGE_SIZE;
+
+use crate::model::{check_header, check_limit, check_pool_name, check_read, check_records, crc32c};
+
+/// What is left of an input.
+struct Rest<'a>(&'a [u8]);
+
+impl Rest<'_> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn take<const N: usize>(&mut self) -> [u8; N] {
+        let mut taken = [0; N];
+        let (begin, rest) = self.0.split_at(self.0.len().min(N));
+        taken[..begin.len()].copy_from_slice(begin);
+        self.0 = rest;
+        taken
+    }
+
+    fn u8(&mut self) -> u8 {
+        u8::from_le_bytes(self.take())
+    }
+
+    fn u16(&mut self) -> u16 {
+        u16::from_le_bytes(self.take())
+    }
+
+    fn u32(&mut self) -> u32 {
+        u32::from_le_bytes(self.take())
+    }
+
+    /// A place among `count`; 0 if there is none.
+    fn below(&mut self, count: usize) -> usize {
+        self.u32() as usize % count.max(1)
+    }
+
+    fn owner(&mut self) -> Owner {
+        Owner {
+            area: self.u16(),
+            slot: self.u32(),
+        }
+    }
+}
+
+/// Has `rust/core/` read what `input` says, and panics if it goes astray.
+pub fn check(input: &[u8]) {
+    let Some((kind, bytes)) = input.split_first() else {
+        return;
+    };
+    match kind {
+        b'h' => header(Rest(bytes)),
+        b'l' => check_limit(bytes),
+        b'p' => check_pool_name(bytes),
+        b'b' => blocks_of_bytes(Rest(bytes)),
+        b's' => segment(Rest(bytes)),
+        _ => (),
+    }
+}
+
+/// A header that is right but for some words of it: the maximum, then place and word by turns.
+fn header(mut rest: Rest<'_>) {
+    let mut page = [0; PAGE_SIZE];
+    page[PAGE_SIZE - 10..].copy_from_slice(b"SWAPSPACE2");
+    page[1024..1032].copy_from_slice(&[1, 0, 0, 0, 0xff, 0, 0, 0]);
+    let max_pages = u64::from_le_bytes(rest.take());
+    while !rest.is_empty() {
+        let at = usize::from(rest.u16()) % (PAGE_SIZE - 3);
+        page[at..at + 4].copy_from_slice(&rest.take::<4>());
+    }
+    check_header(&page, max_pages);
+}
+
+/// Blocks of these bytes, under a checksum that lets all pass, or that of the kernel.
+fn blocks_of_bytes(mut rest: Rest<'_>) {
+    let checksum = [|_: &[&[u8]]| 0, crc32c][rest.below(2)];
+    let wanted = Wanted {
+        unit: rest.u32() as usize,
+        owner: rest.owner(),
+        length: rest.u16().into(),
+        life: rest.u32(),
+    };
+    check_read(rest.0, &wanted, checksum);
+    check_records(rest.0, wanted.life, checksum);
+}
+
+/// A segment as it is written, of objects of these lengths; what was there in an earlier life; and what
+/// may become of it on a disk.
+fn segment(mut rest: Rest<'_>) {
+    let life = rest.u32();
+    let objects: Vec<_> = (0..rest.u8() % 16)
+        .map(|_| {
+            let length = usize::from(rest.u16()) % PAGE_SIZE + 1;
+            let first = rest.u8();
+            let object: Vec<_> = (0..length).map(|at| first.wrapping_add(at as u8)).collect();
+            (rest.owner(), object)
+        })
+        .collect();
+    let write = |life| {
+        let mut image = vec![0xa5; 17 * BLOCK];
+        let mut writer = Writer::new(&mut image, life, crc32c);
+        let wanted: Vec<_> = objects
+            .iter()
+            .map(|(owner, object)| Wanted {
+                unit: writer.append(*owner, object).expect("there is room"),
+                owner: *owner,
+                length: object.len(),
+                life,
+            })
+            .collect();
+        let blocks = writer.finish();
+        image.truncate(blocks * BLOCK);
+        (image, wanted)
+    };
+    let (earlier, _) = write(life.wrapping_sub(1));
+    let (written, wanted) = write(life);
+    let mut image = written.clone();
+    while !rest.is_empty() && !image.is_empty() {
+        damage(&mut image, &earlier, &mut rest);
+    }
+
+    check_records(&image, life, crc32c);
+    for wanted in &wanted {
+        let touched = blocks(wanted.unit, wanted.length);
+        let (begin, end) = (touched.start * BLOCK, touched.end * BLOCK);
+        let end = end.min(image.len());
+        check_read(image.get(begin..end).unwrap_or(&[]), wanted, crc32c);
+    }
+}
+
+/// Does one thing to `image`.
+fn damage(image: &mut Vec<u8>, earlier: &[u8], rest: &mut Rest<'_>) {
+    let size = image.len();
+    let kind = rest.u8() % 7;
+    let at = rest.below(size);
+    let block = at / BLOCK * BLOCK;
+    let other = rest.below(size);
+    match kind {
+        0 => image[at] ^= rest.u8(),
+        1 => {
+            let end = size.min(at + 4);
+            image[at..end].copy_from_slice(&rest.take::<4>()[..end - at]);
+        }
+        2 => image[block..]
+            .iter_mut()
+            .take(BLOCK)
+            .for_each(|byte| *byte = 0),
+        3 => {
+            let other = other / BLOCK * BLOCK;
+            for byte in 0..BLOCK.min(size - block.max(other)) {
+                image.swap(block + byte, other + byte);
+            }
+        }
+        4 => {
+            let (from, to) = (other / UNIT * UNIT, at / UNIT * UNIT);
+            let length = (usize::from(rest.u8()) * UNIT).min(size - from.max(to));
+            image.copy_within(from..from + length, to);
+        }
+        5 => {
+            let end = size.min(block + BLOCK);
+            image[block..end].copy_from_slice(&earlier[block..end]);
+        }
+        _ => image.truncate(at),
+    }
+}
