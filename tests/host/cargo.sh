@@ -13,7 +13,14 @@ target=${CARGO_TARGET_DIR:-$CACHE/cargo-target}
 lock host-tests
 
 # Each NAME has a target directory: a change of flags would rebuild everything.
-declare -A rustflags=([random]='' [loom]='--cfg loom')
+declare -A rustflags=([random]='' [loom]='--cfg loom' [fuzz]='--cfg fuzzing')
+
+# What libFuzzer wants to know of a run, as cargo-fuzz asks rustc for it. Compares are
+# not among it: with them it would forge checksums.
+rustflags[fuzz]+=" -Ccodegen-units=1 -Cpasses=sancov-module"
+for flag in level=4 inline-8bit-counters pc-table; do
+	rustflags[fuzz]+=" -Cllvm-args=-sanitizer-coverage-$flag"
+done
 
 # use_tree NAME TREE: what is built from now on is TREE's. Cargo tells packages of
 # one name apart by their paths below the working directory, so another tree's
@@ -33,5 +40,8 @@ use_tree() {
 run_cargo() (
 	cd "$2/tests/host"
 	export CARGO_TARGET_DIR=$target/$1 RUSTFLAGS=${rustflags[$1]}
-	exec "$cargo" "${@:3}"
+	local target_flags=()
+	# So that the flags are not for what runs while building.
+	[[ $1 != fuzz ]] || target_flags=(--target x86_64-unknown-linux-gnu)
+	exec "$cargo" "$3" "${target_flags[@]}" "${@:4}"
 )

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Has libFuzzer draw inputs, guided by what they reach in `rust/core/`.
+
+#![cfg_attr(fuzzing, no_main)]
+
+#[cfg(fuzzing)]
+#[path = "../common/input.rs"]
+mod input;
+#[cfg(fuzzing)]
+#[path = "../common/model.rs"]
+mod model;
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| input::check(bytes));
+
+#[cfg(not(fuzzing))]
+fn main() {}
