@@ -8,6 +8,7 @@ make test-host  run the tests that need no kernel
 make selftests  run the tests that need one, in a virtual machine
 make test-debug the selftests on a kernel that looks for faults: takes an hour
 make torture    everything at once, for MINUTES=3 and longer
+make fuzz       bytes that nobody meant to every way in, for MINUTES=2 and longer
 make vm         open a shell in a virtual machine with the module at hand
 make kernel     build the test kernel and print where it is
 make bench      measure ghostswap beside zram and zswap (under 30 minutes)
@@ -26,7 +27,7 @@ BACKENDS=NAMES  bench: zram, zswap, zswap-ghost, ghostswap
 PAGES=N         bench: how many of each kind (10240)
 endef
 
-.PHONY: all demo test test-host selftests test-debug torture bench vm kernel lint clean help
+.PHONY: all demo test test-host selftests test-debug torture fuzz bench vm kernel lint clean help
 
 all:
 	@scripts/module test $(if $(V),V=$(V))
@@ -48,6 +49,9 @@ test-debug:
 
 torture:
 	@scripts/torture
+
+fuzz:
+	@scripts/fuzz
 
 bench:
 	@tests/bench/run
