@@ -1,0 +1,97 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# stress-ng with a ghost file as its only swap: programs that use, fork, advise and grow
+# more memory than there is find no byte of it changed, and those that have to go leave
+# nothing. For GHOSTSWAP_SECONDS (16 if not set), with the seed GHOSTSWAP_SEED.
+#
+# Needs two CPUs: its stressors are at work at once.
+
+. "$(dirname "$0")/lib.sh"
+
+PROMISES=4
+SECONDS_EACH=$((${GHOSTSWAP_SECONDS:-16} / PROMISES))
+
+# in_cgroup NAME COMMAND...
+in_cgroup() (
+	echo "$BASHPID" >"$CGROUPS/ghostswap.$1/cgroup.procs"
+	exec "${@:2}"
+)
+
+# stress NAME STRESSOR...: in the group of that name. It says by its status whether one
+# failed, and by lines what did.
+stress() {
+	local status=0
+	in_cgroup "$1" stress-ng --seed "${GHOSTSWAP_SEED:-1}" --temp-path "$PWD" \
+		--timeout "$((SECONDS_EACH > 0 ? SECONDS_EACH : 1))" --metrics-brief --verify \
+		"${@:2}" >said 2>&1 || status=$?
+	if ((status != 0)) || grep -q ' fail: ' said; then
+		cat said
+		fail "stress-ng ended with status $status"
+	fi
+}
+
+# began OPTIONS: what all need.
+began() {
+	command -v stress-ng >/dev/null || skip "no stress-ng here (package stress-ng)"
+	area file 1G "$1"
+}
+
+# ended: nothing was lost, and nothing is left.
+ended() {
+	note "$(figure file stores) stores, $(figure file loads) loads, $(figure file written_pages)" \
+		"pages written; operations:$(awk '/metrc:/ && $6 ~ /^[0-9.]+$/ { printf " %s %s", $4, $5 }' said)"
+	holds "stores" "$(figure file stores) > 200"
+	holds "loads" "$(figure file loads) > 50"
+	equal "failed loads" 0 "$(figure file failed_loads)"
+	# Slots that CPUs keep, and tables that RCU has yet to free.
+	until_true "nothing is held" 10 is_held file 0
+	gone file
+}
+
+is_held() { # FILE BYTES
+	(($(held "$1") == $2 && $(figure "$1" stored_pages) == 0))
+}
+
+more_than_there_is() { # STRESSOR...
+	cgroup stress memory.high=12M
+	stress stress --vm 2 --vm-bytes 16M "$@"
+}
+
+in_memory() {
+	began limit=256M
+	more_than_there_is --fork 1 --brk 1 --brk-ops 4000
+	ended
+}
+
+with_a_store() {
+	disk disk.image 96M
+	began "limit=1M,backing=$disk"
+	more_than_there_is --madvise 1
+	holds "pages written" "$(figure file written_pages) > 100"
+	ended
+}
+
+out_of_memory() {
+	disk disk.image 32M
+	began "limit=2M,backing=$disk"
+	cgroup stress memory.max=5M memory.swap.max=4M
+	stress stress --oomable --bigheap 1 --bigheap-growth 1M --brk 1 --vm 1 --vm-bytes 4M
+	holds "processes killed" \
+		"$(awk '$1 == "oom_kill" { print $2 }' "$CGROUPS/ghostswap.stress/memory.events") > 0"
+	ended
+}
+
+# The stressor "swap" makes, turns on and off swapfiles of its own, of which tmpfs has none.
+beside_swapfiles() {
+	disk_filesystem ext4
+	began limit=64M
+	cgroup stress memory.high=4M
+	stress stress --vm 1 --vm-bytes 6M --vm-method zero-one --swap 1 --temp-path "$PWD/ext4"
+	ended
+}
+
+promise "stressed programs find their memory as it was" in_memory
+promise "the same with a store" with_a_store
+promise "those for which there is no memory are killed, and leave nothing" out_of_memory
+promise "swapfiles that come and go beside an area do no harm" beside_swapfiles
+finish
