@@ -501,9 +501,15 @@ load() {
 	[[ -e /sys/module/ghostswap ]] || insmod "$BUILD/ghostswap.ko"
 }
 
+# For each promise: RANDOM begins anew in each shell, and anywhere.
+seed() {
+	RANDOM=${GHOSTSWAP_SEED:-1}
+}
+
 keep() (
 	set -eEuo pipefail
 	exec 3>&1 >"$log" 2>&1
+	seed
 	# shellcheck disable=SC2154 # status is set in the trap
 	trap 'status=$?; trap - EXIT ERR; set +e; undo; exit $status' EXIT
 	trap 'echo "${BASH_SOURCE##*/}:$LINENO: status $?: $BASH_COMMAND"' ERR

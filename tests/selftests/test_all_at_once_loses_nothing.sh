@@ -8,7 +8,6 @@
 
 . "$(dirname "$0")/lib.sh"
 
-RANDOM=${GHOSTSWAP_SEED:-1}
 CPU1=/sys/devices/system/cpu/cpu1/online
 
 # Of the pool that areas one and two share.

@@ -10,7 +10,6 @@
 . "$(dirname "$0")/lib.sh"
 
 STEPS=${GHOSTSWAP_STEPS:-60}
-RANDOM=${GHOSTSWAP_SEED:-1}
 AREAS=(one two three)
 
 # What should be: areas that are mounted, and swapped on.
