@@ -301,6 +301,41 @@ swapfile() {
 	mkswap "$1" >/dev/null
 }
 
+# mapped TABLE...: sets $disk to a device of device mapper on a disk of 32 MiB, which
+# does what the table says, with DISK in it filled in.
+mapped() {
+	have_program dmsetup dmsetup
+	[[ -e /dev/mapper/control ]] || skip "this kernel has no device mapper"
+	disk disk.image 32M
+	below=$disk
+	afterwards remove_mapping
+	dmsetup create --noudevsync store --table "$(table linear DISK 0)"
+	# There is no udev that would give it its name.
+	disk=/dev/$(dmsetup info --columns --noheadings -o blkdevname store)
+	load_table "$@"
+}
+
+have_program() { # PROGRAM PACKAGE
+	command -v "$1" >/dev/null || skip "no $1 here (package $2)"
+}
+
+remove_mapping() {
+	areas_off
+	dmsetup remove --noudevsync --retry store
+}
+
+table() { # TARGET ARGUMENT...
+	local text="0 $((32 * 2048)) $*"
+	echo "${text//DISK/$below}"
+}
+
+# From now on the device does something else. What is in flight comes to an end first.
+load_table() {
+	dmsetup suspend --noflush --nolockfs --noudevsync store
+	dmsetup load store --table "$(table "$@")"
+	dmsetup resume --noudevsync store
+}
+
 # tell FILE NAME TEXT: write a file of a mounted file's pool. It says what it gave.
 tell() {
 	local pool
@@ -438,26 +473,38 @@ no_loops() {
 	done
 }
 
-undo() {
-	local file group pids type swaps areas=() mounts=()
-	eval "${also:-}"
+end_processes() {
+	local pids
 	pids=$(jobs -p)
 	# shellcheck disable=SC2086 # one word a process
 	[[ -z $pids ]] || { kill -KILL $pids; wait; } 2>/dev/null
+}
+
+areas_off() {
+	local file type swaps areas=()
 	# All lines first: the file changes with every swapoff.
 	mapfile -t -s 1 swaps </proc/swaps
 	for file in "${swaps[@]%% *}"; do
 		mnt swapoff "$(printf %b "$file")" >/dev/null
 	done
 	while read -r _ file type _; do
-		if [[ $type == ghostswap ]]; then
-			areas=("$file" "${areas[@]}")
-		elif [[ $file == "$work"/* ]]; then
-			mounts=("$file" "${mounts[@]}")
-		fi
+		[[ $type != ghostswap ]] || areas=("$file" "${areas[@]}")
 	done </proc/mounts
+	for file in "${areas[@]}"; do
+		mnt umount "$(printf %b "$file")" >/dev/null
+	done
+}
+
+undo() {
+	local file group mounts=()
+	eval "${also:-}"
+	end_processes
 	# Areas first: their stores lie on the other ones.
-	for file in "${areas[@]}" "${mounts[@]}"; do
+	areas_off
+	while read -r _ file _; do
+		[[ $file != "$work"/* ]] || mounts=("$file" "${mounts[@]}")
+	done </proc/mounts
+	for file in "${mounts[@]}"; do
 		mnt umount "$(printf %b "$file")" >/dev/null
 	done
 	[[ ! -e /sys/module/null_blk ]] || rmmod null_blk

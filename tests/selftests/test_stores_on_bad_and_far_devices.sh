@@ -5,43 +5,6 @@
 
 . "$(dirname "$0")/lib.sh"
 
-# mapped TABLE...: sets $disk to a device of device mapper on a disk of 32 MiB, which
-# does what the table says, with DISK and SIZE in it filled in.
-mapped() {
-	have_program dmsetup dmsetup
-	[[ -e /dev/mapper/control ]] || skip "this kernel has no device mapper"
-	disk disk.image 32M
-	below=$disk
-	afterwards remove_mapping
-	dmsetup create --noudevsync store --table "$(table linear DISK 0)"
-	# There is no udev that would give it its name.
-	disk=/dev/$(dmsetup info --columns --noheadings -o blkdevname store)
-	load_table "$@"
-}
-
-have_program() { # PROGRAM PACKAGE
-	command -v "$1" >/dev/null || skip "no $1 here (package $2)"
-}
-
-remove_mapping() {
-	# Areas first, which undo turns off after this.
-	mnt swapoff file >/dev/null
-	mnt umount file >/dev/null
-	dmsetup remove --noudevsync --retry store
-}
-
-table() { # TARGET ARGUMENT...
-	local text="0 $((32 * 2048)) $*"
-	echo "${text//DISK/$below}"
-}
-
-# From now on the device does something else. What is in flight comes to an end first.
-load_table() {
-	dmsetup suspend --noflush --nolockfs --noudevsync store
-	dmsetup load store --table "$(table "$@")"
-	dmsetup resume --noudevsync store
-}
-
 slow() {
 	# For each read and each write, in milliseconds.
 	mapped linear DISK 0
