@@ -16,6 +16,10 @@
  *	churn[:N]	visit N random pages, or until SIGTERM, and say how many from
  *			time to time: check, and rewrite half. Where no group of -g
  *			makes the kernel swap, swap all out from time to time, too
+ *	wild		from now on churn also has the kernel swap out, forget, free, split
+ *			and merge runs of pages, and forks children that visit some
+ *	frail		from now on a page that cannot be read does not end the process:
+ *			it is given back, and the end says how many were
  *	huge		says how much of it is in huge pages
  *	hold		print "holding" and wait for a line on stdin; children wait
  *			for their parent
@@ -49,8 +53,14 @@ static const char *kinds = "tttrs";
 static size_t nr_kinds;
 static bool shared;
 static bool in_cgroup;
+static bool wild;
 
-/* Who wrote a page, and in which generation; 0: nobody since it was freed. */
+/*
+ * Who wrote a page, and in which generation; 0: nobody since it was freed. The kernel
+ * may free one that is LAZY at any time, until it is written again.
+ */
+#define LAZY 0x8000000000000000ULL
+
 static uint64_t *stamps;
 static uint32_t generation;
 static uint32_t seed = 1;
@@ -61,6 +71,7 @@ static bool is_child;
 static int stop;
 
 static sigjmp_buf unreadable;
+static size_t lost;
 
 static void on_bus(int signal)
 {
@@ -87,19 +98,52 @@ static char kind_of(size_t index)
 	return kinds[index % nr_kinds];
 }
 
+static void give_back(size_t index, size_t count)
+{
+	if (madvise(page_at(index), count * PAGE,
+		    shared ? MADV_REMOVE : MADV_DONTNEED))
+		err(1, "giving pages back");
+	memset(&stamps[index], 0, count * sizeof(*stamps));
+}
+
 static void write_page(size_t index)
 {
+	/* It is read first, and then there is another one. */
+	if (sigsetjmp(unreadable, 0)) {
+		give_back(index, 1);
+		lost++;
+	}
 	stamps[index] = (uint64_t)seed << 32 | generation;
 	content(page_at(index), kind_of(index), index, stamps[index]);
 }
 
+/* A function of its own: it has no variables that the jump could set back. */
+static bool read_page(size_t index, uint64_t *copy)
+{
+	if (sigsetjmp(unreadable, 0))
+		return false;
+	memcpy(copy, page_at(index), PAGE);
+	return true;
+}
+
+static bool is_zero(const uint64_t *page)
+{
+	return !page[0] && !memcmp(page, page + 1, PAGE - sizeof(*page));
+}
+
 static void check_page(size_t index)
 {
-	uint64_t expected[WORDS];
-	uint64_t *found = page_at(index);
+	uint64_t expected[WORDS], found[WORDS];
 	size_t i;
 
-	content(expected, kind_of(index), index, stamps[index]);
+	if (!read_page(index, found)) {
+		give_back(index, 1);
+		lost++;
+		return;
+	}
+	if (stamps[index] & LAZY && is_zero(found))
+		stamps[index] = 0;
+	content(expected, kind_of(index), index, stamps[index] & ~LAZY);
 	for (i = 0; i < WORDS; i++) {
 		if (found[i] == expected[i])
 			continue;
@@ -170,38 +214,29 @@ static void swap_out(void)
 	free(resident);
 }
 
-static void give_back(size_t index, size_t count)
+static void on_bus_go_on(void)
 {
-	if (madvise(page_at(index), count * PAGE,
-		    shared ? MADV_REMOVE : MADV_DONTNEED))
-		err(1, "giving pages back");
-	memset(&stamps[index], 0, count * sizeof(*stamps));
-}
+	/* The next one may come before this one's handler ever returns. */
+	const struct sigaction jump = { .sa_handler = on_bus, .sa_flags = SA_NODEFER };
 
-/* A function of its own: it has no variables that the jump could set back. */
-static bool is_readable(size_t index)
-{
-	if (sigsetjmp(unreadable, 1))
-		return false;
-	__atomic_load_n(page_at(index), __ATOMIC_RELAXED);
-	return true;
+	sigaction(SIGBUS, &jump, NULL);
 }
 
 static void give_back_lost(void)
 {
-	const struct sigaction jump = { .sa_handler = on_bus };
 	const struct sigaction end = { .sa_handler = SIG_DFL };
-	size_t i, lost = 0;
+	uint64_t copy[WORDS];
+	size_t i, count = 0;
 
-	sigaction(SIGBUS, &jump, NULL);
+	on_bus_go_on();
 	for (i = 0; i < pages; i++) {
-		if (is_readable(i))
+		if (read_page(i, copy))
 			continue;
 		give_back(i, 1);
-		lost++;
+		count++;
 	}
 	sigaction(SIGBUS, &end, NULL);
-	printf("lost=%zu\n", lost);
+	printf("lost=%zu\n", count);
 }
 
 static void keep(size_t step)
@@ -260,6 +295,65 @@ static void say_visits(size_t done)
 	fflush(stdout);
 }
 
+/* Sees that what is shared with a child is found by both. */
+static void fork_visitor(uint64_t state)
+{
+	int status, visits;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid < 0)
+		err(1, "fork");
+	if (!pid) {
+		for (visits = 0; visits < 16; visits++) {
+			size_t index = next(&state) % pages;
+
+			check_page(index);
+			/* What is shared is not this one's to change. */
+			if (!shared)
+				write_page(index);
+			check_page(index);
+		}
+		_exit(0);
+	}
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			err(1, "waitpid");
+	if (status)
+		errx(1, "a child that visited pages ended with status %#x", status);
+}
+
+/* Does something to a run of pages that leaves them as they are, or gone. */
+static void advise(uint64_t *state)
+{
+	static const int harmless[] = {
+		MADV_PAGEOUT, MADV_COLD, MADV_WILLNEED, MADV_HUGEPAGE, MADV_NOHUGEPAGE,
+	};
+	size_t nr_harmless = sizeof(harmless) / sizeof(*harmless);
+	size_t first = next(state) % pages;
+	size_t count = next(state) % 64 + 1;
+	size_t choice = next(state) % (nr_harmless + 3);
+	size_t i;
+
+	if (count > pages - first)
+		count = pages - first;
+	if (choice < nr_harmless) {
+		if (madvise(page_at(first), count * PAGE, harmless[choice]))
+			err(1, "advice %d", harmless[choice]);
+	} else if (choice == nr_harmless) {
+		fork_visitor(*state);
+	} else if (choice == nr_harmless + 1 || shared) {
+		give_back(first, count);
+	} else {
+		if (madvise(page_at(first), count * PAGE, MADV_FREE))
+			err(1, "MADV_FREE");
+		for (i = first; i < first + count; i++)
+			if (stamps[i])
+				stamps[i] |= LAZY;
+	}
+}
+
 static void churn(size_t visits)
 {
 	uint64_t state = mix(seed) | 1;
@@ -275,6 +369,8 @@ static void churn(size_t visits)
 			generation++;
 			write_page(index);
 		}
+		if (wild && done % 64 == 63)
+			advise(&state);
 		if (!in_cgroup && done % 256 == 255)
 			page_out_from_all_cpus();
 		if (!visits && done % 32 == 31)
@@ -389,6 +485,10 @@ static void perform(const char *verb)
 		fork_children(number);
 	else if (!strcmp(name, "churn"))
 		churn(number);
+	else if (!strcmp(name, "wild"))
+		wild = true;
+	else if (!strcmp(name, "frail"))
+		on_bus_go_on();
 	else if (!strcmp(name, "huge"))
 		count_huge();
 	else if (!strcmp(name, "hold"))
@@ -444,5 +544,7 @@ int main(int argc, char **argv)
 
 	for (; optind < argc; optind++)
 		perform(argv[optind]);
+	if (lost)
+		printf("lost=%zu\n", lost);
 	return wait_for_children();
 }

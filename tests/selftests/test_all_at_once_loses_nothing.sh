@@ -1,8 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Everything at once: processes that use more than there is, while stores come and go,
-# areas are swapped off and on, limits move, a CPU goes, processes are killed because
-# there is no memory, and pages are written back by hand. For GHOSTSWAP_SECONDS (4 if not set); what is drawn at random begins with GHOSTSWAP_SEED.
+# Everything at once: processes that use more than there is, fork, and have the kernel
+# forget, split and merge pages, while stores come and go, areas are swapped off and on,
+# limits move, a CPU goes, processes are killed because there is no memory, and pages are
+# written back by hand; and then with a disk that is slow, or fails, and is well again.
+# Each for GHOSTSWAP_SECONDS (4 if not set); what is drawn at random begins with
+# GHOSTSWAP_SEED.
 #
 # Needs two CPUs: all of it is at once only then.
 
@@ -25,6 +28,11 @@ off_and_on() { # AREA
 	gives OK mnt swapon "$1" 5
 }
 
+# A number from $1 to $2, in $drawn: a shell of its own would draw another.
+draw() {
+	drawn=$((RANDOM % ($2 - $1 + 1) + $1))
+}
+
 # Who has no memory is killed; its pages in all stores go with it.
 killed() {
 	local status=0
@@ -38,8 +46,13 @@ cpu_goes_or_comes() {
 	put "$CPU1" $((1 - $(<"$CPU1")))
 }
 
+comes_and_ends() {
+	draw 1 3
+	pages -g tight -i 9 -s "$drawn" -k tttrs fill fork:2 wild churn:64 check >/dev/null
+}
+
 do_something() {
-	case $((RANDOM % 13)) in
+	case $((RANDOM % 14)) in
 	0) tell one writeback all >/dev/null ;;
 	1) tell three writeback $((RANDOM % 2000)) >/dev/null ;;
 	2 | 3) come_or_go "$first" ;;
@@ -52,40 +65,66 @@ do_something() {
 	10) put "$CGROUPS/ghostswap.tight/memory.high" $((RANDOM % 16 + 16))M ;;
 	11) killed ;;
 	12) sleep "0.$((RANDOM % 5))" ;;
+	13) comes_and_ends ;;
 	esac
 }
 
-all_at_once() {
-	local i pids=() kinds=(anon anon anon huge shmem) rounds=0 first second end
-	disk first.image 24M
-	first=$disk
-	disk second.image 16M
-	second=$disk
-	disk third.image 32M
-	area one 1G "pool=shared,limit=3M,discard,backing=$first" 5
-	area two 1G pool=shared 5
-	area three 1G "limit=2M,encrypt=off,backing=$disk" 5
+# begin STEP...: processes of several sizes and kinds that take these steps, in a group
+# for which there is not enough memory: one of each of $kinds. Sets $pids.
+begin() {
+	local i
+	pids=()
 	cgroup tight memory.high=24M
-	cgroup small memory.max=3M memory.swap.max=3M
-	[[ ! -w $CPU1 ]] || put_for_now "$CPU1" 1
-	for i in {0..4}; do
-		pages -g tight -i "$i" -m "${kinds[i]}" -s 10 -k tttrs fill churn check >"said.$i" &
+	for i in "${!kinds[@]}"; do
+		draw 6 14
+		pages -g tight -i "$i" -m "${kinds[i]}" -s "$drawn" -k tttrs "$@" >"said.$i" &
 		pids+=($!)
 	done
-	end=$((SECONDS + ${GHOSTSWAP_SECONDS:-4}))
+}
+
+# goes_on FUNCTION: again and again, for as long as this takes.
+goes_on() {
+	local end=$((SECONDS + ${GHOSTSWAP_SECONDS:-4}))
+	rounds=0
 	while ((SECONDS < end)); do
-		do_something
+		"$1"
 		rounds=$((rounds + 1))
 	done
-	[[ ! -w $CPU1 ]] || put "$CPU1" 1
 	echo max >"$CGROUPS/ghostswap.tight/memory.high"
-	for i in {0..4}; do
+}
+
+end() {
+	local i
+	for i in "${!pids[@]}"; do
 		until_true "process $i visits pages" 60 has_visited "said.$i" 0
 	done
 	kill -TERM "${pids[@]}"
-	for i in {0..4}; do
+	for i in "${!pids[@]}"; do
 		wait "${pids[i]}"
 	done
+}
+
+all_at_once() {
+	local pids rounds drawn first second sizes=() kinds=(anon anon anon huge shmem)
+	for _ in {1..3}; do
+		draw 12 32
+		sizes+=("${drawn}M")
+	done
+	disk first.image "${sizes[0]}"
+	first=$disk
+	disk second.image "${sizes[1]}"
+	second=$disk
+	disk third.image "${sizes[2]}"
+	draw 200 1000
+	area one 1G "pool=shared,limit=3M,discard,backing=$first" 5
+	area two "${drawn}M" pool=shared 5
+	area three 1G "limit=2M,encrypt=off,backing=$disk" 5
+	cgroup small memory.max=3M memory.swap.max=3M
+	[[ ! -w $CPU1 ]] || put_for_now "$CPU1" 1
+	begin fill wild churn check
+	goes_on do_something
+	[[ ! -w $CPU1 ]] || put "$CPU1" 1
+	end
 	note "$rounds things were done; killed for memory" \
 		"$(awk '$1 == "oom_kill" { print $2 }' "$CGROUPS/ghostswap.small/memory.events");" \
 		"written" \
@@ -95,5 +134,63 @@ all_at_once() {
 $(figure three stored_pages) $(held three)"
 }
 
+# What the disk below store "bad" does from now on.
+do_to_a_disk() {
+	case $((RANDOM % 10)) in
+	0 | 1) load_table error ;;
+	# A second well, and a second not, in turn.
+	2) load_table flakey DISK 0 1 1 ;;
+	3) load_table delay DISK 0 20 DISK 0 60 ;;
+	4 | 5) load_table linear DISK 0 ;;
+	6) tell one writeback $((RANDOM % 2000)) >/dev/null ;;
+	# Where it cannot be read, it stays.
+	7) tell one "$([[ $(stores_of one) == *"$bad"* ]] && echo remove || echo add)_store" "$bad" \
+		>/dev/null ;;
+	8) mnt swapoff two >/dev/null; mnt swapon two 5 >/dev/null ;;
+	9) sleep "0.$((RANDOM % 9))" ;;
+	esac
+}
+
+is_removed() {
+	[[ $(tell one remove_store "$1") == OK ]]
+}
+
+is_back() {
+	is_removed "$bad" && [[ $(tell one add_store "$bad") == OK ]]
+}
+
+# A page is right, or lost with an error that was counted; and only as long as the disk fails.
+# Not of shared memory: giving back a page of it that could not be read makes the kernel
+# (7.2) warn, since shmem_free_swap() takes the mark in its place for a swap entry.
+disks_fail() {
+	local pids rounds drawn bad good failed lost kinds=(anon anon anon)
+	mapped linear DISK 0
+	bad=$disk
+	disk good.image 24M
+	good=$disk
+	area one 1G "pool=shared,limit=3M,backing=$bad,backing=$good" 5
+	area two 1G pool=shared 5
+	begin frail fill churn check
+	goes_on do_to_a_disk
+	load_table linear DISK 0
+	[[ $(stores_of one) == *"$bad"* ]] || gives OK tell one add_store "$bad"
+	until_true "it is removed and added again" 60 is_back
+	failed=$(figure one failed_loads)
+	until_true "the other one is removed" 60 is_removed "$good"
+	start pages -s 4 -k tttr fill out hold check
+	write_back one
+	holds "bytes in it" "$(cat "$SYSFS"/shared/store?/live_bytes) > 0"
+	release
+	end
+	lost=$(awk -F= '/^lost=/ { sum += $2 } END { print sum + 0 }' said.*)
+	note "$rounds things were done; $lost pages lost, $failed loads failed," \
+		"$(figure one written_pages) pages written"
+	equal "failed loads since it is well" "$failed" "$(figure one failed_loads)"
+	holds "pages lost" "$lost <= $failed"
+	equal "held at the end" "0 0" "$(figure one stored_pages) $(held one)"
+	gone one two
+}
+
 promise "no page is lost, whatever is done" all_at_once
+promise "a disk that fails makes no page wrong, and takes pages again when it is well" disks_fail
 finish
