@@ -105,6 +105,23 @@ broken_at_the_limit() {
 	equal "held at the end" "0 0" "$(figure file stored_pages) $(held file)"
 }
 
+header_unreadable() {
+	disk disk.image 32M
+	header file
+	header other
+	gives OK mnt mount other other
+	break_disk
+	mark_log
+	gives EIO mnt mount file file "backing=$disk"
+	one_line "backing=$disk: "
+	mark_log
+	gives EIO tell other add_store "$disk"
+	one_line "backing=$disk: "
+	equal "stores" "" "$(stores_of other)"
+	mend_disk
+	gives OK tell other add_store "$disk"
+}
+
 one_read_fails() {
 	disk disk.image 32M
 	area file 1G "limit=64M,backing=$disk"
@@ -224,6 +241,7 @@ promise "writes that fail leave their pages in memory, and retire the segment" f
 promise "a store takes no more after eight errors, until it is added again" all_writes_fail
 promise "another store takes what a broken one does not" the_other_takes_over
 promise "at the limit, a broken store is like none" broken_at_the_limit
+promise "a store whose header cannot be read is refused" header_unreadable
 promise "a read that fails costs its reader one page" one_read_fails
 promise "if all fail, what is in memory is still there" all_reads_fail
 promise "swapoff and umount of a broken store end" swapoff_and_umount_end
