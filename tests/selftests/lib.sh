@@ -255,6 +255,32 @@ slab_objects() {
 	awk '$1 ~ /^(kmalloc|kernfs|inode_cache|bdev_cache|radix)/ { print $1, $2 }' /proc/slabinfo
 }
 
+# does_not_grow COMMAND...: once it was run, runs it twice, and sees no slab cache grow by
+# 9 objects and more each time: a slab that a CPU has taken counts as full, and so is
+# seen once.
+does_not_grow() {
+	local before between after
+	before=$(slab_objects)
+	"$@"
+	between=$(slab_objects)
+	"$@"
+	after=$(slab_objects)
+	equal "slab caches that grew" "" "$(join <(sort <<<"$before") <(sort <<<"$between") |
+		join - <(sort <<<"$after") | awk '$3 - $2 >= 9 && $4 - $3 >= 9')"
+}
+
+no_zspages() {
+	(($(vmstat nr_zspages) == 0))
+}
+
+# When all is turned off, nothing is held that can be told from what others hold.
+memory_is_back() {
+	# Each CPU counts for itself, and tells once a second.
+	until_true "no page is zsmalloc's" 5 no_zspages
+	equal "vmalloc of the module" "" "$(grep -E '\[ghostswap\]' /proc/vmallocinfo |
+		grep -v -e load_module -e execmem || true)"
+}
+
 # --- backing stores ----------------------------------------------------------
 
 # disk FILE SIZE: a disk with a swap header, whose content is FILE; sets $disk.
