@@ -1,66 +1,40 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Each allocation that mount, swapon, store and load make may fail, and those for
-# stores: the caller gets ENOMEM, the log one line, nothing leaks, and no page is lost.
+# stores, whoever makes them: the caller gets ENOMEM, the log one line, nothing leaks,
+# and no page is lost.
 #
 # Needs two CPUs: one fails beside the other.
 
 . "$(dirname "$0")/lib.sh"
-
-FAULTS=/sys/kernel/debug/fail
-
-# Count only allocations made by the module, or by others for it.
-count_ours() {
-	local faults text=/sys/module/ghostswap/sections/.text
-	[[ -e ${FAULTS}slab/require-start ]] ||
-		skip "this kernel cannot choose faults by stack trace"
-	for faults in "$FAULTS"slab "$FAULTS"_page_alloc "$FAULTS"_mempool_alloc*; do
-		[[ -d $faults ]] || continue
-		cat "$text" >"$faults/require-start"
-		printf '0x%x' $(($(<"$text") + $(</sys/module/ghostswap/coresize))) >"$faults/require-end"
-		echo 32 >"$faults/stacktrace-depth"
-		echo 0 >"$faults/verbose"
-		# Also those that may sleep, and single pages.
-		[[ ! -e $faults/ignore-gfp-wait ]] || echo N >"$faults/ignore-gfp-wait"
-		[[ ! -e $faults/min-order ]] || echo 0 >"$faults/min-order"
-		[[ ! -e $faults/ignore-gfp-highmem ]] || echo N >"$faults/ignore-gfp-highmem"
-	done
-}
-
-# fail_each LEAST OPERATION...: run it, and see that it had LEAST faults at least
-fail_each() {
-	said=$(failnth "${@:2}")
-	note "${*:2}: $said"
-	holds "allocations that failed" "$(said_number faults) >= $1"
-}
-
-said_in_log() {
-	log_since | grep -c '^ghostswap: ' || true
-}
-
-# Our lines only: a failed allocation may be reported by those it was made from.
-one_line_each() {
-	equal "lines in the log for operations that failed" "$(said_number failed)" "$(said_in_log)"
-}
+. "$HERE/faults.sh"
 
 mounts() { # OPTIONS
 	header file
-	count_ours
+	count_allocations
 	mark_log
-	fail_each 10 mount file file "$1"
+	fail_each 10 ENOMEM fault mount file "$1" mend umount file
 	one_line_each
-	gives OK mnt mount file file "$1"
-	gives OK mnt swapon file
+	area file 1G "$1"
 	pages -s 1 fill out check
+}
+
+mounts_without_a_leak() {
+	local all=(fail_each 10 ENOMEM fault mount file 'comp=zstd,pool=name' mend umount file)
+	header file
+	count_allocations
+	"${all[@]}"
+	does_not_grow "${all[@]}"
+	memory_is_back
 }
 
 pools_joined() {
 	header one
 	header two
 	gives OK mnt mount one one pool=shared
-	count_ours
+	count_allocations
 	mark_log
-	fail_each 3 mount two two pool=shared
+	fail_each 3 ENOMEM fault mount two pool=shared mend umount two
 	one_line_each
 	gives OK mnt mount two two pool=shared
 	gives OK mnt umount one
@@ -73,9 +47,9 @@ swapons() {
 	local mounted
 	gives OK mnt mount file file
 	mounted=$(leftovers)
-	count_ours
+	count_allocations
 	mark_log
-	fail_each 5 swapon file
+	fail_each 5 ENOMEM fault swapon file mend swapoff file
 	one_line_each
 	equal "areas" 0 "$(figure file areas)"
 	equal "left behind" "$mounted" "$(leftovers)"
@@ -83,32 +57,33 @@ swapons() {
 	pages -s 1 fill out check
 }
 
-stores() { # store|huge LEAST
+stores() { # LEAST [OPTION]...
 	area file
-	count_ours
-	fail_each "$2" "$1"
+	count_allocations
+	fail_each "$1" "${@:2}" ENOMEM fill fault out mend check
 	holds "stores that failed for memory" "$(figure file failed_stores_memory) > 0"
 	equal "loads that failed" 0 "$(figure file failed_loads)"
 	equal "held at the end" "0 0" "$(figure file stored_pages) $(held file)"
 	pages -s 1 fill out check
 }
 
-loads() {
-	area file
-	count_ours
-	# A load needs no memory, so there may be nothing that can fail.
-	fail_each 0 load
-	equal "loads that failed" 0 "$(figure file failed_loads)"
-	equal "held at the end" "0 0" "$(figure file stored_pages) $(held file)"
+# A worker makes what the first object takes.
+first_stores() {
+	header file
+	count_allocations
+	fail_each 20 -p 4 ENOMEM mount file pool=walk swapon file fill fault out mend check \
+		fill out is "$SYSFS/walk/stored_pages" 4 swapoff file umount file
+	holds "allocations of workers that failed" "$(said_number workers) > 0"
+	memory_is_back
 }
 
-# The kernel may have to load the modules of the cipher first, and takes what fails
-# meanwhile for there being none.
-has_cipher() {
-	disk cipher.image 16M
-	header cipher
-	gives OK mnt mount cipher cipher "backing=$disk"
-	gives OK mnt umount cipher
+loads() {
+	area file
+	count_allocations
+	# A load needs no memory, so there may be nothing that can fail.
+	fail_each 0 ENOMEM fill out fault load mend check
+	equal "loads that failed" 0 "$(figure file failed_loads)"
+	equal "held at the end" "0 0" "$(figure file stored_pages) $(held file)"
 }
 
 mounts_with_a_store() {
@@ -123,9 +98,10 @@ claims() {
 	disk disk.image 16M
 	area file 1G limit=16M
 	dir=$SYSFS/$(pool_of file)
-	count_ours
+	count_allocations
 	mark_log
-	fail_each 20 tell "$dir/add_store" "$disk" "$dir/remove_store" "$disk"
+	fail_each 20 ENOMEM fault write "$dir/add_store" "$disk" mend \
+		write "$dir/remove_store" "$disk"
 	one_line_each
 	equal "lines that deny the cipher" "" "$(log_since | grep 'has no xts' || true)"
 	equal "stores" "" "$(stores_of file)"
@@ -137,21 +113,14 @@ claims() {
 
 # What is in the store finds no memory at times, and stays there then.
 releases() {
-	local dir count
-	disk disk.image 16M
-	area file 1G "limit=32M,backing=$disk"
-	dir=$SYSFS/$(pool_of file)
-	start pages -s 1 -k tr fill out hold check
-	write_back file
-	count=$(said_number out)
-	count_ours
-	fail_each 20 tell "$dir/remove_store" "$disk" \
-		"$dir/add_store" "$disk" "$dir/writeback" all
-	equal "stored" "$count" "$(figure file stored_pages)"
-	# It was added again after the last time, too.
-	equal "pages in the store" "$count" "$(figure file redirected_pages)"
-	release
-	equal "loads that failed" 0 "$(figure file failed_loads)"
+	mark_log
+	loses_nothing release 20
+	one_line_each
+}
+
+loses_nothing() { # SCENE LEAST
+	play allocations "$@"
+	equal "pages lost" 0 "$(said_number lost)"
 }
 
 # One of three allocations for us fails, whoever makes it: also those of workers.
@@ -161,7 +130,7 @@ under_load() {
 	area file 1G "limit=3M,backing=$disk"
 	# The compressor takes many, all of which must succeed.
 	pages -s 1 fill out check >/dev/null
-	count_ours
+	count_allocations
 	for faults in "$FAULTS"slab "$FAULTS"_page_alloc; do
 		put_for_now "$faults/times" -1
 		put_for_now "$faults/probability" 33
@@ -182,13 +151,24 @@ under_load() {
 
 promise "mount" mounts ""
 promise "mount with every option" mounts comp=zstd,limit=8M,pool=name
+promise "nor does a failed mount leak" mounts_without_a_leak
 promise "mount with a store" mounts_with_a_store
 promise "mount into a pool that is there" pools_joined
 promise "swapon" swapons
-promise "store, and the tables it grows" stores store 60
-promise "store of a huge page" stores huge 10
+promise "the first store" first_stores
+promise "store, and the tables it grows" stores 60
+promise "store of a huge page" stores 10 -h
 promise "load" loads
 promise "claim of a store" claims
 promise "release of a store that is in use" releases
+# The mover takes no memory, but the disk may for what it is asked.
+promise "writeback" loses_nothing writeback 0
+promise "writeback by the mover, at the limit" loses_nothing limit 10
+promise "cleaning" loses_nothing cleaning 0
+promise "moving to the next store" loses_nothing moving 0
+promise "loads from a store, with readahead" loses_nothing loads_ahead 0
+promise "discard" loses_nothing discard 0
+promise "swapoff, which takes pages back" loses_nothing swapoff 20
+promise "umount" loses_nothing umount 0
 promise "writeback, loads and swapoff, while one of three allocations fails" under_load
 finish
