@@ -9,7 +9,7 @@
 #	play allocations|requests SCENE LEAST
 #
 # where LEAST is how many there are to fail, at least. Variable GHOSTSWAP_EACH has each
-# fail, where there are many, too.
+# allocation fail, where there are many, too.
 
 FAULTS=/sys/kernel/debug/fail
 
@@ -195,7 +195,11 @@ play() { # allocations|requests SCENE LEAST
 	"play_$2"
 	case $1 in
 	allocations) count_allocations ;;
-	requests) errors=EIO,ENOSPC && count_requests "$first" "$second" ;;
+	requests)
+		# Of these there are few, so each has its turn.
+		errors=EIO,ENOSPC memory+=(-a)
+		count_requests "$first" "$second"
+		;;
 	esac
 	fail_each "$3" "${memory[@]}" "$errors" \
 		${early:+"$early"} mount file "pool=walk,$options" swapon file \
