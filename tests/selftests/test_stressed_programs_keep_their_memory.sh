@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0
 # stress-ng with a ghost file as its only swap: programs that use, fork, advise and grow
 # more memory than there is find no byte of it changed, and those that have to go leave
-# nothing. For GHOSTSWAP_SECONDS (16 if not set), with the seed GHOSTSWAP_SEED.
+# nothing. For GHOSTSWAP_SECONDS (8 if not set), with the seed GHOSTSWAP_SEED.
 #
 # Needs two CPUs: its stressors are at work at once.
 
 . "$(dirname "$0")/lib.sh"
 
 PROMISES=4
-SECONDS_EACH=$((${GHOSTSWAP_SECONDS:-16} / PROMISES))
+SECONDS_EACH=$((${GHOSTSWAP_SECONDS:-8} / PROMISES))
 
 # in_cgroup NAME COMMAND...
 in_cgroup() (
