@@ -103,14 +103,9 @@ WHERE = [
         "own": "  zram, zswap or ghostswap",
     }.items()
 ]
-# What of a figure is ghostswap's own doing: the row that says so, and in what words it
-# would be without.
-OWN_SHARES = {
-    "out": ("profile", "out", "without its own functions"),
-    "in": ("profile", "in", "without its own functions"),
-    "free": ("profile", "freed", "without its own functions"),
-    "ram": ("pages", None, "without its tables and buffers"),
-}
+# The phases of these in part profile, which say what of them is ghostswap's own doing. In
+# huge pages it does for each page what it does for a single one, or less.
+PHASES = {"out": "out", "in": "in", "free": "freed", "thp-out": "out"}
 JOBS = [
     Row(
         "all",
@@ -351,19 +346,17 @@ class Run:
 
     def obstacle(self, part, where, comp, row):
         """What a figure would be if ghostswap's own share of it were nothing."""
-        source, phase, words = OWN_SHARES.get(row.what, (None, None, None))
-        if source == "profile":
-            whole, own = Row(f"{phase}-all", ""), Row(f"{phase}-own", "")
-        elif source:
-            whole, own = row, next(one for one in RAM if one.what == "rest")
+        if row.what == "ram":
+            rest = next(one for one in RAM if one.what == "rest")
+            share, words = self.get(part, where, comp, rest, "ghostswap"), "tables and buffers"
         else:
+            own = Row(f"{PHASES.get(row.what)}-own", "")
+            share, words = self.get("profile", "python", comp, own, "ghostswap"), "own functions"
+        least = self.best(part, where, comp, row)
+        value = self.get(part, where, comp, row, "ghostswap")
+        if None in (share, least, value):
             return ""
-        least = self.best(source, where, comp, whole)
-        value = self.get(source, where, comp, whole, "ghostswap")
-        share = self.get(source, where, comp, own, "ghostswap")
-        if None in (least, value, share):
-            return ""
-        return f"{(value - share) / least:.3f} {words}"
+        return f"{(value - share) / least:.3f} without its {words}"
 
     def far_apart(self, comp):
         """What the second CPU is worth to others in the same run."""
