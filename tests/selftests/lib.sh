@@ -131,9 +131,15 @@ log_since() {
 	print_lines "${kernel_log[@]#*\] }"
 }
 
-# Of the kernel itself, not of programs that write to /dev/kmsg.
+# kernel_has OPTION, as KASAN
+kernel_has() {
+	zgrep -q "^CONFIG_$1=y" /proc/config.gz
+}
+
+# Of the kernel itself, not of programs that write to /dev/kmsg. Where it finds races of
+# its own they are warnings, too; those of ours are looked for after each promise.
 warnings() {
-	raw_log_since | grep '^<[0-4]>' || true
+	kernel_has KCSAN || raw_log_since | grep '^<[0-4]>' || true
 }
 
 # one_line REGEX: since the mark, ghostswap said one thing, and it was this.

@@ -55,7 +55,7 @@ terabyte_is_cheap() {
 		"$(awk 'NR == 2 { print $3 * 1024 }' /proc/swaps)"
 	holds "its own account" "$own > 0 && $own < $BOUND"
 	# A kernel that looks for faults puts something around each object.
-	if ! zgrep -q '^CONFIG_KASAN=y' /proc/config.gz; then
+	if ! kernel_has KASAN; then
 		holds "slab, per-CPU and vmalloc" "$slab - $zswap + $vmalloc < $BOUND"
 	fi
 	# If these were not seen, neither would be what the module takes.
