@@ -118,6 +118,21 @@ load_toolchain() {
 	done <"$TOOLCHAIN"
 }
 
+# use_cargo: as scripts/setup found it, and one place for what it builds.
+use_cargo() {
+	load_toolchain test
+	export CARGO CARGO_TARGET_DIR=$CACHE/cargo-target
+}
+
+# draw_for MINUTES: for what draws at random, sets $minutes, to MINUTES if the
+# environment has no other number there, and $seed, to any if it has none in SEED.
+draw_for() {
+	minutes=${MINUTES:-$1}
+	[[ $minutes =~ ^[1-9][0-9]*$ ]] || die "MINUTES: not a number: $minutes"
+	seed=${SEED:-$((RANDOM % 10000))}
+	[[ $seed =~ ^[0-9]+$ ]] || die "SEED: not a number: $seed"
+}
+
 toolchain_versions() {
 	"$RUSTC" -vV
 	"clang$LLVM" --version
