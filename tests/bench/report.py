@@ -8,6 +8,7 @@ import re
 import subprocess
 
 from inputs import CORPORA
+from rows import EMPTY, HOT, JOBS, PHASES, RAM, SLOW, STORE, WHERE, Row, whole_text
 
 JOB_NAMES = {
     "compile": "a C compiler",
@@ -23,103 +24,6 @@ COLOURS = {
     "ghostswap": "tab:green",
 }
 COLUMNS = list(COLOURS)
-PEERS = ("zram", "zswap")
-PAGE = 4096
-
-
-class Row:
-    """A line of a table: a figure of each backend, and what ghostswap's is to be.
-
-    bar is the most that ghostswap's may be, as a part of what `against` says: the
-    better of zram and zswap, or a backend, or a number. A text that begins with two
-    blanks goes on from that of the row before, of which it often is a part."""
-
-    def __init__(
-        self,
-        what,
-        text,
-        form="{:,.0f}",
-        bar=None,
-        against="peers",
-        where=None,
-        made_of=None,
-        peers=PEERS,
-    ):
-        self.what, self.text, self.form, self.bar = what, text, form, bar
-        self.against, self.where, self.made_of, self.peers = against, where, made_of, peers
-
-
-def parts_of_ram(get):
-    """RAM that is neither zsmalloc's pages nor slab: tables, buffers, nodes in pages."""
-    return get("ram") - get("pool") - get("slab")
-
-
-HOT = [
-    Row("out", "out, instructions", bar=0.97),
-    Row("in", "in", bar=0.97),
-    Row("free", "freed", bar=0.9),
-    Row("thp-out", "out, in huge pages", bar=0.95),
-    Row("thp-in", "in, in huge pages"),
-    Row("thp-free", "freed, in huge pages"),
-]
-RAM = [
-    Row("ram", "RAM, bytes", bar=0.98),
-    Row("objects", "  compressed pages"),
-    Row("zsmalloc", "  lost in zsmalloc", made_of=lambda get: get("pool") - get("objects")),
-    Row("slab", "  slab caches"),
-    Row("rest", "  all else", made_of=parts_of_ram),
-]
-STORE = [
-    Row("wb-bytes", "written back, bytes", bar=0.40, against=PAGE, where=["python"]),
-    Row("wb-ios", "  requests", "{:.3f}", bar=0.05, against=1),
-    Row("seq-bytes", "read in order, bytes"),
-    Row("seq-ios", "  requests", "{:.3f}"),
-    Row("random-bytes", "read in no order, bytes"),
-    Row("random-ios", "  requests", "{:.3f}"),
-]
-EMPTY = [
-    Row("empty-64G", "64 GiB, RAM, bytes"),
-    Row("empty-1T", "1 TiB, RAM, bytes"),
-]
-SLOW = [
-    Row("swapoff-ms", "swapoff, ms", bar=0.2, against="swap"),
-    Row("swapoff-reads", "  requests"),
-    Row("seq-ms", "faults in order, ms"),
-    Row("seq-reads", "  requests"),
-    Row("random-ms", "faults in no order, ms"),
-    Row("random-reads", "  requests"),
-]
-# Whose functions the instructions are in, of one phase after the other.
-WHERE = [
-    Row(f"{phase}-{kind}", text.format(phase), peers=PEERS if kind == "all" else ())
-    for phase in ("out", "in", "freed")
-    for kind, text in {
-        "all": "{}",
-        "codec": "  the compressor",
-        "copy": "  memset and memcpy",
-        "zsmalloc": "  zsmalloc and slab",
-        "block": "  block layer",
-        "rest": "  memory management, all else",
-        "own": "  zram, zswap or ghostswap",
-    }.items()
-]
-# The phases of these in part profile, which say what of them is ghostswap's own doing. In
-# huge pages it does for each page what it does for a single one, or less.
-PHASES = {"out": "out", "in": "in", "free": "freed", "thp-out": "out"}
-JOBS = [
-    Row(
-        "all",
-        "instructions, millions",
-        made_of=lambda get: get("instructions") + get("threads"),
-    ),
-    Row("instructions", "  of the job"),
-    Row("threads", "  of the kernel's threads"),
-    Row("faults", "major faults"),
-    # zram writes nothing to a disk by itself.
-    Row("written", "written to the disk, MiB", "{:,.1f}", peers=["zswap"]),
-    Row("read", "read from it, MiB", "{:,.1f}", peers=["zswap"]),
-    Row("peak", "memory without a limit, MiB", "{:,.1f}"),
-]
 
 
 class Run:
@@ -566,14 +470,6 @@ class Run:
         figure.tight_layout()
         figure.savefig(os.path.join(out, "ram.svg"), metadata={"Date": None})
         pyplot.close(figure)
-
-
-def whole_text(rows, row):
-    """A row's text where it stands alone."""
-    if not row.text.startswith("  "):
-        return row.text
-    before = next(one for one in reversed(rows[: rows.index(row)]) if one.text[0] != " ")
-    return f"{before.text.split(',')[0]}, {row.text.strip()}"
 
 
 def write(path, text):
