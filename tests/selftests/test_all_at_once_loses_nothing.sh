@@ -125,9 +125,7 @@ all_at_once() {
 	goes_on do_something
 	[[ ! -w $CPU1 ]] || put "$CPU1" 1
 	end
-	note "$rounds things were done; killed for memory" \
-		"$(awk '$1 == "oom_kill" { print $2 }' "$CGROUPS/ghostswap.small/memory.events");" \
-		"written" \
+	note "$rounds things were done; killed for memory $(oom_kills small); written" \
 		"$(figure one written_pages) and $(figure three written_pages) pages"
 	equal "failed loads" "0 0" "$(figure one failed_loads) $(figure three failed_loads)"
 	equal "held at the end" "0 0 0 0" "$(figure one stored_pages) $(held one) \

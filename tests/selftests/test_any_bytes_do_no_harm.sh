@@ -11,7 +11,6 @@
 . "$(dirname "$0")/lib.sh"
 
 SEED=${GHOSTSWAP_SEED:-1}
-RANDOM=$SEED
 SHARE=$(((${GHOSTSWAP_SECONDS:-10} + 4) / 5))
 
 # The kernel would run modprobe for every compressor that it does not have.

@@ -21,8 +21,7 @@ four_times_too_large() {
 	for name in failed_stores_limit failed_stores_memory failed_loads; do
 		equal "$name" 0 "$(figure file "$name")"
 	done
-	equal "OOM kills" 0 "$(awk '$1 == "oom_kill" { print $2 }' \
-		"$CGROUPS/ghostswap.tight/memory.events")"
+	equal "OOM kills" 0 "$(oom_kills tight)"
 	equal "warnings" "" "$(warnings)"
 	note "stores $(figure file stores), loads $(figure file loads)"
 }

@@ -32,7 +32,7 @@ stress() {
 
 # began OPTIONS: what all need.
 began() {
-	command -v stress-ng >/dev/null || skip "no stress-ng here (package stress-ng)"
+	have_program stress-ng stress-ng
 	area file 1G "$1"
 }
 
@@ -78,14 +78,10 @@ out_of_memory() {
 	# Where the kernel is slow it takes them more than their time to have grown so far.
 	for _ in {1..20}; do
 		stress stress --oomable --bigheap 1 --bigheap-growth 1M --brk 1 --vm 1 --vm-bytes 4M
-		(($(killed) == 0)) || break
+		(($(oom_kills stress) == 0)) || break
 	done
-	holds "processes killed" "$(killed) > 0"
+	holds "processes killed" "$(oom_kills stress) > 0"
 	ended
-}
-
-killed() {
-	awk '$1 == "oom_kill" { print $2 }' "$CGROUPS/ghostswap.stress/memory.events"
 }
 
 # The stressor "swap" makes, turns on and off swapfiles of its own, of which tmpfs has none.
