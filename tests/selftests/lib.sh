@@ -214,6 +214,16 @@ held() {
 	echo $((objects + tables))
 }
 
+holds_nothing() { # FILE
+	(($(figure "$1" stored_pages) == 0 && $(held "$1") == 0))
+}
+
+# ends_empty FILE: its pool holds nothing, as soon as the CPUs have given back what slots
+# they keep and RCU has freed the tables.
+ends_empty() {
+	until_true "nothing is stored or held" 10 holds_nothing "$1"
+}
+
 # nearly_within_limit FILE: what its pool holds fits. A store takes its memory before it
 # asks: at most a zspage of 8 pages on each CPU, and tables that RCU has yet to free.
 nearly_within_limit() {

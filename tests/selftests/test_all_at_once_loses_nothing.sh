@@ -128,8 +128,8 @@ all_at_once() {
 	note "$rounds things were done; killed for memory $(oom_kills small); written" \
 		"$(figure one written_pages) and $(figure three written_pages) pages"
 	equal "failed loads" "0 0" "$(figure one failed_loads) $(figure three failed_loads)"
-	equal "held at the end" "0 0 0 0" "$(figure one stored_pages) $(held one) \
-$(figure three stored_pages) $(held three)"
+	ends_empty one
+	ends_empty three
 }
 
 # What the disk below store "bad" does from now on.
@@ -185,7 +185,7 @@ disks_fail() {
 		"$(figure one written_pages) pages written"
 	equal "failed loads since it is well" "$failed" "$(figure one failed_loads)"
 	holds "pages lost" "$lost <= $failed"
-	equal "held at the end" "0 0" "$(figure one stored_pages) $(held one)"
+	ends_empty one
 	gone one two
 }
 

@@ -61,7 +61,7 @@ with_pages() { # COMMAND...
 	kill -TERM $!
 	wait $! || fail "a page was lost"
 	equal "failed loads" 0 "$(figure file failed_loads)"
-	equal "stored and held" "0 0" "$(figure file stored_pages) $(held file)"
+	ends_empty file
 }
 
 remounts() {
@@ -115,7 +115,7 @@ damaged() { # on|off
 		release
 		lost=$((lost + now + $(said_number lost)))
 		failed=$((failed + $(figure file failed_loads)))
-		equal "stored and held" "0 0" "$(figure file stored_pages) $(held file)"
+		ends_empty file
 		gone file
 		losetup --detach-all
 		rm ./*.image

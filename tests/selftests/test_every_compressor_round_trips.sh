@@ -17,7 +17,7 @@ round_trips() { # COMPRESSOR
 	holds "compressed bytes" "$bytes < $random * PAGE + $text * PAGE / 2"
 	note "$1: $(((bytes - random * PAGE) / text)) bytes for a page of text"
 	release
-	equal "held at the end" "0 0" "$(figure file stored_pages) $(held file)"
+	ends_empty file
 	equal "failed" "0 0" "$(figure file failed_stores_memory) $(figure file failed_loads)"
 }
 

@@ -63,7 +63,7 @@ stores() { # LEAST [OPTION]...
 	fail_each "$1" "${@:2}" ENOMEM fill fault out mend check
 	holds "stores that failed for memory" "$(figure file failed_stores_memory) > 0"
 	equal "loads that failed" 0 "$(figure file failed_loads)"
-	equal "held at the end" "0 0" "$(figure file stored_pages) $(held file)"
+	ends_empty file
 	pages -s 1 fill out check
 }
 
@@ -83,7 +83,7 @@ loads() {
 	# A load needs no memory, so there may be nothing that can fail.
 	fail_each 0 ENOMEM fill out fault load mend check
 	equal "loads that failed" 0 "$(figure file failed_loads)"
-	equal "held at the end" "0 0" "$(figure file stored_pages) $(held file)"
+	ends_empty file
 }
 
 mounts_with_a_store() {
@@ -146,7 +146,7 @@ under_load() {
 	release
 	holds "stores that failed for memory" "$(figure file failed_stores_memory) > 0"
 	equal "loads that failed" 0 "$(figure file failed_loads)"
-	equal "held at the end" "0 0" "$(figure file stored_pages) $(held file)"
+	ends_empty file
 }
 
 promise "mount" mounts ""

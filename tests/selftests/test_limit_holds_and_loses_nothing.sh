@@ -25,7 +25,7 @@ keeps_what_does_not_fit() { # KIND OF MEMORY
 	go_on
 	within_limit file
 	release
-	equal "held at the end" "0 0" "$(figure file stored_pages) $(held file)"
+	ends_empty file
 }
 
 room_is_used_again() {
@@ -96,7 +96,7 @@ from_all_cpus() {
 	holds "bytes held at most" "$most <= $(figure file limit_bytes) + 32 * PAGE"
 	holds "bytes held at most" "$most > $(figure file limit_bytes) * 9 / 10"
 	holds "stores refused" "$(figure file failed_stores_limit) > 0"
-	equal "held at the end" "0 0" "$(figure file stored_pages) $(held file)"
+	ends_empty file
 }
 
 nothing_for_other_pools() {

@@ -8,7 +8,7 @@
 . "$(dirname "$0")/lib.sh"
 
 nothing_left() { # FILE
-	equal "stored and held" "0 0" "$(figure "$1" stored_pages) $(held "$1")"
+	ends_empty "$1"
 	equal "in the store" "0 0" "$(figure "$1" redirected_pages) $(figure "$1" redirected_bytes)"
 	until_true "no segment is in use" 10 is_empty "$1" 0
 	equal "failed loads" 0 "$(figure "$1" failed_loads)"

@@ -15,7 +15,7 @@ used_again() {
 	done
 	pages -s 4 -k tttrs "${verbs[@]}" >said
 	holds "pages stored" "$(figure file stores) > 3 * 6 * 256"
-	equal "stored at the end" "0 0" "$(figure file stored_pages) $(held file)"
+	ends_empty file
 	equal "areas full or not" 0 "$(figure file failed_loads)"
 }
 
@@ -29,7 +29,7 @@ by_another_process() {
 		done
 	done
 	holds "pages stored" "$(figure file stores) > 5 * 8 * 256"
-	equal "stored at the end" "0 0" "$(figure file stored_pages) $(held file)"
+	ends_empty file
 }
 
 crowded() {
@@ -45,7 +45,7 @@ crowded() {
 	for i in "${pids[@]}"; do
 		wait "$i"
 	done
-	equal "stored at the end" "0 0" "$(figure file stored_pages) $(held file)"
+	ends_empty file
 }
 
 # The state of every cluster, as debugfs shows it, adds up to the figures.

@@ -43,13 +43,8 @@ ended() {
 	holds "stores" "$(figure file stores) > 200"
 	holds "loads" "$(figure file loads) > 50"
 	equal "failed loads" 0 "$(figure file failed_loads)"
-	# Slots that CPUs keep, and tables that RCU has yet to free.
-	until_true "nothing is held" 10 is_held file 0
+	ends_empty file
 	gone file
-}
-
-is_held() { # FILE BYTES
-	(($(held "$1") == $2 && $(figure "$1" stored_pages) == 0))
 }
 
 more_than_there_is() { # STRESSOR...

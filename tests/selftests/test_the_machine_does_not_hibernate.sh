@@ -62,7 +62,7 @@ sleeps() {
 	equal "failed loads" 0 "$(figure file failed_loads)"
 	equal "read and write errors" "0 0" \
 		"$(store_figure file 0 read_errors) $(store_figure file 0 write_errors)"
-	equal "held at the end" "0 0" "$(figure file stored_pages) $(held file)"
+	ends_empty file
 }
 
 # Reclaim that is under way stores pages after the process was told to stop, and after
