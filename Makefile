@@ -36,16 +36,16 @@ demo:
 	@scripts/demo
 
 test:
-	@scripts/test host selftests
+	@scripts/test host/run selftests/run
 
 test-host:
-	@scripts/test host
+	@scripts/test host/run
 
 selftests:
-	@scripts/test selftests
+	@scripts/test selftests/run
 
 test-debug:
-	@KERNEL=debug,kcsan scripts/test selftests
+	@KERNEL=debug,kcsan scripts/test selftests/run
 
 torture:
 	@scripts/torture
