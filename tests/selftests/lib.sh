@@ -376,6 +376,33 @@ oom_kills() {
 	awk '$1 == "oom_kill" { print $2 }' "$CGROUPS/ghostswap.$1/memory.events"
 }
 
+# from_all_cpus FILE MIB KINDS COMMAND...: three processes of so many MiB have their pages
+# swapped out from all CPUs, and visit them, for 1,000 visits and until the command is
+# true. It finds in $most what the pool of FILE held at most, which fits its limit.
+from_all_cpus() {
+	local i pids=() most=0
+	for i in 1 2 3; do
+		pages -i "$i" -s "$2" -k "$3" fill churn check >"said.$i" &
+		pids+=($!)
+	done
+	until_true "all is in use" 120 watch "$1" "${@:4}"
+	kill -TERM "${pids[@]}"
+	for i in "${pids[@]}"; do
+		wait "$i" || fail "a process ended with status $?"
+	done
+	# See nearly_within_limit.
+	holds "bytes held at most" "$most <= $(figure "$1" limit_bytes) + 32 * PAGE"
+}
+
+watch() { # FILE COMMAND...
+	local i now
+	for i in {1..9}; do
+		now=$(held "$1")
+		most=$((now > most ? now : most))
+	done
+	has_visited said.3 1000 && "${@:2}"
+}
+
 # hold_open FILE: as standard input of process $holder, whatever becomes of its name.
 hold_open() {
 	# shellcheck disable=SC2217 # it does not read it, but has it

@@ -108,27 +108,16 @@ below_the_high_mark() {
 	(($(held file) <= $(figure file limit_bytes) * 15 / 16 + 32 * PAGE))
 }
 
-from_all_cpus() {
-	local i pids=() most=0 now
+written_from_all_cpus() {
 	disk disk.image 64M
 	area file 1G "limit=3M,backing=$disk"
-	cgroup tight memory.high=8M
-	for i in 1 2 3; do
-		pages -g tight -i "$i" -s 6 -k tttr fill check rewrite:3 check >/dev/null &
-		pids+=($!)
-	done
-	while [[ -n $(jobs -rp) ]]; do
-		now=$(held file)
-		most=$((now > most ? now : most))
-		sleep 0.02
-	done
-	for i in "${pids[@]}"; do
-		wait "$i"
-	done
-	holds "bytes held at most" "$most <= $(figure file limit_bytes) + 32 * PAGE"
-	holds "pages written" "$(figure file written_pages) > 2000"
+	from_all_cpus file 6 tttr has_written 2000
 	ends_empty file
 	equal "failed loads" 0 "$(figure file failed_loads)"
+}
+
+has_written() {
+	(($(figure file written_pages) > $1))
 }
 
 incompressible_first() {
@@ -187,7 +176,7 @@ promise "writeback without a store, or of no number, is refused" refused_by_hand
 promise "pages of one word come back, wherever they are kept" same_filled_come_back
 promise "a working set of several times the limit is out, and the limit holds" past_the_limit
 promise "writeback starts at the limit and stops well before the pool is empty" between_the_marks
-promise "the limit holds for stores from all CPUs at once" from_all_cpus
+promise "the limit holds for stores from all CPUs at once" written_from_all_cpus
 promise "incompressible pages go first" incompressible_first
 promise "then the clusters that were stored to longest ago" oldest_first
 promise "at most 5% more is written than the objects have" densely
