@@ -13,3 +13,4 @@ mod slot;
 mod tally;
 mod transitions;
 mod usage;
+mod world;
