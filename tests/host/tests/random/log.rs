@@ -327,6 +327,25 @@ proptest! {
 }
 
 #[test]
+fn bytes_that_no_record_fits_into_are_not_won_by_cleaning() {
+    let half = SEGMENT / 2 / record_size(PAGE_SIZE);
+    for (records, is_worth_it) in [(half, false), (half - 1, true)] {
+        let mut run = Run::new(3, 0);
+        for _ in 0..2 {
+            for step in [Step::Open, Step::Fill(records, PAGE_SIZE), Step::Seal] {
+                run.step(step);
+            }
+        }
+        assert!(
+            SEGMENT >= 2 * run.known[0].live(),
+            "as garbage, it is one segment"
+        );
+        assert_eq!(run.log.is_worth_cleaning(), is_worth_it);
+        run.check();
+    }
+}
+
+#[test]
 fn a_log_of_nothing_has_nothing_to_give() {
     let log = Log::new(Vec::new());
     assert!(log.open(&mut Cursor::new(0)).is_none());
