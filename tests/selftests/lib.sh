@@ -135,9 +135,9 @@ log_since() {
 	print_lines "${kernel_log[@]#*\] }"
 }
 
-# kernel_has OPTION, as KASAN
+# kernel_has OPTION [VALUE], as KASAN. Also in a machine that has little of its host.
 kernel_has() {
-	zgrep -q "^CONFIG_$1=y" /proc/config.gz
+	zcat /proc/config.gz | grep "^CONFIG_$1=${2:-y}" >/dev/null
 }
 
 # Of the kernel itself, not of programs that write to /dev/kmsg. Where it finds races of

@@ -67,7 +67,7 @@ refused_for_cipher() {
 # The disk gets nothing rather than what can be read.
 nothing_without_cipher() {
 	local module modprobe
-	zcat /proc/config.gz | grep -q '^CONFIG_CRYPTO_XTS=m' ||
+	kernel_has CRYPTO_XTS m ||
 		skip "this kernel cannot be without xts(aes)"
 	disk disk.image 16M
 	header file

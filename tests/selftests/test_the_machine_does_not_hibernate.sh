@@ -43,6 +43,9 @@ hibernates_without() {
 # sleeps WAY: while pages come and go, some of them in a store, and the mover is busy.
 sleeps() {
 	local visited slept pid
+	if [[ $1 == mem ]] && kernel_has KCSAN; then
+		skip "a kernel with KCSAN does not wake up, with or without an area"
+	fi
 	scratch_disk
 	area file 1G "limit=2M,backing=$disk"
 	cgroup tight memory.high=3M
