@@ -535,6 +535,9 @@ int main(int argc, char **argv)
 	stamps = calloc(pages, sizeof(*stamps));
 	if (!stamps)
 		err(1, "calloc");
+	/* What may be lost is what is looked at, not what it takes to look. */
+	if (mlockall(MCL_CURRENT | MCL_ONFAULT))
+		err(1, "mlockall");
 	map(kind, mib << 20);
 	sigaction(SIGTERM, &action, NULL);
 	/* Pending until a child waits for it, see hold(). */
