@@ -13,7 +13,7 @@ use crate::{
     logic::{
         entry::{Entry, Redirect},
         log::{self, Claim},
-        segment::{self, Location, Owner, Record, Writer, MAX_STORES},
+        segment::{self, Location, Owner, Record, Writer, MAX_FILLED, MAX_STORES},
     },
     mover::Gear,
     pool::Pool,
@@ -27,9 +27,6 @@ use kernel::{
     sync::Arc,
     time::{delay::fsleep, Delta},
 };
-
-/// The most records in a segment that others are moved to.
-const MAX_MOVES: usize = 16384;
 
 /// The most segments that are moved to one.
 const MAX_SOURCES: usize = 64;
@@ -64,7 +61,7 @@ impl Relocating {
     /// Context: may sleep. Errors: [`ENOMEM`].
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
-            moves: KVVec::with_capacity(MAX_MOVES, GFP_KERNEL)?,
+            moves: KVVec::with_capacity(MAX_FILLED, GFP_KERNEL)?,
             sources: KVVec::with_capacity(MAX_SOURCES, GFP_KERNEL)?,
         })
     }
@@ -248,7 +245,7 @@ impl Pool {
                     if let Some((_, redirect)) =
                         self.owner_of(&tables, &from.store, segment, &record)
                     {
-                        let unit = (moves.len() < MAX_MOVES)
+                        let unit = (moves.len() < MAX_FILLED)
                             .then(|| writer.append(record.owner, record.data))
                             .flatten();
                         let Some(unit) = unit else {

@@ -12,7 +12,7 @@ use crate::{
     logic::{
         entry::{Entry, Form, State},
         log::Claim,
-        segment::{Location, Owner, Writer},
+        segment::{Location, Owner, Writer, MAX_FILLED},
         slot::{Look, Mark},
         PAGE_SIZE,
     },
@@ -22,9 +22,6 @@ use crate::{
     table::{self, Cluster, Tables, CLUSTER},
 };
 use kernel::{alloc::KVVec, prelude::*};
-
-/// The most objects in a batch. More than that are so small that they win little.
-const MAX_COPIES: usize = 16384;
 
 /// The most clusters that are looked for at once.
 const MAX_CLUSTERS: usize = 64;
@@ -62,7 +59,7 @@ impl Desk {
     /// Context: may sleep. Errors: [`ENOMEM`].
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
-            copies: KVVec::with_capacity(MAX_COPIES, GFP_KERNEL)?,
+            copies: KVVec::with_capacity(MAX_FILLED, GFP_KERNEL)?,
             candidates: KVVec::with_capacity(MAX_CLUSTERS, GFP_KERNEL)?,
             scratch: KBox::init(pin_init::init_zeroed(), GFP_KERNEL)?,
             batch: 0,
@@ -170,7 +167,7 @@ impl Batch<'_> {
                 }
                 _ => continue,
             }
-            if self.copies.len() >= self.wanted.min(MAX_COPIES) {
+            if self.copies.len() >= self.wanted.min(MAX_FILLED) {
                 return Room::None;
             }
             let Look::Object(hold) = slot.look() else {

@@ -28,6 +28,9 @@ pub const BLOCK: usize = PAGE_SIZE;
 pub const SEGMENT: usize = 2 << 20;
 /// Blocks in a segment.
 pub const BLOCKS: usize = SEGMENT / BLOCK;
+/// The most records that are put into a segment by who has to remember each of them. More than
+/// that are so small that they win little.
+pub const MAX_FILLED: usize = 16384;
 
 const HEADER: usize = UNIT;
 const CHECKSUM_AT: usize = 12;
