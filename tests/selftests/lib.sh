@@ -224,12 +224,15 @@ ends_empty() {
 	until_true "nothing is stored or held" 10 holds_nothing "$1"
 }
 
-# nearly_within_limit FILE: what its pool holds fits. A store takes its memory before it
-# asks: at most a zspage of 8 pages on each CPU, and tables that RCU has yet to free.
+# What a pool may hold more than it is limited to, in bytes. A store takes its memory before
+# it asks: at most a zspage of 8 pages on each CPU, and tables that RCU has yet to free.
+ABOVE_LIMIT=$((32 * PAGE))
+
+# nearly_within_limit FILE: what its pool holds fits.
 nearly_within_limit() {
 	local held limit
 	held=$(held "$1") limit=$(figure "$1" limit_bytes)
-	holds "bytes held" "$held <= $limit + 32 * PAGE"
+	holds "bytes held" "$held <= $limit + $ABOVE_LIMIT"
 }
 
 # Pages in use on a swapped-on file, as the kernel counts them.
@@ -390,8 +393,7 @@ from_all_cpus() {
 	for i in "${pids[@]}"; do
 		wait "$i" || fail "a process ended with status $?"
 	done
-	# See nearly_within_limit.
-	holds "bytes held at most" "$most <= $(figure "$1" limit_bytes) + 32 * PAGE"
+	holds "bytes held at most" "$most <= $(figure "$1" limit_bytes) + $ABOVE_LIMIT"
 }
 
 watch() { # FILE COMMAND...

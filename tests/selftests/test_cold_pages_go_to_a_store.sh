@@ -105,7 +105,7 @@ between_the_marks() {
 }
 
 below_the_high_mark() {
-	(($(held file) <= $(figure file limit_bytes) * 15 / 16 + 32 * PAGE))
+	(($(held file) <= $(figure file limit_bytes) * 15 / 16 + ABOVE_LIMIT))
 }
 
 written_from_all_cpus() {
