@@ -6,7 +6,7 @@ make demo       see a machine with little memory finish a job larger than it
 make test       run all tests
 make test-host  run the tests that need no kernel
 make selftests  run the tests that need one, in a virtual machine
-make test-debug run the selftests on kernels that look for faults: takes an hour
+make test-debug run the selftests on kernels that look for faults: 60 to 90 minutes
 make torture    everything at once, for MINUTES=3 and longer
 make fuzz       bytes that nobody meant to every way in, for MINUTES=2 and longer
 make vm         open a shell in a virtual machine with the module at hand
