@@ -3,29 +3,37 @@
 //! An area: one ghost file, from swapon to swapoff.
 //!
 //! The kernel does one thing at a time to a slot, so the area takes no lock of its own. What may race
-//! with the kernel are our own workers; [`crate::logic::slot`] says why that is sound.
+//! with the kernel are our own workers; [`crate::core::slot`] says why that is sound.
 
 use crate::{
-    figures::Refusal,
-    filesystem::Mount,
+    contents::table::{
+        Table,
+        CLUSTER, //
+    },
+    core::segment::Owner,
     kernel_ext::{
-        hibernation::HibernationVeto,
-        pending_page::{LoadTarget, Loaded},
-        swap::{AreaStatus, Hooks},
-        swap_page::SourcePage,
-        zsmalloc::Object,
+        mm::{
+            pending_page::{
+                LoadTarget,
+                Loaded, //
+            },
+            swap::{
+                AreaStatus,
+                Hooks, //
+            },
+            swap_page::SourcePage,
+        },
+        power::HibernationVeto,
     },
-    logic::{
-        segment::Owner,
-        slot::{Content, Displaced},
-    },
-    pool::{Found, Pool},
-    readback::Wish,
-    table::{Table, CLUSTER},
+    pool::Pool,
 };
+use core::ops::ControlFlow;
 use kernel::{
     prelude::*,
-    sync::{Arc, ArcBorrow},
+    sync::{
+        Arc,
+        ArcBorrow, //
+    },
 };
 
 /// An area.
@@ -38,57 +46,19 @@ pub(crate) struct Area {
     _no_hibernation: Pin<KBox<HibernationVeto>>,
 }
 
-impl Area {
-    /// Frees what a slot held.
-    #[inline]
-    fn dispose(&self, displaced: Displaced<Object>) {
-        match displaced {
-            Displaced::Free => (),
-            Displaced::Same => self.pool.figures.gone(None),
-            Displaced::Held(form) => self.pool.figures.gone(Some(form)),
-            Displaced::Redirected(redirect) => {
-                self.pool.figures.gone_redirected(redirect.form);
-                if self.pool.stores.end_record(redirect) {
-                    self.pool.ask_mover();
-                }
-            }
-            Displaced::Object(object, form) => {
-                self.pool.figures.gone(Some(form));
-                self.pool.cache.free(object);
-            }
-        }
-    }
-
-    fn refuse(&self, refusal: Refusal) -> Error {
-        self.pool.figures.refused(refusal);
-        match refusal {
-            Refusal::Limit => ENOSPC,
-            Refusal::Memory => ENOMEM,
-        }
-    }
-
-    fn free_content(&self, content: Content<Object>) {
-        if let Content::Object(object) = content {
-            self.pool.cache.free(object);
-        }
-    }
-}
-
 impl Hooks for Area {
     const DISK_NAME: &'static str = "ghostswap";
 
-    type Mount = Mount;
+    type Context = Arc<Pool>;
 
-    fn init(mount: &Mount, _slots: usize, status: AreaStatus) -> Result<Arc<Self>> {
-        let pool = mount.pool().clone();
-        let table = Arc::pin_init(Table::new(pool.table_pages.clone(), status), GFP_KERNEL)?;
+    fn init(pool: &Arc<Pool>, _slots: usize, status: AreaStatus) -> Result<Arc<Self>> {
         let no_hibernation = KBox::pin_init(
             HibernationVeto::new("a swapped-on ghost file cannot keep the image, swapoff it first"),
             GFP_KERNEL,
         )?;
-        let number = pool.area_begins(&table)?;
+        let (table, number) = pool.begin_area(status)?;
         let area = Self {
-            pool,
+            pool: pool.clone(),
             table,
             number,
             _no_hibernation: no_hibernation,
@@ -97,82 +67,41 @@ impl Hooks for Area {
     }
 
     fn is_synchronous(&self) -> bool {
-        self.pool.is_cached()
+        self.pool.contents().limit.is_cached()
     }
 
     #[inline]
     fn store(&self, slot: usize, page: &SourcePage<'_>) -> Result {
-        if !self.pool.has_room() {
-            return Err(self.refuse(Refusal::Limit));
-        }
-        let content = self
-            .pool
-            .cache
-            .store(page)
-            .map_err(|_| self.refuse(Refusal::Memory))?;
-        let form = match &content {
-            Content::Object(object) => Some(object.form()),
-            _ => None,
-        };
-        match self.table.put(slot, content) {
-            Ok(displaced) => {
-                self.pool.figures.came(form);
-                self.dispose(displaced);
-            }
-            Err(content) => {
-                self.free_content(content);
-                return Err(self.refuse(Refusal::Memory));
-            }
-        }
-        // The object, or the slot's cluster, may have grown the pool. Then they go back, and the
-        // kernel keeps the page.
-        if !self.pool.has_room() {
-            self.invalidate_page(slot);
-            return Err(self.refuse(Refusal::Limit));
-        }
-        self.pool.figures.stored();
-        Ok(())
+        self.pool.store(&self.table, slot, page)
     }
 
     #[inline]
-    fn load(self: ArcBorrow<'_, Self>, slot: usize, mut target: LoadTarget<'_>) -> Result<Loaded> {
-        let found = self.table.get(slot).ok_or(EIO);
-        let loaded = match found.and_then(|found| self.pool.load_slot(&found, &mut target.page())) {
-            Ok(Found::Here(filled)) => Ok(filled),
-            Err(error) => Err(error),
-            Ok(Found::InStore(redirect)) => {
-                let wish = Wish {
-                    table: self.table.clone(),
-                    owner: Owner {
-                        area: self.number as u16,
-                        slot: slot as u32,
-                    },
-                };
-                // It is counted when it is done.
-                return self.pool.load_redirected(wish, redirect, target);
-            }
+    fn load(self: ArcBorrow<'_, Self>, slot: usize, target: LoadTarget<'_>) -> Result<Loaded> {
+        let owner = Owner {
+            area: self.number as u16,
+            slot: slot as u32,
         };
-        self.pool.count_load(&loaded);
-        loaded.map(Loaded::from)
+        self.pool.load(&self.table, owner, target)
     }
 
     #[inline]
     fn invalidate_page(&self, slot: usize) {
-        self.dispose(self.table.take(slot));
+        self.pool.free(&self.table, slot);
     }
 
     fn invalidate_area(&self) {
-        self.table.for_each_cluster(|cluster| {
+        let _: ControlFlow<()> = self.table.for_each_cluster(|cluster| {
             let first = cluster.index() * CLUSTER;
             for slot in first..first + CLUSTER {
                 self.invalidate_page(slot);
             }
+            ControlFlow::Continue(())
         });
     }
 }
 
 impl Drop for Area {
     fn drop(&mut self) {
-        self.pool.area_ends(self.number);
+        self.pool.end_area(self.number);
     }
 }

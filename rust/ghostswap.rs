@@ -2,41 +2,36 @@
 
 //! ghostswap: swap whose file is only a header.
 //!
-//! How a page travels: [`filesystem`] makes an [`area`] of a mounted ghost file when it is swapped on.
-//! The area's [`table`] says where each slot's page is; the [`pool`]'s [`cache`] holds it, compressed,
-//! until the [`mover`] takes it to one of the backing [`stores`], from where [`readback`] reads it.
-//! Each knows only what comes after it. [`logic`] is what needs no kernel; [`kernel_ext`] is what
-//! needs unsafe code.
+//! How a page travels: [`mount`] makes an [`area`] of a mounted ghost file when it is swapped on. The
+//! area's hooks are calls of its [`pool`], whose [`contents`] hold the page, compressed, until
+//! [`writeback`] takes it to one of the [`backing`] stores and reads it from there. Each knows only what
+//! comes after it. [`core`](crate::core) is what needs no kernel; [`kernel_ext`] is what needs unsafe
+//! code.
 
 #![deny(unsafe_code)]
 
 mod area;
-mod cache;
-mod debug;
-mod figures;
-mod filesystem;
-mod mover;
-mod options;
+mod backing;
+mod contents;
+mod mount;
 mod pool;
-mod readback;
-mod recall;
-mod registry;
-mod relocate;
-mod store;
-mod stores;
-mod table;
+mod report;
 mod writeback;
 
-#[allow(unsafe_code)]
-mod kernel_ext;
 // On the host this is a crate, with tests outside it, which use more of it than the module does.
 #[allow(unreachable_pub, dead_code)]
 #[path = "core/lib.rs"]
-mod logic;
+mod core;
+#[allow(unsafe_code)]
+mod kernel_ext;
 
 use glue::MODULE;
 use kernel::prelude::*;
-use kernel_ext::{filesystem::Registration, sparse_array::Barrier};
+use kernel_ext::{
+    fs::registration::Registration,
+    mm::sparse_array::Barrier, //
+};
+use mount::filesystem::GhostSwap;
 
 #[cfg(not(CONFIG_64BIT))]
 compile_error!("ghostswap's entries hold addresses of 64-bit machines");
@@ -45,7 +40,7 @@ compile_error!("ghostswap's entries hold addresses of 64-bit machines");
 #[pin_data]
 struct GhostSwapModule {
     #[pin]
-    filesystem: Registration<filesystem::GhostSwap>,
+    filesystem: Registration<GhostSwap>,
     // After the filesystem, so that nothing more leaves an array when it is dropped.
     _barrier: Barrier,
 }
@@ -53,7 +48,7 @@ struct GhostSwapModule {
 impl kernel::InPlaceModule for GhostSwapModule {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            filesystem <- Registration::new(module, filesystem::GhostSwap::new()?),
+            filesystem <- Registration::new(module, GhostSwap::new()?),
             _barrier: Barrier,
         })
     }

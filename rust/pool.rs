@@ -1,157 +1,120 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A pool: what areas share. The cache, the limit on all it holds, the backing stores, and the figures.
+//! A pool: what areas share. It stores, loads and frees pages, and adds and removes backing stores.
+//!
+//! This is where what one part did becomes work of another: here the mover is woken.
 
 use crate::{
-    cache::Cache,
-    figures::Figures,
-    kernel_ext::{
-        errand::Errand,
-        mm,
-        swap_page::{DestPage, Filled},
-        workqueue::ReclaimQueue,
-        zsmalloc::Object,
+    backing::store::BackingStore,
+    contents::{
+        stats::StoreFailure,
+        table::Table,
+        Contents,
+        Found,
+        PoolConfig, //
     },
-    logic::{
-        entry::{doubled, Redirect},
-        limit::Limit,
-        segment::SEGMENT,
-        slot::{Look, Slot},
+    core::{
+        entry::Redirect,
+        segment::{
+            Owner,
+            MAX_STORES, //
+        },
+        slot::Displaced,
         PAGE_SIZE,
     },
-    mover::{Gear, Rest, REST_MS},
-    readback::Readback,
-    registry::Queues,
-    stores::Stores,
-    table::{Table, TablePages, Tables, MAX_AREAS},
+    kernel_ext::{
+        fs::kobject::KobjectDir,
+        mm::{
+            pending_page::{
+                LoadTarget,
+                Loaded, //
+            },
+            swap::AreaStatus,
+            swap_page::SourcePage,
+            zsmalloc::ZsObject,
+        },
+        sync::workqueue::ReclaimQueue,
+    },
+    report::Report,
+    writeback::{
+        mover::Mover,
+        reader::{
+            PendingLoad,
+            Reader, //
+        },
+    },
 };
 use kernel::{
-    new_condvar, new_mutex, new_spinlock,
+    new_mutex,
     prelude::*,
-    processor::cpu_relax,
     str::CString,
     sync::{
-        atomic::{Atomic, Relaxed},
-        Arc, CondVar, CondVarTimeoutResult, Mutex, SpinLock,
+        Arc,
+        Mutex, //
     },
-    time::msecs_to_jiffies,
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
 };
 
-/// What a pool without a cache holds at most on its way to the stores, where nothing is said.
-const STAGE: u64 = 8 << 20;
-
-/// How a new pool is to be.
-pub(crate) struct Manner {
-    /// The limit, if one was given.
-    pub(crate) limit: Option<Limit>,
-    /// If it has a cache. If not, pages pass through it on their way to the stores.
-    pub(crate) cached: bool,
-    /// If what goes to the stores is encrypted.
-    pub(crate) encrypt: bool,
-    /// If devices are told which segments are free.
-    pub(crate) discard: bool,
+/// The queues that the workers of all pools run on.
+pub(crate) struct Queues {
+    /// For work that may wait for its turn.
+    pub(crate) patient: Arc<ReclaimQueue>,
+    /// For work that a load waits for.
+    pub(crate) urgent: Arc<ReclaimQueue>,
 }
 
-/// Where a page is that was looked for.
-pub(crate) enum Found {
-    /// Where it is wanted: it was in memory.
-    Here(Filled),
-    /// In a backing store.
-    InStore(Redirect),
+impl Drop for Queues {
+    fn drop(&mut self) {
+        // No pool is left but those that their last worker has yet to let go of. After this the queues
+        // have no other user; they cannot go in a worker of their own.
+        self.urgent.flush();
+        self.patient.flush();
+    }
 }
 
-/// How long a store waits at the limit for the mover, at most.
-const WAIT_MS: u32 = 100;
+/// Where a pool and its stores are shown.
+#[derive(Default)]
+struct Shown {
+    pool: Option<Arc<KobjectDir<Pool>>>,
+    stores: [Option<KobjectDir<BackingStore>>; MAX_STORES],
+    /// Whether the pool is at its end.
+    closed: bool,
+}
 
 /// A pool.
 #[pin_data]
 pub(crate) struct Pool {
+    contents: Arc<Contents>,
+    reader: Arc<Reader>,
+    mover: Arc<Mover>,
     id: CString,
     compressor: CString,
+    /// What adds or removes a store has it locked, and so the stores. It is outermost but for the
+    /// registry's lock.
     #[pin]
-    limit: SpinLock<Limit>,
-    /// `limit` in bytes.
-    limit_bytes: Atomic<u64>,
-    /// What those who store look at: with stores, the mark at which writing back begins; without, the
-    /// limit.
-    mark_bytes: Atomic<u64>,
-    /// The tables of the areas that are swapped on.
-    #[pin]
-    tables: SpinLock<[Option<Arc<Table>>; MAX_AREAS]>,
-    /// If it is more than a stage on the way to the stores.
-    cached: bool,
-    /// The backing stores.
-    #[pin]
-    pub(crate) stores: Stores,
-    /// What the mover works with, once there is a store. Whoever moves something has it locked.
-    #[pin]
-    pub(crate) mover: Mutex<Option<KBox<Gear>>>,
-    /// When the mover is asked again.
-    pub(crate) rest: Rest,
-    pub(crate) errand: Arc<Errand<Self>>,
-    /// What reads pages back.
-    #[pin]
-    pub(crate) readback: Readback,
-    /// For those who wait at the limit.
-    #[pin]
-    waiting: Mutex<()>,
-    #[pin]
-    progress: CondVar,
-    /// For the mover, and others that may wait for their turn.
-    pub(crate) queue: Arc<ReclaimQueue>,
-    /// For what somebody waits for.
-    pub(crate) urgent: Arc<ReclaimQueue>,
-    /// The objects.
-    pub(crate) cache: Cache,
-    /// The pages of all tables.
-    pub(crate) table_pages: Arc<TablePages>,
-    /// The figures.
-    pub(crate) figures: Figures,
+    shown: Mutex<Shown>,
 }
 
 impl Pool {
     /// An empty pool, whose workers run on `queues`.
     ///
     /// Context: may sleep. Errors: [`ENOENT`] if there is no such compressor; [`ENOMEM`].
-    pub(crate) fn new(
-        id: CString,
-        compressor: CString,
-        manner: Manner,
-        queues: &Queues,
-    ) -> Result<Arc<Self>> {
-        let (queue, urgent) = (queues.patient.clone(), queues.urgent.clone());
-        let cache = Cache::new(&id, &compressor, queue.clone())?;
-        let errand = Errand::new()?;
-        let table_pages = TablePages::new()?;
-        let figures = Figures::new()?;
-        let cached = manner.cached;
-        let limit = manner.limit.unwrap_or(if cached {
-            Limit::default()
-        } else {
-            Limit::Bytes(STAGE)
-        });
-        let limit_bytes = limit.resolve(mm::total_ram());
+    pub(crate) fn new(id: CString, config: PoolConfig, queues: &Queues) -> Result<Arc<Self>> {
+        let Queues { patient, urgent } = queues;
+        let contents = Contents::new(&id, &config, patient)?;
+        let reader = Reader::new(contents.clone(), urgent.clone())?;
+        let mover = Mover::new(contents.clone(), reader.clone(), patient.clone())?;
         Arc::pin_init(
             pin_init!(Self {
+                contents,
+                reader,
+                mover,
                 id,
-                compressor,
-                limit <- new_spinlock!(limit),
-                mark_bytes: Atomic::new(limit_bytes),
-                limit_bytes: Atomic::new(limit_bytes),
-                tables <- new_spinlock!([const { None }; MAX_AREAS]),
-                cached,
-                stores <- Stores::new(manner.encrypt, manner.discard),
-                mover <- new_mutex!(None),
-                rest: Rest::new(REST_MS),
-                errand,
-                readback <- Readback::new(),
-                waiting <- new_mutex!(()),
-                progress <- new_condvar!(),
-                queue,
-                urgent,
-                cache,
-                table_pages,
-                figures,
+                compressor: config.compressor,
+                shown <- new_mutex!(Shown::default()),
             }),
             GFP_KERNEL,
         )
@@ -167,195 +130,261 @@ impl Pool {
         &self.compressor
     }
 
-    /// The limit, as it was given.
-    pub(crate) fn limit(&self) -> Limit {
-        *self.limit.lock()
+    /// What it holds.
+    pub(crate) fn contents(&self) -> &Contents {
+        &self.contents
     }
 
-    /// Sets the limit. If the pool holds more, it keeps that, and takes no more.
-    pub(crate) fn set_limit(&self, limit: Limit) {
-        let mut current = self.limit.lock();
-        *current = limit;
-        self.limit_bytes
-            .store(limit.resolve(mm::total_ram()), Relaxed);
-        self.update_mark_locked(&current);
-    }
-
-    /// If `limit` is more than the limit is now.
-    pub(crate) fn would_raise(&self, limit: Limit) -> bool {
-        limit.resolve(mm::total_ram()) > self.limit_bytes()
-    }
-
-    /// Sets the mark that those who store look at.
-    pub(crate) fn update_mark(&self) {
-        self.update_mark_locked(&self.limit.lock());
-    }
-
-    /// Two that change it at once would not know of each other, so the limit is locked.
-    fn update_mark_locked(&self, _limit: &Limit) {
-        let limit = self.limit_bytes();
-        let mark = if self.stores.is_empty() {
-            limit
-        } else if self.cached {
-            limit - limit / 16
-        } else {
-            self.low_mark()
-        };
-        self.mark_bytes.store(mark, Relaxed);
-    }
-
-    /// Bytes that writing back leaves, if it can: seven eighths of the limit. Without a cache, as much as
-    /// a segment takes, so that segments are full.
-    pub(crate) fn low_mark(&self) -> u64 {
-        let limit = self.limit_bytes();
-        if self.cached {
-            limit - limit / 8
-        } else {
-            (limit / 2).min(SEGMENT as u64)
-        }
-    }
-
-    /// If it has a cache. If not, pages pass through it on their way to the stores.
-    pub(crate) fn is_cached(&self) -> bool {
-        self.cached
-    }
-
-    /// The limit in bytes.
-    #[inline]
-    pub(crate) fn limit_bytes(&self) -> u64 {
-        self.limit_bytes.load(Relaxed)
-    }
-
-    /// Bytes of memory that count against the limit: objects, in whole pages, and tables. Without a cache,
-    /// the limit is on what has yet to go to the stores, and tables do not count.
-    #[inline]
-    pub(crate) fn bytes(&self) -> u64 {
-        let objects = self.cache.bytes();
-        if self.cached {
-            objects + self.table_pages.bytes()
-        } else {
-            objects
-        }
-    }
-
-    /// If the pool holds no more than it may. If it soon will, the mover is asked to make room; and if it
-    /// does already, it is waited for, for a moment.
+    /// Bytes that the pool takes whatever it holds, mounted once, see [`Contents::fixed_bytes`].
     ///
-    /// Context: may sleep; memory may be being reclaimed. It waits for no lock that is held for long, and
-    /// not for I/O of the task's own.
-    #[inline]
-    pub(crate) fn has_room(self: &Arc<Self>) -> bool {
-        self.bytes() <= self.mark_bytes.load(Relaxed) || self.make_room()
-    }
-
-    fn is_within_limit(&self) -> bool {
-        self.bytes() <= self.limit_bytes()
-    }
-
-    #[cold]
-    fn make_room(self: &Arc<Self>) -> bool {
-        if self.stores.is_empty() {
-            return self.is_within_limit();
-        }
-        if !self.rest.is_on() {
-            self.ask_mover();
-        }
-        let mut left = msecs_to_jiffies(WAIT_MS);
-        let mut guard = self.waiting.lock();
-        while !self.is_within_limit() {
-            // When the mover rests it can do nothing.
-            if self.rest.is_on() {
-                return false;
-            }
-            match self.progress.wait_interruptible_timeout(&mut guard, left) {
-                CondVarTimeoutResult::Woken { jiffies } => left = jiffies,
-                CondVarTimeoutResult::Timeout | CondVarTimeoutResult::Signal { .. } => {
-                    return self.is_within_limit();
-                }
-            }
-        }
-        true
-    }
-
-    /// Has those who wait at the limit look again.
-    pub(crate) fn tell_waiters(&self) {
-        // Who is about to wait has it locked until then.
-        drop(self.waiting.lock());
-        self.progress.notify_all();
-    }
-
-    /// Bytes that the pool takes whatever it holds, mounted once: its structures, and, once it was used,
-    /// the compressor's streams, and what finds the clusters. What zsmalloc takes for size classes is
-    /// not in it.
+    /// Context: may sleep.
     pub(crate) fn fixed_bytes(&self) -> u64 {
-        let tables = self.tables();
-        let finding: u64 = tables.all().map(|(_, table)| table.fixed_bytes()).sum();
-        finding
-            + self.cache.fixed_bytes()
-            + self.figures.fixed_bytes()
-            + size_of::<Self>() as u64
-            + PAGE_SIZE as u64
+        self.contents.fixed_bytes() + (size_of::<Self>() + PAGE_SIZE) as u64
     }
 
-    /// Areas that are swapped on.
-    pub(crate) fn areas(&self) -> usize {
-        self.tables.lock().iter().flatten().count()
-    }
-
-    /// An area with this table is swapped on. Returns its number.
+    /// Begins an area that is swapped on as `status` says. Returns its table, and its number.
     ///
-    /// Context: any but interrupts. Errors: [`ENOSPC`] if there are too many, which the kernel does not
-    /// let happen.
-    pub(crate) fn area_begins(&self, table: &Arc<Table>) -> Result<usize> {
-        let mut tables = self.tables.lock();
-        let number = tables.iter().position(Option::is_none).ok_or(ENOSPC)?;
-        tables[number] = Some(table.clone());
-        Ok(number)
+    /// Context: may sleep. Errors: [`ENOSPC`] if there are too many; [`ENOMEM`].
+    pub(crate) fn begin_area(&self, status: AreaStatus) -> Result<(Arc<Table>, usize)> {
+        let table = Table::new(self.contents.table_pages.clone(), status);
+        let table = Arc::pin_init(table, GFP_KERNEL)?;
+        let number = self.contents.tables.enter(&table)?;
+        Ok((table, number))
     }
 
-    /// Area `number` is swapped off.
+    /// Ends area `number`.
     ///
     /// Context: any but interrupts.
-    pub(crate) fn area_ends(&self, number: usize) {
-        let table = self.tables.lock()[number].take();
-        // Not under the lock: it may be the last.
-        drop(table);
+    pub(crate) fn end_area(&self, number: usize) {
+        self.contents.tables.leave(number);
     }
 
-    /// The tables of all areas that are swapped on now.
-    pub(crate) fn tables(&self) -> Tables {
-        Tables(self.tables.lock().clone())
-    }
-
-    /// Writes to `page` what `slot` has in memory, or says where in a store it is. [`EIO`] if it has
-    /// nothing: then whatever we gave would be wrong.
+    /// Keeps `page` for slot `slot` of `table`, in place of what was there. If that fails the slot is as
+    /// it was, or free.
     ///
-    /// Context: may sleep for the CPU's stream.
+    /// Context: may sleep; memory may be being reclaimed. Errors: [`ENOSPC`] at the limit; [`ENOMEM`].
     #[inline]
-    pub(crate) fn load_slot(&self, slot: &Slot<Object>, page: &mut DestPage<'_>) -> Result<Found> {
-        loop {
-            match slot.look() {
-                Look::Busy => cpu_relax(),
-                Look::Free => return Err(EIO),
-                Look::Redirected(redirect) => return Ok(Found::InStore(redirect)),
-                Look::Same(fill) => return Ok(Found::Here(page.fill(doubled(fill)))),
-                Look::Object(hold) => {
-                    let loaded = self.cache.load(hold.object(), page);
-                    if let Some(object) = hold.release() {
-                        self.cache.free(object);
-                    }
-                    return loaded.map(Found::Here);
+    pub(crate) fn store(&self, table: &Table, slot: usize, page: &SourcePage<'_>) -> Result {
+        if !self.has_room() {
+            return Err(self.refuse(StoreFailure::Limit));
+        }
+        match self.contents.put(table, slot, page) {
+            Ok(displaced) => self.dispose(displaced),
+            Err(failure) => return Err(self.refuse(failure)),
+        }
+        // The object, or the slot's cluster, may have grown the pool. Then they go back, and the
+        // kernel keeps the page.
+        if !self.has_room() {
+            self.free(table, slot);
+            return Err(self.refuse(StoreFailure::Limit));
+        }
+        self.contents.stats.stored();
+        Ok(())
+    }
+
+    /// Writes to `target`'s page what slot `owner.slot` of `table` has, or puts it off. [`EIO`] if it has
+    /// nothing.
+    ///
+    /// Context: may sleep for the CPU's stream; waits for neither memory nor I/O.
+    #[inline]
+    pub(crate) fn load(
+        &self,
+        table: &Arc<Table>,
+        owner: Owner,
+        mut target: LoadTarget<'_>,
+    ) -> Result<Loaded> {
+        let slot = table.get(owner.slot as usize).ok_or(EIO);
+        let found = slot.and_then(|slot| self.contents.load(&slot, &mut target.page()));
+        let loaded = match found {
+            Ok(Found::Loaded(filled)) => Ok(filled),
+            Err(error) => Err(error),
+            Ok(Found::InStore(redirect)) => {
+                return self.load_redirected(table, owner, redirect, target);
+            }
+        };
+        self.contents.stats.loaded(&loaded);
+        loaded.map(Loaded::from)
+    }
+
+    /// Loads a page that was found where `redirect` says, now if it is at hand, or later.
+    fn load_redirected(
+        &self,
+        table: &Arc<Table>,
+        owner: Owner,
+        redirect: Redirect,
+        mut target: LoadTarget<'_>,
+    ) -> Result<Loaded> {
+        let load = PendingLoad {
+            table: table.clone(),
+            owner,
+        };
+        if let Some(loaded) = (self.reader).load_cached(&load, redirect, &mut target.page()) {
+            self.contents.stats.loaded(&loaded);
+            return loaded.map(Loaded::from);
+        }
+        // The reader counts it when it is done.
+        let (page, put_off) = target.defer();
+        if table.is_on() {
+            self.reader.read(load, page);
+        } else {
+            self.reader.wait_for_recall(load, page);
+            self.mover.wake();
+        }
+        Ok(put_off)
+    }
+
+    /// Frees slot `slot` of `table`.
+    ///
+    /// Context: any but interrupts; spinlocks may be held.
+    #[inline]
+    pub(crate) fn free(&self, table: &Table, slot: usize) {
+        self.dispose(table.take(slot));
+    }
+
+    /// Frees what a slot held.
+    #[inline]
+    fn dispose(&self, displaced: Displaced<ZsObject>) {
+        if self.contents.dispose(displaced) {
+            self.mover.wake();
+        }
+    }
+
+    /// Counts a page that is not stored. Returns the error.
+    #[cold]
+    fn refuse(&self, failure: StoreFailure) -> Error {
+        self.contents.stats.refused(failure);
+        match failure {
+            StoreFailure::Limit => ENOSPC,
+            StoreFailure::Memory => ENOMEM,
+        }
+    }
+
+    /// Returns whether the pool holds no more than it may, after the mover made room if it must.
+    ///
+    /// Context: as [`Mover::make_room`].
+    #[inline]
+    fn has_room(&self) -> bool {
+        self.contents.is_below_mark() || self.mover.make_room()
+    }
+
+    /// Writes `pages` pages to the stores, or as many as there are now.
+    ///
+    /// Context and errors: as [`Mover::write_back`].
+    pub(crate) fn write_back(&self, pages: usize) -> Result {
+        self.mover.write_back(pages)
+    }
+
+    /// From now on the pool is shown in `directory`, and its stores in it.
+    ///
+    /// Context: may sleep.
+    pub(crate) fn show_in(&self, directory: Arc<KobjectDir<Self>>) {
+        self.shown.lock().pool = Some(directory);
+    }
+
+    /// Adds the swapfile or swap partition at `path`, by the rights of the task. If the pool has it
+    /// already, nothing is done.
+    ///
+    /// Context: may sleep. Errors: those of [`BackingStores::claim`]; [`ENODEV`] at the end of the pool;
+    /// [`ENOMEM`]. `report` is told why.
+    ///
+    /// [`BackingStores::claim`]: crate::backing::stores::BackingStores::claim
+    pub(crate) fn add_store(&self, path: &CStr, report: &dyn Report) -> Result {
+        let stores = &self.contents.stores;
+        let mut shown = self.shown.lock();
+        if shown.closed {
+            return Err(ENODEV);
+        }
+        if stores.has(path) {
+            return Ok(());
+        }
+        let store = stores.claim(path, report)?;
+        self.mover.reserve()?;
+        let number = store.number();
+        let directory = match &shown.pool {
+            Some(pool) => Some(KobjectDir::new(
+                pool.as_ref(),
+                fmt!("backing{number}"),
+                store.clone(),
+            )?),
+            None => None,
+        };
+        shown.stores[number] = directory;
+        stores.insert(store);
+        self.contents.update_mark();
+        self.mover.end_backoff();
+        Ok(())
+    }
+
+    /// Moves all that the store at `path` holds to the other stores or to the cache, and gives it
+    /// back. If that cannot be done, the store stays, and nothing is lost.
+    ///
+    /// Context: may sleep, for long. Errors: [`ENOENT`] if the pool has no such store; [`ENOSPC`] if
+    /// there is no room; [`EIO`] if something of it cannot be read; [`EINTR`]. `report` is told why.
+    pub(crate) fn remove_store(&self, path: &CStr, report: &dyn Report) -> Result {
+        let stores = &self.contents.stores;
+        let mut shown = self.shown.lock();
+        let store = stores
+            .all()
+            .find(|store| store.is_at(path))
+            .ok_or_else(|| {
+                report.error(
+                    ENOENT,
+                    fmt!("backing={}: the pool has no such backing store", path),
+                )
+            })?;
+        let was_open = store.is_open();
+        store.set_open(false);
+        if let Err(error) = self.mover.empty(&store) {
+            store.set_open(was_open);
+            let left = store.log.stats().live >> 10;
+            return Err(report.error(
+                error,
+                fmt!(
+                    "backing={}: stays, for {left} KiB of it could not be moved: {error:?}",
+                    path
+                ),
+            ));
+        }
+        let number = store.number();
+        drop(store);
+        stores.discount();
+        self.contents.update_mark();
+        self.give_back(&mut shown, number);
+        Ok(())
+    }
+
+    /// Gives back store `number`, which holds nothing and takes nothing.
+    fn give_back(&self, shown: &mut Shown, number: usize) {
+        // It shows the store, and so keeps it.
+        shown.stores[number] = None;
+        // The mover may have it in its hands.
+        let mover = self.mover.lock();
+        let store = self.contents.stores.take(number);
+        drop(mover);
+        // The last reference: the file is released by this task, which holds none of the locks that
+        // reclaim may wait for.
+        drop(store);
+    }
+
+    /// Gives all stores back, at the end of the pool: no area is on, so they hold nothing.
+    ///
+    /// Context: may sleep.
+    pub(crate) fn close(&self) {
+        let mut shown = self.shown.lock();
+        self.contents.stores.for_each(|store| store.set_open(false));
+        for number in 0..MAX_STORES {
+            if let Some(store) = self.contents.stores.get(number) {
+                // A task with a signal cannot stop here, and cannot sleep there.
+                while store.wait_until_idle(1000) != Ok(true) {
+                    fsleep(Delta::from_millis(1));
                 }
             }
+            self.give_back(&mut shown, number);
         }
-    }
-
-    /// Counts a load.
-    #[inline]
-    pub(crate) fn count_load(&self, loaded: &Result<Filled>) {
-        match loaded {
-            Ok(_) => self.figures.loaded(),
-            Err(_) => self.figures.failed_load(),
-        }
+        shown.closed = true;
+        let directory = shown.pool.take();
+        drop(shown);
+        // It waits for tasks that write to its files, and they may wait for what was locked.
+        drop(directory);
     }
 }

@@ -5,7 +5,14 @@
 //! C header: `union swap_header` in `include/linux/swap.h`; the checks are those of
 //! `read_swap_header()` in `mm/swapfile.c`, made earlier and with reasons.
 
-use super::PAGE_SIZE;
+use super::{
+    fmt::{
+        self,
+        Display,
+        Formatter, //
+    },
+    PAGE_SIZE,
+};
 
 const MAGIC: &[u8] = b"SWAPSPACE2";
 const MAGIC_AT: usize = PAGE_SIZE - MAGIC.len();
@@ -15,14 +22,14 @@ const NR_BADPAGES_AT: usize = 1032;
 
 /// What a ghost file's header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Header {
+pub struct SwapHeader {
     /// The last slot, counted from 0, which is the header itself. At least 1.
     pub last_page: u32,
 }
 
 /// Why a header is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Problem {
+pub enum HeaderError {
     /// There is no `SWAPSPACE2` at the end of the page.
     Magic,
     /// It was made by a machine of the other byte order.
@@ -37,50 +44,56 @@ pub enum Problem {
     BadPages(u32),
 }
 
-impl Problem {
-    /// The field that is wrong and why, for the log.
-    pub fn reason(self) -> &'static str {
+/// The field that is wrong and why, for the log.
+impl Display for HeaderError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Problem::Magic => "no swap header (make one with mkswap)",
-            Problem::Endianness => "the swap header has the other byte order",
-            Problem::Version(_) => "the swap header's version is not 1 but",
-            Problem::Empty => "the swap header's last_page is 0: no room for a page",
-            Problem::TooLarge(_) => "the swap header's last_page is more than this kernel takes:",
-            Problem::BadPages(_) => "the swap header lists bad pages, a ghost file has none:",
-        }
-    }
-
-    /// The offending value, where there is one.
-    pub fn value(self) -> Option<u32> {
-        match self {
-            Problem::Version(n) | Problem::TooLarge(n) | Problem::BadPages(n) => Some(n),
-            Problem::Magic | Problem::Endianness | Problem::Empty => None,
+            HeaderError::Magic => f.write_str("no swap header (make one with mkswap)"),
+            HeaderError::Endianness => f.write_str("the swap header has the other byte order"),
+            HeaderError::Version(n) => {
+                write!(f, "the swap header's version is not 1 but {n}")
+            }
+            HeaderError::Empty => {
+                f.write_str("the swap header's last_page is 0: no room for a page")
+            }
+            HeaderError::TooLarge(n) => {
+                write!(
+                    f,
+                    "the swap header's last_page is more than this kernel takes: {n}"
+                )
+            }
+            HeaderError::BadPages(n) => {
+                write!(
+                    f,
+                    "the swap header lists bad pages, a ghost file has none: {n}"
+                )
+            }
         }
     }
 }
 
-impl Header {
+impl SwapHeader {
     /// Reads the header out of `page`. `max_pages` is the most slots, the header's own included,
     /// that the kernel takes.
-    pub fn parse(page: &[u8; PAGE_SIZE], max_pages: u64) -> Result<Self, Problem> {
+    pub fn parse(page: &[u8; PAGE_SIZE], max_pages: u64) -> Result<Self, HeaderError> {
         let field =
             |at: usize| u32::from_ne_bytes([page[at], page[at + 1], page[at + 2], page[at + 3]]);
         if &page[MAGIC_AT..] != MAGIC {
-            return Err(Problem::Magic);
+            return Err(HeaderError::Magic);
         }
         match field(VERSION_AT) {
             1 => (),
-            version if version.swap_bytes() == 1 => return Err(Problem::Endianness),
-            version => return Err(Problem::Version(version)),
+            version if version.swap_bytes() == 1 => return Err(HeaderError::Endianness),
+            version => return Err(HeaderError::Version(version)),
         }
         match field(NR_BADPAGES_AT) {
             0 => (),
-            n => return Err(Problem::BadPages(n)),
+            n => return Err(HeaderError::BadPages(n)),
         }
         match field(LAST_PAGE_AT) {
-            0 => Err(Problem::Empty),
-            last_page if u64::from(last_page) >= max_pages => Err(Problem::TooLarge(last_page)),
-            last_page => Ok(Header { last_page }),
+            0 => Err(HeaderError::Empty),
+            last_page if u64::from(last_page) >= max_pages => Err(HeaderError::TooLarge(last_page)),
+            last_page => Ok(SwapHeader { last_page }),
         }
     }
 

@@ -9,14 +9,16 @@
 #![deny(unsafe_code)]
 
 pub mod entry;
+pub mod fmt;
 pub mod header;
 pub mod limit;
 pub mod log;
+pub mod payload;
+pub mod pin_count;
 pub mod pool_name;
 pub mod segment;
 pub mod slot;
 pub mod sync;
-pub mod usage;
 
 /// Bytes in a page. The entry's length field and the swap header's layout are made for this size.
 pub const PAGE_SIZE: usize = 4096;

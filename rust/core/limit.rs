@@ -2,6 +2,12 @@
 
 //! The memory limit of a pool, as an option: bytes, or percent of RAM.
 
+use super::fmt::{
+    self,
+    Display,
+    Formatter, //
+};
+
 /// A limit, as it was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
@@ -13,7 +19,7 @@ pub enum Limit {
 
 /// Why a limit is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Problem {
+pub enum LimitError {
     /// It is neither a number of bytes nor a percentage.
     NotANumber,
     /// It is zero or less.
@@ -24,14 +30,24 @@ pub enum Problem {
     TooLarge,
 }
 
-impl Problem {
-    /// Why, for the log.
-    pub fn reason(self) -> &'static str {
+/// Why, for the log.
+impl Display for LimitError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LimitError::NotANumber => "not a number of bytes (K, M, G, T) or a percentage of RAM",
+            LimitError::NotPositive => "must be more than 0",
+            LimitError::OverHundred => "over 100% of RAM",
+            LimitError::TooLarge => "does not fit in 64 bits",
+        })
+    }
+}
+
+/// As the option takes it.
+impl Display for Limit {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Problem::NotANumber => "not a number of bytes (K, M, G, T) or a percentage of RAM",
-            Problem::NotPositive => "must be more than 0",
-            Problem::OverHundred => "over 100% of RAM",
-            Problem::TooLarge => "does not fit in 64 bits",
+            Limit::Bytes(bytes) => write!(f, "{bytes}"),
+            Limit::Percent(percent) => write!(f, "{percent}%"),
         }
     }
 }
@@ -45,12 +61,12 @@ impl Default for Limit {
 
 impl Limit {
     /// Reads `20%`, or bytes with an optional suffix K, M, G or T (powers of 1,024).
-    pub fn parse(text: &[u8]) -> Result<Self, Problem> {
+    pub fn parse(text: &[u8]) -> Result<Self, LimitError> {
         if let Some(digits) = text.strip_suffix(b"%") {
             return match number(digits)? {
-                0 => Err(Problem::NotPositive),
+                0 => Err(LimitError::NotPositive),
                 percent @ 1..=100 => Ok(Limit::Percent(percent as u8)),
-                _ => Err(Problem::OverHundred),
+                _ => Err(LimitError::OverHundred),
             };
         }
         let (digits, shift) = match text.split_last() {
@@ -61,8 +77,8 @@ impl Limit {
             _ => (text, 0),
         };
         match number(digits)?.checked_mul(1 << shift) {
-            None => Err(Problem::TooLarge),
-            Some(0) => Err(Problem::NotPositive),
+            None => Err(LimitError::TooLarge),
+            Some(0) => Err(LimitError::NotPositive),
             Some(bytes) => Ok(Limit::Bytes(bytes)),
         }
     }
@@ -78,20 +94,20 @@ impl Limit {
 
 /// Reads a decimal number. One sign may stand before it, so that a negative number is told from what
 /// is none.
-fn number(text: &[u8]) -> Result<u64, Problem> {
+fn number(text: &[u8]) -> Result<u64, LimitError> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     if digits.is_empty() {
-        return Err(Problem::NotANumber);
+        return Err(LimitError::NotANumber);
     }
     let sum = digits.iter().try_fold(0u64, |sum, digit| match digit {
         b'0'..=b'9' => sum
             .checked_mul(10)
             .and_then(|sum| sum.checked_add(u64::from(digit - b'0')))
-            .ok_or(Problem::TooLarge),
-        _ => Err(Problem::NotANumber),
+            .ok_or(LimitError::TooLarge),
+        _ => Err(LimitError::NotANumber),
     })?;
     if digits.len() < text.len() {
-        return Err(Problem::NotPositive);
+        return Err(LimitError::NotPositive);
     }
     Ok(sum)
 }

@@ -8,42 +8,42 @@
 //! left of it.
 //!
 //! ```text
-//!         open()          seal()          claim()
+//!         open()          seal()          take()
 //!  FREE ---------> OPEN ---------> SEALED <------> CLEANING
 //!   ^                |                     seal()     |
 //!   |                | retire()              retire() |
 //!   |                +----------> RETIRED <-----------+
-//!   |                                      claim()
+//!   |                                      take()
 //!   +--- a SEALED segment dies
 //! ```
 //!
 //! # Who races with whom
 //!
 //! Records end wherever slots are freed, with spinlocks held; readers pin and unpin; and the worker
-//! does all the rest. So a segment lives by its [`Usage`]: its records use it, and readers and the
-//! worker, as long as it has a [`Claim`], pin it. Whoever sees it die, and that is one, is alone with
+//! does all the rest. So a segment generations by its [`PinCount`]: its records use it, and readers and the
+//! worker, as long as it has a [`TakenSegment`], pin it. Whoever sees it die, and that is one, is alone with
 //! it: nobody can pin it, and the worker does not take it before it is told that it is free. So
 //! whoever has a segment pinned finds in it what was there, and nothing is written there.
 //!
-//! Each time that a segment is filled it lives another life, and its records say which: what an
+//! Each time that a segment is filled it generations another generation, and its records say which: what an
 //! earlier one left in the same blocks is not taken for this one's.
 //!
 //! # A segment's account
 //!
 //! ```text
 //!  63           32 31         3 2     0
-//! |     life      |    live    | state |
+//! |     generation      |    live    | state |
 //! ```
 //!
-//! `live` are the bytes of its records that have not ended. Anybody takes off from them; life and
+//! `live` are the bytes of its records that have not ended. Anybody takes off from them; generation and
 //! state are changed by who is alone with the segment or, the state, has a claim to it.
 
 use core::ops::Deref;
 
 use super::{
+    pin_count::PinCount,
     segment::{record_size, SEGMENT},
     sync::Word,
-    usage::Usage,
     PAGE_SIZE,
 };
 
@@ -75,7 +75,7 @@ pub fn high_mark(segments: usize) -> usize {
 /// What a segment is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum State {
+pub enum SegmentState {
     /// It holds nothing and can be taken.
     Free,
     /// It is being filled.
@@ -91,26 +91,28 @@ pub enum State {
 /// The account of a segment, decoded.
 #[derive(Clone, Copy)]
 struct Account {
-    life: u32,
+    generation: u32,
     live: usize,
-    state: State,
+    state: SegmentState,
 }
 
 impl Account {
     fn encode(self) -> u64 {
-        u64::from(self.life) << LIFE_SHIFT | (self.live as u64) << LIVE_SHIFT | self.state as u64
+        u64::from(self.generation) << LIFE_SHIFT
+            | (self.live as u64) << LIVE_SHIFT
+            | self.state as u64
     }
 
     fn decode(word: u64) -> Self {
         Self {
-            life: (word >> LIFE_SHIFT) as u32,
+            generation: (word >> LIFE_SHIFT) as u32,
             live: (word as u32 >> LIVE_SHIFT) as usize,
             state: match word & STATE_MASK {
-                0 => State::Free,
-                1 => State::Open,
-                2 => State::Sealed,
-                3 => State::Cleaning,
-                _ => State::Retired,
+                0 => SegmentState::Free,
+                1 => SegmentState::Open,
+                2 => SegmentState::Sealed,
+                3 => SegmentState::Cleaning,
+                _ => SegmentState::Retired,
             },
         }
     }
@@ -118,7 +120,7 @@ impl Account {
 
 /// What is known of one segment: 16 bytes. New ones are free.
 pub struct Segment {
-    usage: Usage,
+    pins: PinCount,
     account: Word,
 }
 
@@ -132,12 +134,12 @@ impl Segment {
     /// A free segment.
     pub fn new() -> Self {
         let account = Account {
-            life: 0,
+            generation: 0,
             live: 0,
-            state: State::Free,
+            state: SegmentState::Free,
         };
         Self {
-            usage: Usage::new_dead(),
+            pins: PinCount::new_dead(),
             account: Word::new(account.encode()),
         }
     }
@@ -147,16 +149,16 @@ impl Segment {
         Account::decode(self.account.load())
     }
 
-    /// Begins the life `life`, pinned by the caller, who is alone with the segment.
-    fn begin(&self, life: u32) {
+    /// Begins the generation `generation`, pinned by the caller, who is alone with the segment.
+    fn begin(&self, generation: u32) {
         let account = Account {
-            life,
+            generation,
             live: 0,
-            state: State::Open,
+            state: SegmentState::Open,
         };
         // Nobody pins it before it is revived, so whoever does finds this account.
         let _ = self.account.swap(account.encode());
-        self.usage.revive();
+        self.pins.revive();
     }
 
     #[inline]
@@ -165,13 +167,13 @@ impl Segment {
     }
 
     #[inline]
-    fn sub_live(&self, bytes: usize) {
-        self.account
-            .add(((bytes as u64) << LIVE_SHIFT).wrapping_neg());
+    fn sub_live(&self, bytes: usize) -> usize {
+        let word = (self.account).add(((bytes as u64) << LIVE_SHIFT).wrapping_neg());
+        Account::decode(word).live
     }
 
     /// Changes the state; the live bytes may change meanwhile.
-    fn change(&self, from: State, to: State) {
+    fn change(&self, from: SegmentState, to: SegmentState) {
         self.account.add((to as u64).wrapping_sub(from as u64));
     }
 }
@@ -179,55 +181,67 @@ impl Segment {
 /// Where the worker of a store goes on. There is one for each log.
 pub struct Cursor {
     segment: usize,
-    life: u32,
+    generation: u32,
 }
 
 impl Cursor {
-    /// A cursor at the first segment. The lives of segments are counted from `life`, which should be
+    /// A cursor at the first segment. The generations of segments are counted from `generation`, which should be
     /// another in each pool, so that what one pool left is not taken for another's.
-    pub fn new(life: u32) -> Self {
-        Self { segment: 0, life }
+    pub fn new(generation: u32) -> Self {
+        Self {
+            segment: 0,
+            generation,
+        }
     }
 }
 
 /// That a reader pinned a segment. It goes back to the log that it is of.
 #[must_use = "a segment that is not unpinned is never free again"]
-pub struct Pinned {
+pub struct PinnedSegment {
     segment: usize,
-    life: u32,
+    generation: u32,
 }
 
-impl Pinned {
+impl PinnedSegment {
     /// The number of the segment.
     pub fn segment(&self) -> usize {
         self.segment
     }
 
-    /// The life that it lives, as its records say.
-    pub fn life(&self) -> u32 {
-        self.life
+    /// The generation that it generations, as its records say.
+    pub fn generation(&self) -> u32 {
+        self.generation
     }
 }
 
 /// That the worker has a segment to fill or to clean. It is pinned meanwhile.
 #[must_use = "a segment is sealed or retired in the end"]
-pub struct Claim {
-    pinned: Pinned,
+pub struct TakenSegment {
+    pinned: PinnedSegment,
     /// If it was retired before, and so will be again.
     retired: bool,
 }
 
-impl Deref for Claim {
-    type Target = Pinned;
+impl Deref for TakenSegment {
+    type Target = PinnedSegment;
 
-    fn deref(&self) -> &Pinned {
+    fn deref(&self) -> &PinnedSegment {
         &self.pinned
     }
 }
 
+/// What the end of a record came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordEnd {
+    /// Whether the segment holds no record any more.
+    pub emptied: bool,
+    /// Whether it is not pinned either, and so was freed, or retired for good.
+    pub freed: bool,
+}
+
 /// How many segments are in which state, and what they hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
+pub struct LogStats {
     /// Segments that are free.
     pub free: usize,
     /// Segments that are being filled.
@@ -243,12 +257,12 @@ pub struct Figures {
 }
 
 /// The log of one store, over its segments in whatever holds them: a vector, say.
-pub struct Log<S> {
+pub struct SegmentLog<S> {
     segments: S,
     free: Word,
 }
 
-impl<S: Deref<Target = [Segment]>> Log<S> {
+impl<S: Deref<Target = [Segment]>> SegmentLog<S> {
     /// The log of a store of which `segments` are all, at most [`super::segment::MAX_SEGMENTS`], and
     /// all new.
     pub fn new(segments: S) -> Self {
@@ -272,11 +286,11 @@ impl<S: Deref<Target = [Segment]>> Log<S> {
     /// Takes the next free segment after the one taken last, to fill it; [`None`] if none is free.
     ///
     /// Context: any, but looks at all segments if need be. Only the worker calls this.
-    pub fn open(&self, cursor: &mut Cursor) -> Option<Claim> {
+    pub fn open(&self, cursor: &mut Cursor) -> Option<TakenSegment> {
         let count = self.segments();
         let segment = (0..count)
             .map(|step| (cursor.segment + step) % count)
-            .find(|&segment| self.segments[segment].account().state == State::Free)?;
+            .find(|&segment| self.segments[segment].account().state == SegmentState::Free)?;
         cursor.segment = segment + 1;
         self.open_at(cursor, segment)
     }
@@ -284,16 +298,19 @@ impl<S: Deref<Target = [Segment]>> Log<S> {
     /// Takes segment `segment`, if it is free, to fill it or to discard what it held.
     ///
     /// Context: any; never waits. Only the worker calls this.
-    pub fn open_at(&self, cursor: &mut Cursor, segment: usize) -> Option<Claim> {
-        if self.segments[segment].account().state != State::Free {
+    pub fn open_at(&self, cursor: &mut Cursor, segment: usize) -> Option<TakenSegment> {
+        if self.segments[segment].account().state != SegmentState::Free {
             return None;
         }
-        let life = cursor.life;
-        cursor.life = life.wrapping_add(1);
+        let generation = cursor.generation;
+        cursor.generation = generation.wrapping_add(1);
         self.free.add(1u64.wrapping_neg());
-        self.segments[segment].begin(life);
-        Some(Claim {
-            pinned: Pinned { segment, life },
+        self.segments[segment].begin(generation);
+        Some(TakenSegment {
+            pinned: PinnedSegment {
+                segment,
+                generation,
+            },
             retired: false,
         })
     }
@@ -302,12 +319,12 @@ impl<S: Deref<Target = [Segment]>> Log<S> {
     /// [`MAX_VICTIM`] at most. [`None`] if there is none, or if it just became free.
     ///
     /// Context: any, but looks at all segments. Only the worker calls this.
-    pub fn victim(&self) -> Option<Claim> {
+    pub fn victim(&self) -> Option<TakenSegment> {
         let (segment, _) = self
             .full()
             .filter(|(_, account)| account.live <= MAX_VICTIM)
             .min_by_key(|(_, account)| account.live)?;
-        self.claim(segment)
+        self.take(segment)
     }
 
     /// The full segment that was filled longest ago; [`None`] if there is none.
@@ -316,7 +333,7 @@ impl<S: Deref<Target = [Segment]>> Log<S> {
     pub fn oldest(&self, cursor: &Cursor) -> Option<usize> {
         let (segment, _) = self
             .full()
-            .max_by_key(|(_, account)| cursor.life.wrapping_sub(account.life))?;
+            .max_by_key(|(_, account)| cursor.generation.wrapping_sub(account.generation))?;
         Some(segment)
     }
 
@@ -324,18 +341,18 @@ impl<S: Deref<Target = [Segment]>> Log<S> {
     /// just became free. One that was retired is so again in the end.
     ///
     /// Context: any; never waits. Only the worker calls this.
-    pub fn claim(&self, segment: usize) -> Option<Claim> {
+    pub fn take(&self, segment: usize) -> Option<TakenSegment> {
         let it = &self.segments[segment];
         let state = it.account().state;
-        if !matches!(state, State::Sealed | State::Retired) {
+        if !matches!(state, SegmentState::Sealed | SegmentState::Retired) {
             return None;
         }
         // Once it is pinned its state is the worker's alone to change, but it may have died before.
         let pinned = self.pin(segment)?;
-        it.change(state, State::Cleaning);
-        Some(Claim {
+        it.change(state, SegmentState::Cleaning);
+        Some(TakenSegment {
             pinned,
-            retired: state == State::Retired,
+            retired: state == SegmentState::Retired,
         })
     }
 
@@ -343,7 +360,7 @@ impl<S: Deref<Target = [Segment]>> Log<S> {
     ///
     /// Context: any.
     pub fn is_retired(&self, segment: usize) -> bool {
-        self.segments[segment].account().state == State::Retired
+        self.segments[segment].account().state == SegmentState::Retired
     }
 
     /// If cleaning would win a segment, though of those that are written anew the last bytes, for which
@@ -362,7 +379,7 @@ impl<S: Deref<Target = [Segment]>> Log<S> {
     /// about to go.
     fn full(&self) -> impl Iterator<Item = (usize, Account)> + '_ {
         (self.segments.iter().map(Segment::account).enumerate())
-            .filter(|(_, account)| account.state == State::Sealed && account.live > 0)
+            .filter(|(_, account)| account.state == SegmentState::Sealed && account.live > 0)
     }
 
     /// Bytes of the records of segment `segment` that have not ended.
@@ -376,41 +393,45 @@ impl<S: Deref<Target = [Segment]>> Log<S> {
     ///
     /// Context: any, but looks at all segments.
     pub fn is_idle(&self) -> bool {
-        self.segments.iter().all(|segment| segment.usage.is_dead())
+        self.segments.iter().all(|segment| segment.pins.is_dead())
     }
 
     /// Ends a claim: the segment is filled, or cleaned as far as it goes. It is free at once if
     /// nothing is left in it and nobody reads it.
     ///
     /// Context: any; never waits.
-    pub fn seal(&self, claim: Claim) {
-        self.end(claim, State::Sealed);
+    pub fn seal(&self, taken: TakenSegment) {
+        self.end(taken, SegmentState::Sealed);
     }
 
     /// Ends a claim: the segment could not be written or read, and is not used for anything new.
     ///
     /// Context: any; never waits.
-    pub fn retire(&self, claim: Claim) {
-        self.end(claim, State::Retired);
+    pub fn retire(&self, taken: TakenSegment) {
+        self.end(taken, SegmentState::Retired);
     }
 
-    fn end(&self, claim: Claim, state: State) {
-        let Claim { pinned, retired } = claim;
+    fn end(&self, taken: TakenSegment, state: SegmentState) {
+        let TakenSegment { pinned, retired } = taken;
         let segment = &self.segments[pinned.segment];
-        let state = if retired { State::Retired } else { state };
+        let state = if retired {
+            SegmentState::Retired
+        } else {
+            state
+        };
         segment.change(segment.account().state, state);
-        self.unpin(pinned);
+        let _ = self.unpin(pinned);
     }
 
     /// Counts the record of an object of `length` bytes in the segment of `claim`, which is being
     /// filled. This must be before a slot is redirected to the record, which may end it at once.
     ///
     /// Context: any; never waits.
-    pub fn begin_record(&self, claim: &Claim, length: usize) {
-        let segment = &self.segments[claim.segment];
+    pub fn begin_record(&self, taken: &TakenSegment, length: usize) {
+        let segment = &self.segments[taken.segment];
         segment.add_live(record_size(length));
         // It is pinned, so it is alive.
-        let _ = segment.usage.add_use();
+        let _ = segment.pins.add_use();
     }
 
     /// Ends the record of an object of `length` bytes in segment `segment`: no slot names it any
@@ -419,25 +440,25 @@ impl<S: Deref<Target = [Segment]>> Log<S> {
     /// Context: any, interrupts included; never waits. The caller made a slot name something else, or
     /// failed to make one name the record.
     #[inline]
-    pub fn end_record(&self, segment: usize, length: usize) -> bool {
+    pub fn end_record(&self, segment: usize, length: usize) -> RecordEnd {
         let it = &self.segments[segment];
-        it.sub_live(record_size(length));
-        let died = it.usage.end_use();
-        if died {
+        let emptied = it.sub_live(record_size(length)) == 0;
+        let freed = it.pins.end_use();
+        if freed {
             self.died(it);
         }
-        died
+        RecordEnd { emptied, freed }
     }
 
     /// Pins segment `segment`, so that what is in it stays; [`None`] if nothing is.
     ///
     /// Context: any; never waits.
     #[inline]
-    pub fn pin(&self, segment: usize) -> Option<Pinned> {
+    pub fn pin(&self, segment: usize) -> Option<PinnedSegment> {
         let it = &self.segments[segment];
-        it.usage.pin().then(|| Pinned {
+        it.pins.pin().then(|| PinnedSegment {
             segment,
-            life: it.account().life,
+            generation: it.account().generation,
         })
     }
 
@@ -445,40 +466,42 @@ impl<S: Deref<Target = [Segment]>> Log<S> {
     ///
     /// Context: any, interrupts included; never waits.
     #[inline]
-    pub fn unpin(&self, pinned: Pinned) {
+    pub fn unpin(&self, pinned: PinnedSegment) -> bool {
         let segment = &self.segments[pinned.segment];
-        if segment.usage.unpin() {
+        let died = segment.pins.unpin();
+        if died {
             self.died(segment);
         }
+        died
     }
 
     /// Frees `segment`, which the caller just saw die.
     fn died(&self, segment: &Segment) {
         let state = segment.account().state;
-        if state != State::Retired {
+        if state != SegmentState::Retired {
             // Counted first: as soon as it is free, the worker may take it.
             self.free.add(1);
-            segment.change(state, State::Free);
+            segment.change(state, SegmentState::Free);
         }
     }
 
-    /// The figures, for reports: they may have changed when this returns.
+    /// The stats, for reports: they may have changed when this returns.
     ///
     /// Context: any, but looks at all segments.
-    pub fn figures(&self) -> Figures {
-        let mut figures = Figures::default();
+    pub fn stats(&self) -> LogStats {
+        let mut stats = LogStats::default();
         for account in self.segments.iter().map(Segment::account) {
-            figures.live += account.live as u64;
+            stats.live += account.live as u64;
             match account.state {
-                State::Free => figures.free += 1,
-                State::Open => figures.open += 1,
-                State::Sealed | State::Cleaning => {
-                    figures.sealed += 1;
-                    figures.garbage += SEGMENT.saturating_sub(account.live) as u64;
+                SegmentState::Free => stats.free += 1,
+                SegmentState::Open => stats.open += 1,
+                SegmentState::Sealed | SegmentState::Cleaning => {
+                    stats.sealed += 1;
+                    stats.garbage += SEGMENT.saturating_sub(account.live) as u64;
                 }
-                State::Retired => figures.retired += 1,
+                SegmentState::Retired => stats.retired += 1,
             }
         }
-        figures
+        stats
     }
 }

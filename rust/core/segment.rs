@@ -8,17 +8,25 @@
 //!
 //! ```text
 //!  byte 0          4      6        8      12         16         16 + length
-//!       |   slot   | area | length | life | checksum |  object  | 0 to the end of the unit |
+//!       |   slot   | area | length | generation | checksum |  object  | 0 to the end of the unit |
 //! ```
 //!
 //! All numbers are little-endian. `area` and `slot` say whose page the record is. `length` is that of
-//! the object, 1 to 4,096. `life` tells the records of this time from what an earlier one, or
+//! the object, 1 to 4,096. `generation` tells the records of this time from what an earlier one, or
 //! another pool, left in the same blocks. `checksum` is of all the rest of the record.
 //!
 //! After the last record there are zeros to the end of its block, and whatever was there before in
-//! the blocks that follow. A header of another life, or of length 0, is the end.
+//! the blocks that follow. A header of another generation, or of length 0, is the end.
 
-use super::PAGE_SIZE;
+use super::{
+    fmt::{
+        self,
+        Display,
+        Formatter, //
+    },
+    payload::Length,
+    PAGE_SIZE,
+};
 
 /// Bytes in a unit.
 pub const UNIT: usize = 16;
@@ -125,14 +133,14 @@ pub fn blocks(unit: usize, length: usize) -> core::ops::Range<usize> {
 }
 
 /// What a record begins with.
-struct Header {
+struct RecordHeader {
     owner: Owner,
     length: u16,
-    life: u32,
+    generation: u32,
     checksum: u32,
 }
 
-impl Header {
+impl RecordHeader {
     /// The header at `at` in `bytes`, and all that follows it; [`None`] if `bytes` ends before.
     fn read(bytes: &[u8], at: usize) -> Option<(Self, &[u8])> {
         let (header, rest) = bytes.get(at..)?.split_first_chunk::<HEADER>()?;
@@ -143,7 +151,7 @@ impl Header {
                 slot: u32::from_le_bytes([s0, s1, s2, s3]),
             },
             length: u16::from_le_bytes([n0, n1]),
-            life: u32::from_le_bytes([l0, l1, l2, l3]),
+            generation: u32::from_le_bytes([l0, l1, l2, l3]),
             checksum: u32::from_le_bytes([c0, c1, c2, c3]),
         };
         Some((header, rest))
@@ -154,7 +162,7 @@ impl Header {
         let [s0, s1, s2, s3] = self.owner.slot.to_le_bytes();
         let [a0, a1] = self.owner.area.to_le_bytes();
         let [n0, n1] = self.length.to_le_bytes();
-        let [l0, l1, l2, l3] = self.life.to_le_bytes();
+        let [l0, l1, l2, l3] = self.generation.to_le_bytes();
         [s0, s1, s2, s3, a0, a1, n0, n1, l0, l1, l2, l3]
     }
 
@@ -174,21 +182,21 @@ impl Header {
 }
 
 /// Fills a segment with records.
-pub struct Writer<'a> {
+pub struct SegmentWriter<'a> {
     image: &'a mut [u8],
     end: usize,
-    life: u32,
+    generation: u32,
     checksum: Checksum,
 }
 
-impl<'a> Writer<'a> {
-    /// A writer for the segment that lives its life `life` and whose bytes, or the first blocks of
+impl<'a> SegmentWriter<'a> {
+    /// A writer for the segment that is in its generation `generation` and whose bytes, or the first blocks of
     /// them, will be written from `image`, whatever that holds.
-    pub fn new(image: &'a mut [u8], life: u32, checksum: Checksum) -> Self {
+    pub fn new(image: &'a mut [u8], generation: u32, checksum: Checksum) -> Self {
         Self {
             image,
             end: 0,
-            life,
+            generation,
             checksum,
         }
     }
@@ -205,10 +213,10 @@ impl<'a> Writer<'a> {
         object.copy_from_slice(data);
         padding.fill(0);
 
-        let header = Header {
+        let header = RecordHeader {
             owner,
             length: data.len() as u16,
-            life: self.life,
+            generation: self.generation,
             checksum: 0,
         };
         let fields = header.fields();
@@ -238,19 +246,19 @@ pub struct Wanted {
     pub unit: usize,
     /// Whose page it is.
     pub owner: Owner,
-    /// The length of the object in bytes.
-    pub length: usize,
-    /// The life that its segment lives.
-    pub life: u32,
+    /// The length of the object.
+    pub length: Length,
+    /// The generation of its segment.
+    pub generation: u32,
 }
 
 /// Why a record is not what its reader wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Problem {
+pub enum RecordError {
     /// The blocks end before it does.
     Short,
-    /// It is of this life of the segment, or of another pool's.
-    Life(u32),
+    /// It is of this generation of the segment, or of another pool's.
+    Generation(u32),
     /// It is a page of this area.
     Area(u16),
     /// It is the page of this slot.
@@ -261,25 +269,18 @@ pub enum Problem {
     Checksum,
 }
 
-impl Problem {
-    /// Why, for the log.
-    pub fn reason(self) -> &'static str {
+/// Why, for the log.
+impl Display for RecordError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Problem::Short => "the record is cut short",
-            Problem::Life(_) => "the record is of another time or another pool:",
-            Problem::Area(_) => "the record is of another area:",
-            Problem::Slot(_) => "the record is of another slot:",
-            Problem::Length(_) => "the record has another length:",
-            Problem::Checksum => "the record's checksum is wrong",
-        }
-    }
-
-    /// The offending value, where there is one.
-    pub fn value(self) -> Option<u32> {
-        match self {
-            Problem::Life(n) | Problem::Slot(n) => Some(n),
-            Problem::Area(n) | Problem::Length(n) => Some(n.into()),
-            Problem::Short | Problem::Checksum => None,
+            RecordError::Short => f.write_str("the record is cut short"),
+            RecordError::Generation(n) => {
+                write!(f, "the record is of another time or another pool: {n}")
+            }
+            RecordError::Area(n) => write!(f, "the record is of another area: {n}"),
+            RecordError::Slot(n) => write!(f, "the record is of another slot: {n}"),
+            RecordError::Length(n) => write!(f, "the record has another length: {n}"),
+            RecordError::Checksum => f.write_str("the record's checksum is wrong"),
         }
     }
 }
@@ -291,27 +292,27 @@ pub fn parse<'a>(
     bytes: &'a [u8],
     wanted: &Wanted,
     checksum: Checksum,
-) -> Result<&'a [u8], Problem> {
+) -> Result<&'a [u8], RecordError> {
     let at = wanted.unit * UNIT % BLOCK;
-    let (header, rest) = Header::read(bytes, at).ok_or(Problem::Short)?;
-    // The life comes first: if it is another, then so may be all the rest.
-    if header.life != wanted.life {
-        return Err(Problem::Life(header.life));
+    let (header, rest) = RecordHeader::read(bytes, at).ok_or(RecordError::Short)?;
+    // The generation comes first: if it is another, then so may be all the rest.
+    if header.generation != wanted.generation {
+        return Err(RecordError::Generation(header.generation));
     }
     if header.owner.area != wanted.owner.area {
-        return Err(Problem::Area(header.owner.area));
+        return Err(RecordError::Area(header.owner.area));
     }
     if header.owner.slot != wanted.owner.slot {
-        return Err(Problem::Slot(header.owner.slot));
+        return Err(RecordError::Slot(header.owner.slot));
     }
-    if header.length() != wanted.length {
-        return Err(Problem::Length(header.length));
+    if header.length() != wanted.length.bytes() {
+        return Err(RecordError::Length(header.length));
     }
-    let body = header.body(rest).ok_or(Problem::Short)?;
+    let body = header.body(rest).ok_or(RecordError::Short)?;
     if !header.holds(body, checksum) {
-        return Err(Problem::Checksum);
+        return Err(RecordError::Checksum);
     }
-    Ok(&body[..wanted.length])
+    Ok(&body[..wanted.length.bytes()])
 }
 
 /// A record, as it was found in the bytes of its segment.
@@ -331,19 +332,19 @@ pub struct Record<'a> {
 pub struct Records<'a> {
     image: &'a [u8],
     at: usize,
-    life: u32,
+    generation: u32,
     checksum: Checksum,
 }
 
-/// The records in `image`, the bytes of a segment or its first blocks, which lives its life `life`.
+/// The records in `image`, the bytes of a segment or its first blocks, which is in its generation `generation`.
 ///
 /// A record that changed since it was written hides those after it only if what changed is its length
-/// or its life.
-pub fn records(image: &[u8], life: u32, checksum: Checksum) -> Records<'_> {
+/// or its generation.
+pub fn records(image: &[u8], generation: u32, checksum: Checksum) -> Records<'_> {
     Records {
         image,
         at: 0,
-        life,
+        generation,
         checksum,
     }
 }
@@ -352,8 +353,8 @@ impl<'a> Iterator for Records<'a> {
     type Item = Record<'a>;
 
     fn next(&mut self) -> Option<Record<'a>> {
-        let (header, rest) = Header::read(self.image, self.at)?;
-        if header.life != self.life || !(1..=PAGE_SIZE).contains(&header.length()) {
+        let (header, rest) = RecordHeader::read(self.image, self.at)?;
+        if header.generation != self.generation || !(1..=PAGE_SIZE).contains(&header.length()) {
             return None;
         }
         let body = header.body(rest)?;

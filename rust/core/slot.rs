@@ -4,77 +4,117 @@
 //!
 //! # Who races with whom
 //!
-//! The kernel serialises what it does to one slot: it loads it with the slot's folio locked, stores
-//! it with the folio under writeback, and frees no slot whose folio is either, in the swap cache
-//! (`mm/swapfile.c`). So against one slot there is at most one call of the kernel's side at a time,
-//! and any number of ours that [look](Slot::look) at it, or move its object between the cache and the
-//! backing stores.
+//! The kernel does one thing at a time to a slot:
+//!
+//! - It stores a slot while the slot's folio is in the swap cache and under writeback. It loads a slot
+//!   while its folio is in the swap cache and locked, and not up to date. The swap cache has one folio for
+//!   a slot. A folio under writeback is not written again before that ends (`folio_wait_writeback()`), and
+//!   a folio that is up to date is not read.
+//! - It frees a slot only when the slot's folio is not in the swap cache (`__swap_cluster_free_entries()`
+//!   finds a shadow there). A folio under writeback is not removed from the swap cache
+//!   (`folio_swapcache_freeable()`, `__swap_cache_del_folio()`).
+//! - `invalidate_area` is called when no slot of the area is in use any more.
+//!
+//! So [`Slot::replace`], which a store and a free call, never runs twice at once for one slot. What may
+//! race with it are the module's own lookers: loads, workers that end loads that were put off, and the one
+//! mover of the pool.
+//!
+//! # What may happen to an entry
+//!
+//! Every change but `replace` compares, and may come too late. Then the entry stays as another change
+//! left it.
+//!
+//! | from | to | by |
+//! |---|---|---|
+//! | any | FREE, SAME or CACHED | [`Slot::replace`], for the kernel's side |
+//! | CACHED, with M or not | CACHED with H | [`Slot::look`] |
+//! | CACHED with H | CACHED | [`Hold::release`] |
+//! | CACHED with H | CACHED with M | [`Hold::release_marked`], by the mover |
+//! | CACHED with M | CACHED | [`Slot::unmark`], by the mover: it was not written |
+//! | CACHED with M | REDIRECTED | [`Slot::commit`], by the mover: it was |
+//! | REDIRECTED | REDIRECTED elsewhere | [`Slot::move_redirect`], by the mover |
+//! | REDIRECTED | CACHED | [`Slot::recall`], by the mover |
 //!
 //! # Who owns the object
 //!
-//! The slot does, until [`Slot::replace`] displaces it. If nobody holds it then, it is the
-//! displacer's to free. If somebody [holds](Hold) it, it is the holder's: [`Hold::release`] finds
-//! the entry gone and hands the object over. A held entry is never equal to a later one of the same
-//! slot, because its object is not free, so no other can be given the same payload: comparing the
-//! word is enough. So each object is freed once, and not before the last reader is done.
+//! An object in a slot is the slot's. [`Slot::replace`] exchanges the entry in one atomic step, and the old
+//! word shows whether the object was held:
 //!
-//! A holder keeps nobody waiting but another looker, who finds [`Look::Busy`] and looks again.
-//! Displacing never waits: it runs where the kernel holds spinlocks.
+//! - It was not. The object is now the displacer's, which frees it.
+//! - It was. The object is now the holder's. [`Hold::release`] tries to put the entry back, finds it gone,
+//!   and gives out the object to free.
 //!
-//! # From the cache to a store
+//! [`Slot::look`] sets H with a compare-and-exchange, so there is one holder at most; another looker finds
+//! [`Look::Busy`] and looks again. [`Hold::release`] clears H in the same way. Each of the three is one
+//! atomic step on one word. So exactly one step takes the object away from the slot while it is not held,
+//! or else exactly one release finds it displaced: the object is freed once, and not before its last
+//! reader is done.
 //!
-//! Writing takes long, and nobody may be kept waiting for it. So a worker holds the object only to
-//! copy it, and [marks](Hold::release_marked) the entry as it lets go. When the copy is on disk, it
-//! [commits](Slot::commit) the mark: if the entry is still marked, it is redirected to the copy, and
-//! the object is the worker's to free. Looking takes the mark off, because a page that is wanted
-//! now had better stay; and what is stored has none.
+//! In Rust, an object is a value that is neither `Copy` nor `Clone`. Only this file makes one from the bits
+//! of an entry: that takes a [`Key`], which no other file can make.
 //!
-//! The object of a marked entry may be freed, and its payload given to the same slot again. So a
-//! marked entry may be equal to a later one only if that was marked, too, and to comparing the word
-//! there is one rule: **the last mark of a slot is the first to be committed**. One worker of a pool
-//! marks. It commits or [takes off](Slot::unmark) all marks of a batch before it marks anything for the
-//! next; and if it marked a slot twice in one batch, it commits in the reverse order: an entry that is
-//! marked has the last mark, and after that was committed none.
+//! `replace` never waits, so it can run where the kernel holds spinlocks.
 //!
 //! # In a store
 //!
-//! A redirected entry names a record and owns its place in its segment, not memory, so nobody holds
-//! it. The record is counted in its segment's log, see [`super::log`], from before the entry names it;
-//! whoever makes the entry name something else ends it there, and so does whoever failed to make an
-//! entry name it.
+//! A redirected entry names a record and owns its place in its segment, not memory, so it is not held. The
+//! record is counted in its segment's log, see [`super::log`], from before the entry names it. What makes
+//! the entry name something else ends the record there, and so does what failed to make an entry name it.
 //!
-//! A reader looks, pins the segment that it was told, and asks if the entry is [still](Slot::still)
-//! the same. If it is, the record stays as it is until the segment is unpinned, wherever the entry
-//! goes meanwhile. If it is not, or the segment cannot be pinned, the reader looks again.
+//! A reader looks, pins the segment that it was told, and asks whether the entry is [still](Slot::still) the
+//! same. If it is, the record stays as it is until the segment is unpinned, wherever the entry goes
+//! meanwhile. If it is not, or the segment cannot be pinned, the reader looks again.
 //!
-//! A worker that [relocates](Slot::relocate) or [recalls](Slot::recall) an object is such a reader, and
-//! keeps the segment pinned until it has changed the entry. While a segment is pinned it is not filled
-//! anew, and in one life of it each place is filled once and named by one slot once. So if the entry
-//! names the place, it names the record that was read: comparing the word is enough.
+//! # From the cache to a store
+//!
+//! Writing takes long, and nothing may be kept waiting for it. So the mover holds the object only to copy
+//! it, and [marks](Hold::release_marked) the entry as it lets go. When the copy is on disk, it
+//! [commits](Slot::commit) the mark: if the entry is still marked, it is redirected to the copy, and the
+//! object is the mover's to free. Looking takes the mark off, because a page that is wanted now had better
+//! stay; and what is stored has none.
+//!
+//! # Why comparing the word is enough (ABA)
+//!
+//! *A hold.* [`Hold::release`] compares with the held word. It has the object's name, and as long as the
+//! object is held it is not freed. So no other object has this name, and no later entry this word.
+//!
+//! *A look.* The word that [`Slot::look`] read may be of an object that was freed since, with another given
+//! the same name, length and slot. Then the compare-and-exchange succeeds, and rightly: what is held is
+//! what the slot has now.
+//!
+//! *A mark.* A mark outlives the hold, so the object may be freed and its name given to the same slot again.
+//! Therefore one rule: **the last mark of a slot is the first to be committed**. One mover of a pool marks.
+//! It commits or
+//! [takes off](Slot::unmark) all marks of a batch before it marks anything for the next; and if it marked a
+//! slot twice in one batch, it commits in the reverse order. So an entry that is marked has the last mark,
+//! and after that none was committed.
+//!
+//! *A redirect.* A reader, and the mover when it moves or recalls a record, has the segment pinned while it
+//! compares. A pinned segment is not filled again, and in one generation each place is filled once and
+//! named by one slot once. So if the word is the same, the record is the same.
+//!
+//! # Order
+//!
+//! `replace`, and the steps of `look` and `release` that succeed, are fully ordered in the kernel. What was
+//! written to an object is visible to all that find it in a slot. What a holder read was read before the
+//! object is freed, by the holder or by a displacer that came after the hold.
 
 use core::marker::PhantomData;
 
 use super::{
-    entry::{Entry, Form, Redirect, State},
+    entry::{
+        Entry,
+        ObjectState,
+        Redirect, //
+    },
+    payload::{
+        Key,
+        Length,
+        Payload, //
+    },
     segment::Location,
     sync::Word,
 };
-
-/// Shows that a payload's bits come out of a slot that was given them. Only this file makes one.
-pub struct Key(());
-
-/// An object in memory that its bearer owns.
-///
-/// It is neither `Copy` nor `Clone`: there is one bearer for each object.
-pub trait Payload: Sized {
-    /// Gives up the object for its name, of [`super::entry::PAYLOAD_BITS`] bits, and its form, with
-    /// a length that is in its range.
-    fn into_parts(self) -> (u64, Form);
-
-    /// The object that [`Payload::into_parts`] gave up. A slot calls this, once for what it was
-    /// given, or, while it holds the object still, to lend it.
-    fn from_parts(bits: u64, form: Form, key: Key) -> Self;
-}
 
 /// What a slot can be given.
 pub enum Content<P> {
@@ -92,10 +132,10 @@ pub enum Displaced<P> {
     Free,
     /// A page kept in the entry itself.
     Same,
-    /// An object of this form, now the displacer's.
-    Object(P, Form),
-    /// An object of this form, which its holder will free.
-    Held(Form),
+    /// An object of this length, now the displacer's.
+    Object(P, Length),
+    /// An object of this length, which its holder will free.
+    Held(Length),
     /// An object in a backing store, whose record the displacer ends.
     Redirected(Redirect),
 }
@@ -144,8 +184,8 @@ impl<P: Payload> Slot<P> {
             Content::Free => Entry::Free,
             Content::Same(fill) => Entry::Same { fill },
             Content::Object(object) => {
-                let (payload, form) = object.into_parts();
-                idle(payload, form)
+                let (payload, length) = object.into_parts();
+                idle(payload, length)
             }
         };
         match Entry::decode_own(self.entry.swap(entry.encode_own())) {
@@ -153,13 +193,13 @@ impl<P: Payload> Slot<P> {
             Entry::Same { .. } => Displaced::Same,
             Entry::Redirected(redirect) => Displaced::Redirected(redirect),
             Entry::Cached {
-                form,
-                state: State::Held,
+                length,
+                state: ObjectState::Held,
                 ..
-            } => Displaced::Held(form),
-            Entry::Cached { payload, form, .. } => {
-                Displaced::Object(P::from_parts(payload, form, Key(())), form)
-            }
+            } => Displaced::Held(length),
+            Entry::Cached {
+                payload, length, ..
+            } => Displaced::Object(P::from_parts(payload, length, Key(())), length),
         }
     }
 
@@ -174,15 +214,19 @@ impl<P: Payload> Slot<P> {
             Entry::Same { fill } => Look::Same(fill),
             Entry::Redirected(redirect) => Look::Redirected(redirect),
             Entry::Cached {
-                state: State::Held, ..
+                state: ObjectState::Held,
+                ..
             } => Look::Busy,
-            Entry::Cached { payload, form, .. } => {
-                let held = Entry::with_state(word, State::Held);
+            Entry::Cached {
+                payload, length, ..
+            } => {
+                let held = Entry::with_state(word, ObjectState::Held);
                 if self.entry.replace(word, held) {
                     Look::Object(Hold {
                         slot: self,
                         held,
-                        object: P::from_parts(payload, form, Key(())),
+                        length,
+                        object: P::from_parts(payload, length, Key(())),
                     })
                 } else {
                     Look::Busy
@@ -198,13 +242,16 @@ impl<P: Payload> Slot<P> {
     /// Context: any; never waits. The caller marks, and counted the record.
     #[must_use]
     pub fn commit(&self, mark: Mark, location: Location) -> Option<P> {
-        let Entry::Cached { payload, form, .. } = Entry::decode_own(mark.0) else {
+        let Entry::Cached {
+            payload, length, ..
+        } = Entry::decode_own(mark.0)
+        else {
             return None;
         };
-        let redirect = Redirect { location, form };
+        let redirect = Redirect { location, length };
         self.entry
             .replace(mark.0, redirected(redirect))
-            .then(|| P::from_parts(payload, form, Key(())))
+            .then(|| P::from_parts(payload, length, Key(())))
     }
 
     /// Takes the mark off again, if it is still there: the copy could not be written.
@@ -214,7 +261,7 @@ impl<P: Payload> Slot<P> {
         // If it fails, there is no mark any more.
         let _ = self
             .entry
-            .replace(mark.0, Entry::with_state(mark.0, State::Idle));
+            .replace(mark.0, Entry::with_state(mark.0, ObjectState::Idle));
     }
 
     /// If the slot's object is where `redirect` says.
@@ -232,7 +279,7 @@ impl<P: Payload> Slot<P> {
     /// Context: any; never waits. The caller has had the segment of `from` pinned since before it saw
     /// that the object is there, and counted the record at `to`.
     #[must_use]
-    pub fn relocate(&self, from: Redirect, to: Location) -> bool {
+    pub fn move_redirect(&self, from: Redirect, to: Location) -> bool {
         let to = Redirect {
             location: to,
             ..from
@@ -246,12 +293,12 @@ impl<P: Payload> Slot<P> {
     /// Context: any; never waits. The caller has had the segment of `from` pinned since before it saw
     /// that the object is there.
     pub fn recall(&self, from: Redirect, object: P) -> Result<(), P> {
-        let (payload, form) = object.into_parts();
-        let cached = idle(payload, form).encode_own();
+        let (payload, length) = object.into_parts();
+        let cached = idle(payload, length).encode_own();
         if self.entry.replace(redirected(from), cached) {
             Ok(())
         } else {
-            Err(P::from_parts(payload, form, Key(())))
+            Err(P::from_parts(payload, length, Key(())))
         }
     }
 
@@ -264,11 +311,11 @@ impl<P: Payload> Slot<P> {
 
 /// The entry of an object in memory with which nothing goes on.
 #[inline]
-fn idle(payload: u64, form: Form) -> Entry {
+fn idle(payload: u64, length: Length) -> Entry {
     Entry::Cached {
         payload,
-        form,
-        state: State::Idle,
+        length,
+        state: ObjectState::Idle,
     }
 }
 
@@ -283,6 +330,7 @@ fn redirected(redirect: Redirect) -> u64 {
 pub struct Hold<'s, P: Payload> {
     slot: &'s Slot<P>,
     held: u64,
+    length: Length,
     object: P,
 }
 
@@ -293,13 +341,19 @@ impl<P: Payload> Hold<'_, P> {
         &self.object
     }
 
+    /// The length of the object.
+    #[inline]
+    pub fn length(&self) -> Length {
+        self.length
+    }
+
     /// Lets go of the object. If the slot was given something else meanwhile, the object is now
     /// the caller's, to free.
     ///
     /// Context: any; never waits.
     #[inline]
     pub fn release(self) -> Option<P> {
-        self.leave(State::Idle).err()
+        self.leave(ObjectState::Idle).err()
     }
 
     /// Lets go of the object, of which the caller made a copy, and marks the entry. If the slot was
@@ -308,12 +362,12 @@ impl<P: Payload> Hold<'_, P> {
     /// Context: any; never waits. If the slot has another mark that the caller may still commit, this one
     /// is committed first.
     pub fn release_marked(self) -> Result<Mark, P> {
-        self.leave(State::Marked).map(Mark)
+        self.leave(ObjectState::Marked).map(Mark)
     }
 
     /// Leaves the entry in `state`, and returns its word.
     #[inline]
-    fn leave(self, state: State) -> Result<u64, P> {
+    fn leave(self, state: ObjectState) -> Result<u64, P> {
         let word = Entry::with_state(self.held, state);
         if self.slot.entry.replace(self.held, word) {
             // The slot owns the object again: what it lent must not be used any more.

@@ -12,7 +12,6 @@
 #include <linux/blkdev.h>
 #include <linux/crc32.h>
 #include <linux/cred.h>
-#include <linux/debugfs.h>
 #include <linux/fs.h>
 #include <linux/fs_context.h>
 #include <linux/highmem.h>
@@ -69,11 +68,6 @@ void kernel_ext_memalloc_noreclaim_restore(unsigned int flags);
 int kernel_ext_register_pm_notifier(struct notifier_block *notifier);
 int kernel_ext_unregister_pm_notifier(struct notifier_block *notifier);
 
-struct dentry *kernel_ext_debugfs_create_dir(const char *name, struct dentry *parent);
-struct dentry *kernel_ext_debugfs_create_file(const char *name, umode_t mode,
-					      struct dentry *parent, void *data,
-					      const struct file_operations *operations);
-void kernel_ext_debugfs_remove(struct dentry *dentry);
 
 void kernel_ext_kmemleak_ignore(const void *object);
 unsigned long kernel_ext_get_free_page(gfp_t gfp);

@@ -4,7 +4,7 @@
 //!
 //! C header: [`include/linux/jiffies.h`](srctree/include/linux/jiffies.h)
 
-use super::bindings;
+use crate::kernel_ext::bindings;
 
 /// Jiffies since some time, modulo 2<sup>32</sup>.
 ///

@@ -171,23 +171,6 @@ int kernel_ext_unregister_pm_notifier(struct notifier_block *notifier)
 	return unregister_pm_notifier(notifier);
 }
 
-struct dentry *kernel_ext_debugfs_create_dir(const char *name, struct dentry *parent)
-{
-	return debugfs_create_dir(name, parent);
-}
-
-struct dentry *kernel_ext_debugfs_create_file(const char *name, umode_t mode,
-					      struct dentry *parent, void *data,
-					      const struct file_operations *operations)
-{
-	return debugfs_create_file(name, mode, parent, data, operations);
-}
-
-void kernel_ext_debugfs_remove(struct dentry *dentry)
-{
-	debugfs_remove(dentry);
-}
-
 /* A handle is kept shifted, in a page that kmemleak does not scan. */
 void kernel_ext_kmemleak_ignore(const void *object)
 {

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The device of a backing store: a claimed swapfile or swap partition, and what encrypts its blocks.
+//!
+//! The first page is the swap header, which is never written. Segments follow, back to back.
+
+use crate::{
+    core::{
+        header::{
+            HeaderError,
+            SwapHeader, //
+        },
+        segment::{
+            BLOCKS,
+            MAX_SEGMENTS, //
+        },
+    },
+    kernel_ext::{
+        block::{
+            buffer::Block,
+            transfer::{
+                Transfer,
+                TransferDone, //
+            },
+        },
+        crypto::cipher::Xts,
+        mm::swapfile::{
+            ClaimError,
+            ClaimedSwap,
+            SwapFile, //
+        },
+    },
+};
+use core::{
+    convert::Infallible,
+    ops::Range, //
+};
+use kernel::{
+    fmt,
+    page::PAGE_SHIFT,
+    prelude::*,
+    sync::Arc, //
+};
+
+/// The smallest backing store: 8 MiB, in pages.
+const MIN_PAGES: u64 = (8 << 20) >> PAGE_SHIFT;
+
+/// Why something does not become a backing store. As text, it follows the path.
+pub(crate) enum Unusable {
+    /// It cannot be claimed.
+    Claim(ClaimError),
+    /// Its swap header is missing or wrong.
+    Header(HeaderError),
+    /// It has less than 8 MiB.
+    Small,
+}
+
+impl Unusable {
+    /// The error that stands for it.
+    pub(crate) fn error(&self) -> Error {
+        match self {
+            Self::Claim(error) => error.error(),
+            Self::Header(_) | Self::Small => EINVAL,
+        }
+    }
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Header(HeaderError::BadPages(_)) => "the swap header lists bad pages",
+            Self::Header(error) => return error.fmt(f),
+            Self::Small => "is smaller than 8 MiB",
+            Self::Claim(error) => match error {
+                ClaimError::NotFound => "not found",
+                ClaimError::Kind => "is neither a regular file nor a block device",
+                ClaimError::ReadOnly => "is read-only",
+                ClaimError::InUse => "is in use, by swap or otherwise",
+                ClaimError::Small => "is smaller than 8 MiB",
+                ClaimError::Short => "is shorter than its swap header says",
+                ClaimError::Encrypted => "is encrypted by its filesystem",
+                ClaimError::Zoned => "is on a zoned device",
+                ClaimError::Holes => "has holes",
+                ClaimError::Own => "is a mounted file of this module",
+                ClaimError::Filesystem => "its filesystem has no swapfiles on a block device",
+                ClaimError::Rejected(_) => {
+                    "its filesystem takes it for no swapfile (the kernel's log says why)"
+                }
+                ClaimError::Failed(_) => "cannot be claimed",
+            },
+        })
+    }
+}
+
+impl<E: Into<ClaimError>> From<E> for Unusable {
+    fn from(error: E) -> Self {
+        Self::Claim(error.into())
+    }
+}
+
+/// The device of a backing store.
+pub(crate) struct Device {
+    /// The number of its store in the pool. It makes the places of its blocks the pool's only ones.
+    number: usize,
+    swap: Arc<ClaimedSwap>,
+    cipher: Option<Arc<Xts>>,
+}
+
+impl Device {
+    /// Claims what is at `path`, by the rights of the task, for store `number` of a pool. What is written
+    /// to it is encrypted by `cipher`, if there is one.
+    ///
+    /// Context: may sleep.
+    pub(crate) fn claim(
+        number: usize,
+        path: &CStr,
+        cipher: Option<Arc<Xts>>,
+    ) -> Result<Self, Unusable> {
+        let file = SwapFile::open(path)?;
+        let page = file
+            .first_page()?
+            .ok_or(Unusable::Header(HeaderError::Magic))?;
+        // Nothing of it goes into page tables, so there is no limit but that of the header's field.
+        let header = SwapHeader::parse(&page, u64::from(u32::MAX)).map_err(Unusable::Header)?;
+        if header.slots() < MIN_PAGES {
+            return Err(Unusable::Small);
+        }
+        let swap = Arc::new(file.claim(header.slots())?, GFP_KERNEL)?;
+        Ok(Self {
+            number,
+            swap,
+            cipher,
+        })
+    }
+
+    /// The number of its store in the pool.
+    pub(crate) fn number(&self) -> usize {
+        self.number
+    }
+
+    /// Segments that it has room for.
+    pub(crate) fn segments(&self) -> usize {
+        let pages = self.swap.pages() - 1;
+        (pages / BLOCKS as u64).min(MAX_SEGMENTS as u64) as usize
+    }
+
+    /// Where it is, as `/proc/swaps` would show it.
+    pub(crate) fn path(&self) -> &CStr {
+        self.swap.path()
+    }
+
+    /// Returns whether it is private to root, as a swapfile had better be.
+    pub(crate) fn is_private_to_root(&self) -> bool {
+        self.swap.is_private_to_root()
+    }
+
+    /// Returns whether it can be told that a segment is free.
+    pub(crate) fn supports_discard(&self) -> bool {
+        self.swap.supports_discard()
+    }
+
+    /// Tells it that `segment` is free.
+    ///
+    /// Context: waits for I/O. Errors: those of the device.
+    pub(crate) fn discard(&self, segment: usize) -> Result {
+        self.swap.discard(Self::page(segment, 0), BLOCKS as u64)
+    }
+
+    /// What reading `block` of `segment` takes: the file, and the page of it.
+    pub(crate) fn at(&self, segment: usize, block: usize) -> (Arc<ClaimedSwap>, u64) {
+        (self.swap.clone(), Self::page(segment, block))
+    }
+
+    /// Reads all of `segment`, still encrypted.
+    ///
+    /// Context: waits for I/O; not within `submit_bio()`. Errors: those of the device.
+    pub(crate) fn read(&self, segment: usize, transfer: Pin<&mut Transfer<Infallible>>) -> Result {
+        transfer.read_and_wait(&self.swap, Self::page(segment, 0), 0..BLOCKS)
+    }
+
+    /// Encrypts the first `blocks` of `transfer`, and writes them to `segment`.
+    ///
+    /// Context: as [`Device::read`]. Errors: those of the device and of the cipher.
+    pub(crate) fn write(
+        &self,
+        segment: usize,
+        mut transfer: Pin<&mut Transfer<Infallible>>,
+        blocks: usize,
+    ) -> Result {
+        if let Some(cipher) = &self.cipher {
+            let data = transfer.as_mut().blocks_mut().iter_mut().take(blocks);
+            for (block, data) in data.enumerate() {
+                cipher.encrypt(self.place(segment, block), data)?;
+            }
+        }
+        transfer.write_and_wait(&self.swap, Self::page(segment, 0), 0..blocks)
+    }
+
+    /// Decrypts the first of `transfer`'s blocks, which are `blocks` of `segment`.
+    ///
+    /// Context: process. Errors: [`EINVAL`] if there are not so many; those of the cipher.
+    pub(crate) fn decrypt<D: TransferDone>(
+        &self,
+        segment: usize,
+        blocks: Range<usize>,
+        transfer: Pin<&mut Transfer<D>>,
+    ) -> Result {
+        let data: &mut [Block] = transfer.blocks_mut();
+        let data = data.get_mut(..blocks.len()).ok_or(EINVAL)?;
+        if let Some(cipher) = &self.cipher {
+            for (block, data) in blocks.zip(data) {
+                cipher.decrypt(self.place(segment, block), data)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The page of the file that `block` of `segment` is.
+    fn page(segment: usize, block: usize) -> u64 {
+        1 + (segment * BLOCKS + block) as u64
+    }
+
+    /// A number that no other block of the pool has.
+    fn place(&self, segment: usize, block: usize) -> u64 {
+        ((self.number * MAX_SEGMENTS + segment) * BLOCKS + block) as u64
+    }
+}

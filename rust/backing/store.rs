@@ -1,0 +1,476 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A backing store: the log of segments on its device, and what is counted of both.
+
+use crate::{
+    backing::device::{
+        Device,
+        Unusable, //
+    },
+    core::{
+        log::{
+            Cursor,
+            PinnedSegment,
+            RecordEnd,
+            Segment,
+            SegmentLog,
+            TakenSegment,
+            RESERVE, //
+        },
+        segment::{
+            BLOCK,
+            BLOCKS,
+            SEGMENT, //
+        },
+    },
+    kernel_ext::{
+        block::transfer::{
+            Transfer,
+            TransferDone, //
+        },
+        crypto::{
+            checksum::Crc32c,
+            cipher::{
+                self,
+                Xts, //
+            },
+        },
+    },
+};
+use core::{
+    convert::Infallible,
+    ops::Range, //
+};
+use kernel::{
+    alloc::KVVec,
+    new_condvar, new_mutex, new_spinlock,
+    prelude::*,
+    str::CString,
+    sync::{
+        atomic::{
+            Atomic,
+            Full,
+            Relaxed, //
+        },
+        Arc,
+        CondVar,
+        CondVarTimeoutResult,
+        Mutex,
+        SpinLock, //
+    },
+    time::{
+        delay::fsleep,
+        msecs_to_jiffies,
+        Delta, //
+    },
+};
+
+/// A store takes nothing more after this many errors of writing.
+const MAX_WRITE_ERRORS: u64 = 8;
+
+/// The checksum of a record.
+pub(crate) fn checksum(parts: &[&[u8]]) -> u32 {
+    parts
+        .iter()
+        .fold(Crc32c::new(), |sum, part| sum.and(part))
+        .value()
+}
+
+/// What is counted of a store.
+#[derive(Clone, Copy)]
+pub(crate) enum StoreCounter {
+    WrittenBytes,
+    WrittenRequests,
+    ReadBytes,
+    ReadRequests,
+    /// Bytes of objects that were written again.
+    MovedBytes,
+    DiscardedBytes,
+    WriteErrors,
+    ReadErrors,
+    Count,
+}
+
+/// A backing store of a pool.
+#[pin_data]
+pub(crate) struct BackingStore {
+    /// The path that it was added by.
+    name: CString,
+    device: Device,
+    /// Which segments are free, and what is in the others.
+    pub(crate) log: SegmentLog<KVVec<Segment>>,
+    /// Where filling goes on. Only the mover takes it.
+    #[pin]
+    cursor: Mutex<Cursor>,
+    counters: [Atomic<u64>; StoreCounter::Count as usize],
+    /// Whether nothing new goes there.
+    closed: Atomic<bool>,
+    /// Of each segment, whether it was opened since it was discarded last. Empty if the store does not
+    /// discard.
+    stale: KVVec<Atomic<bool>>,
+    /// Where looking for stale segments goes on.
+    next_stale: Atomic<usize>,
+    #[pin]
+    drain: Drain,
+}
+
+/// For the task that waits until records have ended, or readers are done.
+///
+/// What ends a record or a pin changes the log, and then looks at `watched`; the waiter sets
+/// `watched`, and then looks at the log. Both changes are fully ordered, so that one sees the other.
+#[pin_data]
+struct Drain {
+    watched: Atomic<bool>,
+    /// Counts what ended while it was watched.
+    #[pin]
+    ended: SpinLock<u32>,
+    #[pin]
+    progress: CondVar,
+}
+
+impl Drain {
+    fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            watched: Atomic::new(false),
+            ended <- new_spinlock!(0),
+            progress <- new_condvar!(),
+        })
+    }
+
+    /// Has the waiter look again, if there is one.
+    ///
+    /// Context: any but interrupts; spinlocks may be held.
+    #[inline]
+    fn notify(&self) {
+        if self.watched.load(Relaxed) {
+            self.wake();
+        }
+    }
+
+    #[cold]
+    fn wake(&self) {
+        let mut ended = self.ended.lock();
+        *ended = ended.wrapping_add(1);
+        drop(ended);
+        self.progress.notify_all();
+    }
+
+    /// Waits until `is_done`, for `ms` milliseconds at most. Returns whether it is; with [`EINTR`] if
+    /// the task has a signal.
+    ///
+    /// Context: may sleep; one task at a time.
+    fn wait(&self, ms: u32, is_done: impl Fn() -> bool) -> Result<bool> {
+        self.watched.xchg(true, Full);
+        let mut left = msecs_to_jiffies(ms);
+        let result = loop {
+            let seen = *self.ended.lock();
+            if is_done() {
+                break Ok(true);
+            }
+            let mut ended = self.ended.lock();
+            if *ended != seen {
+                continue;
+            }
+            match self.progress.wait_interruptible_timeout(&mut ended, left) {
+                CondVarTimeoutResult::Woken { jiffies } => left = jiffies,
+                CondVarTimeoutResult::Timeout => break Ok(is_done()),
+                CondVarTimeoutResult::Signal { .. } => break Err(EINTR),
+            }
+        };
+        self.watched.store(false, Relaxed);
+        result
+    }
+}
+
+impl BackingStore {
+    /// Claims what is at `path`, by the rights of the task, as store `number` of a pool. What is
+    /// written is encrypted by `cipher`, if there is one. If `discard`, and if the device can be, it is
+    /// told which segments are free.
+    ///
+    /// Context: may sleep.
+    pub(crate) fn claim(
+        number: usize,
+        path: &CStr,
+        cipher: Option<Arc<Xts>>,
+        discard: bool,
+    ) -> Result<Arc<Self>, Unusable> {
+        let name = path.to_cstring()?;
+        let device = Device::claim(number, path, cipher)?;
+        let count = device.segments();
+        let mut segments = KVVec::with_capacity(count, GFP_KERNEL)?;
+        for _ in 0..count {
+            segments.push(Segment::new(), GFP_KERNEL)?;
+        }
+        let mut stale = KVVec::new();
+        if discard && device.supports_discard() {
+            stale.reserve(count, GFP_KERNEL)?;
+            for _ in 0..count {
+                stale.push(Atomic::new(false), GFP_KERNEL)?;
+            }
+        }
+        let cursor = Cursor::new(cipher::random());
+        let store = Arc::pin_init(
+            pin_init!(Self {
+                name,
+                device,
+                log: SegmentLog::new(segments),
+                cursor <- new_mutex!(cursor),
+                counters: [const { Atomic::new(0) }; StoreCounter::Count as usize],
+                closed: Atomic::new(false),
+                stale,
+                next_stale: Atomic::new(0),
+                drain <- Drain::new(),
+            }),
+            GFP_KERNEL,
+        )?;
+        Ok(store)
+    }
+
+    /// Its number in its pool.
+    pub(crate) fn number(&self) -> usize {
+        self.device.number()
+    }
+
+    /// Its device.
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Where it is, as `/proc/swaps` would show it.
+    pub(crate) fn path(&self) -> &CStr {
+        self.device.path()
+    }
+
+    /// Returns whether `path` means it: it was added by that, or that is where it is.
+    pub(crate) fn is_at(&self, path: &CStr) -> bool {
+        *self.name == *path || self.path() == path
+    }
+
+    /// Returns whether new segments are filled there.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.closed.load(Relaxed)
+    }
+
+    /// Has no new segments filled there, or again.
+    pub(crate) fn set_open(&self, open: bool) {
+        self.closed.store(!open, Relaxed);
+    }
+
+    /// Returns whether there is a free segment, beside those that moving needs.
+    pub(crate) fn has_room(&self) -> bool {
+        self.is_open() && self.log.free() > RESERVE
+    }
+
+    /// Takes a free segment, if there is one, to fill it.
+    ///
+    /// Context: only the mover calls this.
+    pub(crate) fn open_segment(&self) -> Option<TakenSegment> {
+        let taken = self.log.open(&mut self.cursor.lock())?;
+        if let Some(stale) = self.stale.get(taken.segment()) {
+            stale.store(true, Relaxed);
+        }
+        Some(taken)
+    }
+
+    /// The full segment that was filled longest ago.
+    ///
+    /// Context: only the mover calls this.
+    pub(crate) fn oldest_segment(&self) -> Option<usize> {
+        self.log.oldest(&self.cursor.lock())
+    }
+
+    /// Returns whether the device is told of free segments.
+    fn discards(&self) -> bool {
+        !self.stale.is_empty()
+    }
+
+    /// Tells the device of a segment that is free, and was not told of since it was filled. Returns
+    /// whether there was one.
+    ///
+    /// Context: waits for I/O. Only the mover calls this.
+    pub(crate) fn discard_one(&self) -> bool {
+        // One that takes nothing more is about to be given back.
+        if !self.is_open() {
+            return false;
+        }
+        let mut cursor = self.cursor.lock();
+        let (first, count) = (self.next_stale.load(Relaxed), self.stale.len());
+        let taken = (first..first + count)
+            .map(|at| at % count)
+            .filter(|&segment| self.stale[segment].load(Relaxed))
+            .find_map(|segment| self.log.open_at(&mut cursor, segment));
+        drop(cursor);
+        let Some(taken) = taken else { return false };
+        let segment = taken.segment();
+        self.next_stale.store(segment, Relaxed);
+        self.stale[segment].store(false, Relaxed);
+        // It is advice, which a device may not take.
+        if self.device.discard(segment).is_ok() {
+            self.count(StoreCounter::DiscardedBytes, SEGMENT as u64);
+        }
+        self.log.seal(taken);
+        true
+    }
+
+    /// Ends the record of an object of `length` bytes in `segment`: no slot names it any more. Returns
+    /// whether a segment is free by that which had better be discarded.
+    ///
+    /// Context: any but interrupts; never waits.
+    #[inline]
+    pub(crate) fn end_record(&self, segment: usize, length: usize) -> bool {
+        let RecordEnd { emptied, freed } = self.log.end_record(segment, length);
+        if emptied {
+            self.drain.notify();
+        }
+        freed && self.discards()
+    }
+
+    /// Ends a pin of a segment.
+    ///
+    /// Context: any but interrupts; never waits.
+    pub(crate) fn unpin(&self, pinned: PinnedSegment) {
+        if self.log.unpin(pinned) {
+            self.drain.notify();
+        }
+    }
+
+    /// Waits until all records of `segment` have ended, for as long as that can take: what made their
+    /// slots name something else ends them a moment later. Returns whether they have.
+    ///
+    /// Context: may sleep. Only the mover calls this.
+    pub(crate) fn wait_until_emptied(&self, segment: usize) -> bool {
+        let is_emptied = || self.log.live(segment) == 0;
+        match self.drain.wait(100, is_emptied) {
+            Ok(emptied) => emptied,
+            Err(_) => {
+                // A task with a signal does not sleep there, and the signal is for what it does next.
+                (0..100).any(|_| {
+                    fsleep(Delta::from_millis(1));
+                    is_emptied()
+                })
+            }
+        }
+    }
+
+    /// Waits until no segment holds anything, is filled or is read, for `ms` milliseconds at most.
+    /// Returns whether it is so.
+    ///
+    /// Context: may sleep. Only a task that has the stores of the pool locked calls this, when nothing
+    /// new goes there. Errors: [`EINTR`].
+    pub(crate) fn wait_until_idle(&self, ms: u32) -> Result<bool> {
+        self.drain.wait(ms, || self.log.is_idle())
+    }
+
+    /// Adds `delta` to `counter`.
+    pub(crate) fn count(&self, counter: StoreCounter, delta: u64) {
+        self.counters[counter as usize].fetch_add(delta, Relaxed);
+    }
+
+    /// What `counter` has come to.
+    pub(crate) fn counted(&self, counter: StoreCounter) -> u64 {
+        self.counters[counter as usize].load(Relaxed)
+    }
+
+    /// Counts an error of reading, and says so at times.
+    #[cold]
+    pub(crate) fn read_failed(&self, why: kernel::fmt::Arguments<'_>) {
+        let before = self.counters[StoreCounter::ReadErrors as usize].fetch_add(1u64, Relaxed);
+        // One line for each doubling tells enough of a disk that fails for good.
+        if before.is_power_of_two() || before == 0 {
+            pr_err!(
+                "backing={}: a page cannot be read ({} so far): {}\n",
+                self.path(),
+                before + 1,
+                why
+            );
+        }
+    }
+
+    /// Counts an error of writing. After some, the store takes nothing more.
+    #[cold]
+    fn write_failed(&self, error: Error) {
+        let before = self.counters[StoreCounter::WriteErrors as usize].fetch_add(1u64, Relaxed);
+        if before == 0 {
+            pr_err!(
+                "backing={}: a segment cannot be written, and is not used any more: {:?}\n",
+                self.path(),
+                error
+            );
+        }
+        if before + 1 == MAX_WRITE_ERRORS {
+            self.set_open(false);
+            pr_err!(
+                "backing={}: failed {} times to be written, and takes nothing more\n",
+                self.path(),
+                MAX_WRITE_ERRORS
+            );
+        }
+    }
+
+    /// Counts what reading `blocks` of `segment` into `transfer` came to, and decrypts them.
+    ///
+    /// Context: process. Errors: those of `result` and of the cipher. They are counted.
+    pub(crate) fn finish_read<D: TransferDone>(
+        &self,
+        transfer: Pin<&mut Transfer<D>>,
+        segment: usize,
+        blocks: Range<usize>,
+        result: Result,
+    ) -> Result {
+        self.count(StoreCounter::ReadRequests, transfer.requests() as u64);
+        self.count(StoreCounter::ReadBytes, (blocks.len() * BLOCK) as u64);
+        result
+            .and_then(|()| self.device.decrypt(segment, blocks, transfer))
+            .inspect_err(|error| self.read_failed(fmt!("segment {segment}: {error:?}")))
+    }
+
+    /// Reads all of the pinned segment.
+    ///
+    /// Context: waits for I/O; not within `submit_bio()`. Errors: those of the device, which are
+    /// counted.
+    pub(crate) fn read_segment(
+        &self,
+        mut transfer: Pin<&mut Transfer<Infallible>>,
+        pinned: &PinnedSegment,
+    ) -> Result {
+        let segment = pinned.segment();
+        let read = self.device.read(segment, transfer.as_mut());
+        self.finish_read(transfer, segment, 0..BLOCKS, read)
+    }
+
+    /// Encrypts the first `blocks` of `transfer`, and writes them to the segment `taken`.
+    ///
+    /// Context and errors: as [`BackingStore::read_segment`].
+    pub(crate) fn write_segment(
+        &self,
+        mut transfer: Pin<&mut Transfer<Infallible>>,
+        taken: &TakenSegment,
+        blocks: usize,
+    ) -> Result {
+        let written = self
+            .device
+            .write(taken.segment(), transfer.as_mut(), blocks);
+        self.count(StoreCounter::WrittenRequests, transfer.requests() as u64);
+        self.count(StoreCounter::WrittenBytes, (blocks * BLOCK) as u64);
+        written.inspect_err(|error| self.write_failed(*error))
+    }
+
+    /// Bytes of all segments that are in use or can be.
+    pub(crate) fn size(&self) -> u64 {
+        (self.log.segments() * SEGMENT) as u64
+    }
+
+    /// Bytes of the segments that are not free.
+    pub(crate) fn used_bytes(&self) -> u64 {
+        self.size() - (self.log.free() * SEGMENT) as u64
+    }
+
+    /// Bytes of the segments that are free and can be filled.
+    pub(crate) fn free_bytes(&self) -> u64 {
+        if self.is_open() {
+            (self.log.free() * SEGMENT) as u64
+        } else {
+            0
+        }
+    }
+}

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The backing stores of a pool.
+//!
+//! Stores are tiers, in the order of their numbers. A store is found without a lock. What keeps it in
+//! its place is what it holds: it is taken out when no segment of it is in use or pinned, and taking it
+//! out waits for all that look at it then.
+
+use crate::{
+    backing::store::BackingStore,
+    core::{
+        entry::Redirect,
+        log::PinnedSegment,
+        segment::{
+            MAX_STORES,
+            SEGMENT, //
+        },
+        PAGE_SIZE,
+    },
+    kernel_ext::{
+        crypto::cipher::Xts,
+        sync::arc_slots::ArcSlots, //
+    },
+    report::Report,
+};
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc,
+        SetOnce, //
+    },
+};
+
+/// The backing stores of a pool.
+#[pin_data]
+pub(crate) struct BackingStores {
+    places: ArcSlots<BackingStore, MAX_STORES>,
+    count: Atomic<usize>,
+    encrypt: bool,
+    discard: bool,
+    /// What encrypts all of them, with one key, from the first that is added to the end of the pool.
+    cipher: SetOnce<Arc<Xts>>,
+}
+
+impl BackingStores {
+    /// No stores. Those to come are encrypted if `encrypt`, and told of free segments if `discard`.
+    pub(crate) fn new(encrypt: bool, discard: bool) -> impl PinInit<Self> {
+        pin_init!(Self {
+            places: ArcSlots::new(),
+            count: Atomic::new(0),
+            encrypt,
+            discard,
+            cipher: SetOnce::new(),
+        })
+    }
+
+    /// Returns whether what goes to the stores is encrypted.
+    pub(crate) fn encrypt(&self) -> bool {
+        self.encrypt
+    }
+
+    /// Returns whether the stores are told of free segments.
+    pub(crate) fn discard(&self) -> bool {
+        self.discard
+    }
+
+    /// Returns whether there is none.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count.load(Relaxed) == 0
+    }
+
+    /// Calls `with` with store `number`; [`None`] if there is none.
+    ///
+    /// Context: any. `with` must not sleep.
+    #[inline]
+    pub(crate) fn with<R>(
+        &self,
+        number: usize,
+        with: impl FnOnce(&BackingStore) -> R,
+    ) -> Option<R> {
+        self.places.with(number, with)
+    }
+
+    /// Store `number`, for the mover of the pool: it has let go of it when the store is taken out.
+    pub(crate) fn get(&self, number: usize) -> Option<Arc<BackingStore>> {
+        self.places.get(number)
+    }
+
+    /// All stores, in order, as [`BackingStores::get`].
+    pub(crate) fn all(&self) -> impl Iterator<Item = Arc<BackingStore>> + '_ {
+        (0..MAX_STORES).filter_map(|number| self.get(number))
+    }
+
+    /// Calls `each` with all stores, in order.
+    ///
+    /// Context: any. `each` must not sleep.
+    pub(crate) fn for_each(&self, mut each: impl FnMut(&BackingStore)) {
+        for number in 0..MAX_STORES {
+            self.with(number, &mut each);
+        }
+    }
+
+    /// Returns whether there is one at `path`.
+    pub(crate) fn has(&self, path: &CStr) -> bool {
+        let mut found = false;
+        self.for_each(|store| found |= store.is_at(path));
+        found
+    }
+
+    /// Ends the record where `redirect` says: no slot names it any more. Returns whether a segment is
+    /// free by that which had better be discarded.
+    ///
+    /// Context: any but interrupts; never waits.
+    #[inline]
+    pub(crate) fn end_record(&self, redirect: Redirect) -> bool {
+        let (location, length) = (redirect.location, redirect.length.bytes());
+        // The record kept the store in its place until now.
+        self.with(location.store(), |store| {
+            store.end_record(location.segment(), length)
+        })
+        .unwrap_or(false)
+    }
+
+    /// Pins the segment where `redirect` says; [`None`] if nothing is there any more.
+    ///
+    /// Context: any; never waits.
+    pub(crate) fn pin(&self, redirect: Redirect) -> Option<PinnedSegment> {
+        let location = redirect.location;
+        self.with(location.store(), |store| store.log.pin(location.segment()))?
+    }
+
+    /// Ends a pin of a segment of store `number`.
+    ///
+    /// Context: any but interrupts; never waits.
+    pub(crate) fn unpin(&self, number: usize, pinned: PinnedSegment) {
+        // The pin kept the store in its place until now.
+        self.with(number, |store| store.unpin(pinned));
+    }
+
+    /// Claims what is at `path`, by the rights of the task, for the first free place. It is not one of
+    /// the stores before it is [inserted](BackingStores::insert).
+    ///
+    /// Context: may sleep. Only a task that has the stores of the pool locked calls this. Errors:
+    /// [`ENOSPC`] if there are as many stores as there may be; those of
+    /// [`Unusable`](super::device::Unusable); [`ENOMEM`]. `report` is told why.
+    pub(crate) fn claim(&self, path: &CStr, report: &dyn Report) -> Result<Arc<BackingStore>> {
+        let number = (0..MAX_STORES)
+            .find(|&number| self.with(number, |_| ()).is_none())
+            .ok_or_else(|| {
+                report.error(
+                    ENOSPC,
+                    fmt!("backing={}: the pool has 8 stores, which is the most", path),
+                )
+            })?;
+        let cipher = self.cipher(report)?;
+        let store =
+            BackingStore::claim(number, path, cipher, self.discard).map_err(|unusable| {
+                report.error(unusable.error(), fmt!("backing={}: {}", path, unusable))
+            })?;
+        if !store.device().is_private_to_root() {
+            pr_warn!(
+                "backing={}: should be root's and closed to others, for it will hold what is in memory\n",
+                path
+            );
+        }
+        Ok(store)
+    }
+
+    /// What encrypts the stores, if they are to be encrypted. It is made when there is none yet.
+    fn cipher(&self, report: &dyn Report) -> Result<Option<Arc<Xts>>> {
+        if self.encrypt && self.cipher.as_ref().is_none() {
+            let cipher = Xts::new().map_err(|error| {
+                let reason = if error == ENOENT {
+                    "the kernel has no xts(aes); give encrypt=off to do without"
+                } else {
+                    "xts(aes) cannot be set up"
+                };
+                report.error(error, fmt!("encrypt=on: {reason}"))
+            })?;
+            // The caller has the stores locked, so there is none before it.
+            self.cipher.populate(Arc::new(cipher, GFP_KERNEL)?);
+        }
+        Ok(self.cipher.as_ref().cloned())
+    }
+
+    /// Makes `store`, which was [claimed](BackingStores::claim), one of the stores.
+    ///
+    /// Context: may sleep. Only a task that has the stores of the pool locked calls this.
+    pub(crate) fn insert(&self, store: Arc<BackingStore>) {
+        drop(self.places.replace(store.number(), Some(store)));
+        self.count.fetch_add(1usize, Relaxed);
+    }
+
+    /// Store `number` will be taken out, and does not count any more.
+    pub(crate) fn discount(&self) {
+        self.count.fetch_sub(1usize, Relaxed);
+    }
+
+    /// Takes store `number` out, which holds nothing and takes nothing.
+    ///
+    /// Context: may sleep; the mover is locked, which may have it in its hands otherwise.
+    pub(crate) fn take(&self, number: usize) -> Option<Arc<BackingStore>> {
+        self.places.replace(number, None)
+    }
+
+    /// How many bytes of pages the stores hold and can still hold, if pages to come take as much as
+    /// those that are there: all, and what is free of it. `in_stores` are the pages that are there, and
+    /// the bytes of their objects. Without any, a page counts as itself.
+    pub(crate) fn space(&self, in_stores: (u64, u64)) -> (u64, u64) {
+        let (pages, bytes) = in_stores;
+        let mut free = 0;
+        self.for_each(|store| free += store.free_bytes());
+        let held = pages * PAGE_SIZE as u64;
+        // A segment less, so that the product stays in range for any store.
+        let free = match bytes / (SEGMENT as u64) {
+            0 => free,
+            segments => free / segments * (held / SEGMENT as u64),
+        };
+        (held + free, free)
+    }
+}

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a pool holds: the tables of its areas, the cache, the backing stores, and what is counted.
+//!
+//! This is data. It starts no work and wakes nothing: a function that leaves something to do says so
+//! in what it returns, and [`crate::pool`] has it done.
+//!
+//! # Invariants
+//!
+//! - Each object in zsmalloc is named by exactly one slot of one area of the pool, or is owned by one task.
+//! - A slot that is not free, and is not being changed, is counted once in its cluster's uses, and once in
+//!   `stored_pages`.
+//! - A cluster that is alive is in its table.
+//! - A record that has not ended is named by exactly one slot of one area, or is in the hands of the mover
+//!   or of the displacer that is about to end it. Its segment is neither free nor being filled again.
+//! - After `invalidate_area` no slot of the area holds anything, and no cluster of it is in use.
+//! - No pointer and no content of a page leaves the module: sysfs shows numbers.
+
+pub(crate) mod cache;
+pub(crate) mod limit;
+pub(crate) mod stats;
+pub(crate) mod table;
+
+use crate::{
+    backing::stores::BackingStores,
+    contents::{
+        cache::Cache,
+        limit::PoolLimit,
+        stats::{
+            Stats, //
+            StoreFailure,
+        },
+        table::{
+            AreaTables,
+            Table,
+            TablePages, //
+        },
+    },
+    core::{
+        entry::{
+            doubled,
+            Redirect, //
+        },
+        limit::Limit,
+        slot::{
+            Content,
+            Displaced,
+            Look,
+            Slot, //
+        },
+    },
+    kernel_ext::{
+        mm::{
+            swap_page::{
+                DestPage,
+                Filled,
+                SourcePage, //
+            },
+            zsmalloc::ZsObject, //
+        },
+        sync::workqueue::ReclaimQueue, //
+    },
+};
+use kernel::{
+    prelude::*,
+    processor::cpu_relax,
+    str::CString,
+    sync::Arc, //
+};
+
+/// How a new pool is to be.
+pub(crate) struct PoolConfig {
+    /// The name of its compressor.
+    pub(crate) compressor: CString,
+    /// The limit, if one was given.
+    pub(crate) limit: Option<Limit>,
+    /// Whether it has a cache. Without one, pages pass through it on their way to the backing stores.
+    pub(crate) cached: bool,
+    /// Whether what goes to the backing stores is encrypted.
+    pub(crate) encrypt: bool,
+    /// Whether devices are told which segments are free.
+    pub(crate) discard: bool,
+}
+
+/// Where a page was found.
+pub(crate) enum Found {
+    /// It was in memory, and was written to where it is wanted.
+    Loaded(Filled),
+    /// In a backing store.
+    InStore(Redirect),
+}
+
+/// What a pool holds.
+#[pin_data]
+pub(crate) struct Contents {
+    /// The limit on all that is in memory.
+    #[pin]
+    pub(crate) limit: PoolLimit,
+    /// The tables of the areas that are swapped on.
+    #[pin]
+    pub(crate) tables: AreaTables,
+    /// The pages of all tables.
+    pub(crate) table_pages: Arc<TablePages>,
+    /// The objects in memory.
+    pub(crate) cache: Cache,
+    /// The backing stores.
+    #[pin]
+    pub(crate) stores: BackingStores,
+    /// What is counted.
+    pub(crate) stats: Stats,
+}
+
+impl Contents {
+    /// Nothing yet, for the pool `id`. A cache that is made when it is first used is made on `queue`.
+    ///
+    /// Context: may sleep. Errors: [`ENOENT`] if there is no such compressor; [`ENOMEM`].
+    pub(crate) fn new(
+        id: &CStr,
+        config: &PoolConfig,
+        queue: &Arc<ReclaimQueue>,
+    ) -> Result<Arc<Self>> {
+        let cache = Cache::new(id, &config.compressor, queue.clone())?;
+        let table_pages = TablePages::new()?;
+        let stats = Stats::new()?;
+        Arc::pin_init(
+            pin_init!(Self {
+                limit <- PoolLimit::new(config.limit, config.cached),
+                tables <- AreaTables::new(),
+                table_pages,
+                cache,
+                stores <- BackingStores::new(config.encrypt, config.discard),
+                stats,
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Sets the limit. If the pool holds more, it keeps that, and takes no more.
+    pub(crate) fn set_limit(&self, limit: Limit) {
+        self.limit.set(limit, !self.stores.is_empty());
+    }
+
+    /// Bytes of memory that count against the limit: objects, in whole pages, and tables. Without a
+    /// cache, the limit is on what has yet to go to the stores, and tables do not count.
+    #[inline]
+    pub(crate) fn bytes(&self) -> u64 {
+        let objects = self.cache.bytes();
+        if self.limit.is_cached() {
+            objects + self.table_pages.bytes()
+        } else {
+            objects
+        }
+    }
+
+    /// Returns whether it holds so little that a store has nothing to do for room: no more than the
+    /// mark at which writing back begins, or, without backing stores, than the limit.
+    #[inline]
+    pub(crate) fn is_below_mark(&self) -> bool {
+        self.bytes() <= self.limit.mark()
+    }
+
+    /// Returns whether it holds no more than the limit.
+    pub(crate) fn is_within_limit(&self) -> bool {
+        self.bytes() <= self.limit.bytes()
+    }
+
+    /// Returns whether there is something to write back, and where to.
+    pub(crate) fn wants_writeback(&self) -> bool {
+        self.bytes() > self.limit.low_mark() && !self.stores.is_empty()
+    }
+
+    /// Has the mark follow the limit and whether there are backing stores.
+    pub(crate) fn update_mark(&self) {
+        self.limit.update_mark(!self.stores.is_empty());
+    }
+
+    /// Bytes that a pool takes whatever it holds: its structures, and, once it was used, the
+    /// compressor's streams, and what finds the clusters. What zsmalloc takes for size classes is not
+    /// in it.
+    ///
+    /// Context: may sleep.
+    pub(crate) fn fixed_bytes(&self) -> u64 {
+        let tables = self.tables.snapshot();
+        let finding: u64 = tables.all().map(|(_, table)| table.fixed_bytes()).sum();
+        finding + self.cache.fixed_bytes() + self.stats.fixed_bytes() + size_of::<Self>() as u64
+    }
+
+    /// Keeps `page` in memory for slot `slot` of `table`. Returns what the slot held before, for
+    /// [`Contents::dispose`].
+    ///
+    /// Context: may sleep for the CPU's stream; waits for no memory.
+    #[inline]
+    pub(crate) fn put(
+        &self,
+        table: &Table,
+        slot: usize,
+        page: &SourcePage<'_>,
+    ) -> Result<Displaced<ZsObject>, StoreFailure> {
+        let content = self.cache.store(page).map_err(|_| StoreFailure::Memory)?;
+        let length = match &content {
+            Content::Object(object) => Some(object.length()),
+            _ => None,
+        };
+        match table.put(slot, content) {
+            Ok(displaced) => {
+                self.stats.came(length);
+                Ok(displaced)
+            }
+            Err(content) => {
+                if let Content::Object(object) = content {
+                    self.cache.free(object);
+                }
+                Err(StoreFailure::Memory)
+            }
+        }
+    }
+
+    /// Writes to `page` what `slot` has in memory, or returns where in a backing store it is. [`EIO`]
+    /// if it has nothing: whatever it gave then would be wrong.
+    ///
+    /// Context: may sleep for the CPU's stream.
+    #[inline]
+    pub(crate) fn load(&self, slot: &Slot<ZsObject>, page: &mut DestPage<'_>) -> Result<Found> {
+        loop {
+            match slot.look() {
+                Look::Busy => cpu_relax(),
+                Look::Free => return Err(EIO),
+                Look::Redirected(redirect) => return Ok(Found::InStore(redirect)),
+                Look::Same(fill) => return Ok(Found::Loaded(page.fill(doubled(fill)))),
+                Look::Object(hold) => {
+                    let loaded = self.cache.load(hold.object(), page);
+                    if let Some(object) = hold.release() {
+                        self.cache.free(object);
+                    }
+                    return loaded.map(Found::Loaded);
+                }
+            }
+        }
+    }
+
+    /// Frees what a slot held. Returns whether there is a segment that had better be discarded now.
+    ///
+    /// Context: any but interrupts; spinlocks may be held.
+    #[inline]
+    pub(crate) fn dispose(&self, displaced: Displaced<ZsObject>) -> bool {
+        match displaced {
+            Displaced::Free => (),
+            Displaced::Same => self.stats.gone(None),
+            Displaced::Held(length) => self.stats.gone(Some(length)),
+            Displaced::Redirected(redirect) => {
+                self.stats.gone_redirected(redirect.length);
+                return self.stores.end_record(redirect);
+            }
+            Displaced::Object(object, length) => {
+                self.stats.gone(Some(length));
+                self.cache.free(object);
+            }
+        }
+        false
+    }
+}

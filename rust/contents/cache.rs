@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The compressed cache: pages in, objects out, and back.
+
+use crate::{
+    core::{
+        entry::halves,
+        slot::Content,
+        PAGE_SIZE, //
+    },
+    kernel_ext::{
+        crypto::compressor::{
+            Algorithm,
+            Compressor,
+            Decompressor, //
+        },
+        mm::{
+            swap_page::{
+                DestPage,
+                Filled,
+                SourcePage, //
+            },
+            zsmalloc::{
+                ZsObject,
+                ZsPool,
+                NO_NODE, //
+            },
+        },
+        sync::{
+            lazy_init::{
+                LazyInit,
+                Make, //
+            },
+            workqueue::ReclaimQueue, //
+        },
+    },
+};
+use kernel::{
+    prelude::*,
+    str::CString,
+    sync::Arc, //
+};
+
+/// A cache with one compressor.
+pub(crate) struct Cache {
+    /// Made for the first page, because it takes memory even while it is empty.
+    inner: Arc<LazyInit<CacheInner>>,
+    queue: Arc<ReclaimQueue>,
+}
+
+/// What holds and compresses pages.
+struct CacheInner {
+    objects: ZsPool,
+    compressor: Compressor,
+}
+
+impl Make for CacheInner {
+    /// The name that zsmalloc's statistics show, and the compressor.
+    type Seed = (CString, Algorithm);
+
+    fn make((name, algorithm): &(CString, Algorithm)) -> Result<Self> {
+        Ok(Self {
+            objects: ZsPool::new(name)?,
+            compressor: Compressor::new(algorithm)?,
+        })
+    }
+}
+
+impl Cache {
+    /// A cache for objects compressed by `compressor`, shown as `name` in zsmalloc's statistics.
+    ///
+    /// Context: may sleep. Errors: [`ENOENT`] if there is no such compressor; [`ENOMEM`].
+    pub(crate) fn new(name: &CStr, compressor: &CStr, queue: Arc<ReclaimQueue>) -> Result<Self> {
+        let seed = (name.to_cstring()?, Algorithm::new(compressor)?);
+        Ok(Self {
+            inner: LazyInit::new(seed)?,
+            queue,
+        })
+    }
+
+    /// Keeps `page`, and says how.
+    ///
+    /// Context: may sleep for the CPU's stream; waits for no memory. Errors: [`ENOMEM`], [`ERANGE`].
+    #[inline]
+    pub(crate) fn store(&self, page: &SourcePage<'_>) -> Result<Content<ZsObject>> {
+        if let Some(fill) = page.repeated_word().and_then(halves) {
+            return Ok(Content::Same(fill));
+        }
+        let inner = self.inner.get_or_make(&self.queue)?;
+        inner.compress(page).map(Content::Object)
+    }
+
+    /// Writes to `page` what was stored as `object`. [`EIO`] if that is no page.
+    ///
+    /// Context: may sleep for the CPU's stream.
+    #[inline]
+    pub(crate) fn load(&self, object: &ZsObject, page: &mut DestPage<'_>) -> Result<Filled> {
+        let inner = self.inner.get().ok_or(EIO)?;
+        let mut stream = inner.compressor.stream();
+        let (decompressor, buffer) = stream.split();
+        let data = inner.objects.read(object, buffer);
+        unpack(&data, decompressor, page)
+    }
+
+    /// Writes to `page` what was stored as an object that held `data`, and is not in the cache any
+    /// more. [`EIO`] if that is no page.
+    ///
+    /// Context: may sleep for the CPU's stream.
+    pub(crate) fn unpack(&self, data: &[u8], page: &mut DestPage<'_>) -> Result<Filled> {
+        let inner = self.inner.get().ok_or(EIO)?;
+        let mut stream = inner.compressor.stream();
+        let (decompressor, _) = stream.split();
+        unpack(data, decompressor, page)
+    }
+
+    /// Calls `with` with the bytes of `object`, which pass through `buffer` where they must.
+    ///
+    /// Context: `with` must not sleep.
+    pub(crate) fn read<R>(
+        &self,
+        object: &ZsObject,
+        buffer: &mut [u8; PAGE_SIZE],
+        with: impl FnOnce(&[u8]) -> R,
+    ) -> Option<R> {
+        let inner = self.inner.get()?;
+        Some(with(&inner.objects.read(object, buffer)))
+    }
+
+    /// Takes an object that holds `data` back into the cache.
+    ///
+    /// Context: waits for no memory. Errors: [`ENOMEM`], [`ERANGE`].
+    pub(crate) fn store_again(&self, data: &[u8]) -> Result<ZsObject> {
+        let inner = self.inner.get().ok_or(ENOMEM)?;
+        inner.objects.store(data, NO_NODE)
+    }
+
+    /// Frees `object`.
+    ///
+    /// Context: any but interrupts; never sleeps.
+    #[inline]
+    pub(crate) fn free(&self, object: ZsObject) {
+        if let Some(inner) = self.inner.get() {
+            inner.objects.free(object);
+        }
+    }
+
+    /// Bytes of memory that the objects take, in whole pages.
+    #[inline]
+    pub(crate) fn bytes(&self) -> u64 {
+        self.inner.get().map_or(0, |inner| inner.objects.bytes())
+    }
+
+    /// Bytes that the cache takes whatever it holds: none before it is used, then its streams.
+    ///
+    /// Context: may sleep.
+    pub(crate) fn fixed_bytes(&self) -> u64 {
+        self.inner.get().map_or(0, |inner| inner.compressor.bytes())
+    }
+}
+
+/// Writes to `page` what an object that holds `data` stands for. One of a page's length is
+/// incompressible: the page as it was.
+#[inline]
+fn unpack(data: &[u8], decompressor: Decompressor<'_>, page: &mut DestPage<'_>) -> Result<Filled> {
+    match data.try_into() {
+        Ok(whole) => Ok(page.copy_from(whole)),
+        Err(_) => decompressor.decompress(data, page),
+    }
+}
+
+impl CacheInner {
+    /// Stores `page` compressed, or as it is if it is incompressible: if zsmalloc would give it a page
+    /// of its own anyway.
+    #[inline]
+    fn compress(&self, page: &SourcePage<'_>) -> Result<ZsObject> {
+        let mut stream = self.compressor.stream();
+        match stream.compress(page) {
+            Ok(packed) if packed.len() < self.objects.huge_class_size() => {
+                self.objects.store(packed, page.node())
+            }
+            // A compressor fails where its output would not fit.
+            _ => self.objects.store_page(page),
+        }
+    }
+}

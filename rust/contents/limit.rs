@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The limit of a pool, and the marks below it.
+//!
+//! A store looks at one number, the mark. Without backing stores it is the limit; with them it is
+//! 15/16 of it, at which writing back begins. Writing back goes on down to the low mark.
+
+use crate::{
+    core::{
+        limit::Limit,
+        segment::SEGMENT, //
+    },
+    kernel_ext::mm::ram::total_ram, //
+};
+use kernel::{
+    new_spinlock,
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        SpinLock, //
+    },
+};
+
+/// What a pool without a cache holds at most on its way to the backing stores, in bytes, where no
+/// limit is given.
+const STAGE: u64 = 8 << 20;
+
+/// The limit of a pool.
+#[pin_data]
+pub(crate) struct PoolLimit {
+    /// As it was given. Two that change limit or mark at once exclude each other by its lock.
+    #[pin]
+    given: SpinLock<Limit>,
+    /// The same in bytes.
+    bytes: Atomic<u64>,
+    mark: Atomic<u64>,
+    /// Whether the pool is more than a stage on the way to the backing stores.
+    cached: bool,
+}
+
+impl PoolLimit {
+    /// The limit `given`, or the default, of a pool that has no backing stores yet.
+    pub(crate) fn new(given: Option<Limit>, cached: bool) -> impl PinInit<Self> {
+        let given = given.unwrap_or(if cached {
+            Limit::default()
+        } else {
+            Limit::Bytes(STAGE)
+        });
+        let bytes = given.resolve(total_ram());
+        pin_init!(Self {
+            given <- new_spinlock!(given),
+            mark: Atomic::new(bytes),
+            bytes: Atomic::new(bytes),
+            cached,
+        })
+    }
+
+    /// Returns whether the pool has a cache.
+    #[inline]
+    pub(crate) fn is_cached(&self) -> bool {
+        self.cached
+    }
+
+    /// The limit as it was given.
+    pub(crate) fn given(&self) -> Limit {
+        *self.given.lock()
+    }
+
+    /// The limit in bytes.
+    #[inline]
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Relaxed)
+    }
+
+    /// The most bytes of which a store takes no notice.
+    #[inline]
+    pub(crate) fn mark(&self) -> u64 {
+        self.mark.load(Relaxed)
+    }
+
+    /// Bytes that writing back leaves, if it can: seven eighths of the limit. Without a cache, as much
+    /// as a segment takes, so that segments are full.
+    pub(crate) fn low_mark(&self) -> u64 {
+        let limit = self.bytes();
+        if self.cached {
+            limit - limit / 8
+        } else {
+            (limit / 2).min(SEGMENT as u64)
+        }
+    }
+
+    /// Sets the limit. If the pool holds more, it keeps that, and takes no more. `has_stores` says
+    /// whether the pool has backing stores.
+    pub(crate) fn set(&self, limit: Limit, has_stores: bool) {
+        let mut given = self.given.lock();
+        *given = limit;
+        self.bytes.store(limit.resolve(total_ram()), Relaxed);
+        self.update_mark_locked(&given, has_stores);
+    }
+
+    /// Returns whether `limit` is more than the limit is now.
+    pub(crate) fn would_rise(&self, limit: Limit) -> bool {
+        limit.resolve(total_ram()) > self.bytes()
+    }
+
+    /// Sets the mark anew, for a pool that has backing stores, or has none, from now on.
+    pub(crate) fn update_mark(&self, has_stores: bool) {
+        self.update_mark_locked(&self.given.lock(), has_stores);
+    }
+
+    fn update_mark_locked(&self, _given: &Limit, has_stores: bool) {
+        let limit = self.bytes();
+        let mark = if !has_stores {
+            limit
+        } else if self.cached {
+            limit - limit / 16
+        } else {
+            self.low_mark()
+        };
+        self.mark.store(mark, Relaxed);
+    }
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is counted of a pool, each CPU for itself.
+
+use crate::{
+    core::payload::Length,
+    kernel_ext::mm::percpu::Counters, //
+};
+use kernel::prelude::*;
+
+/// What is counted.
+#[derive(Clone, Copy)]
+pub(crate) enum Counter {
+    SamePages,
+    CompressedPages,
+    IncompressiblePages,
+    ObjectBytes,
+    RedirectedPages,
+    RedirectedBytes,
+    WrittenPages,
+    Stores,
+    Loads,
+    FailedStoresLimit,
+    FailedStoresMemory,
+    FailedLoads,
+    Count,
+}
+
+/// The counters.
+pub(crate) struct Stats(Counters<{ Counter::Count as usize }>);
+
+/// Why a page was not stored.
+#[derive(Clone, Copy)]
+pub(crate) enum StoreFailure {
+    /// The pool is at its limit.
+    Limit,
+    /// There was no memory for the object or for the table.
+    Memory,
+}
+
+/// Whether a page comes or goes.
+#[derive(Clone, Copy)]
+enum Change {
+    Comes,
+    Goes,
+}
+
+impl Stats {
+    /// All zero.
+    ///
+    /// Context: may sleep. Errors: [`ENOMEM`].
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self(Counters::new()?))
+    }
+
+    fn add(&self, counter: Counter, delta: u64) {
+        self.0.add(counter as usize, delta);
+    }
+
+    /// The sum of `counter`. While pages come and go, one that went may be seen before one that came;
+    /// what would be negative then is none.
+    pub(crate) fn sum(&self, counter: Counter) -> u64 {
+        self.0
+            .sum(counter as usize)
+            .cast_signed()
+            .max(0)
+            .cast_unsigned()
+    }
+
+    /// Counts a page kept as an object of `length`, or, if there is none, in its entry.
+    #[inline]
+    fn count(&self, length: Option<Length>, change: Change) {
+        let signed = |count: u64| match change {
+            Change::Comes => count,
+            Change::Goes => count.wrapping_neg(),
+        };
+        let pages = match length {
+            None => Counter::SamePages,
+            Some(length) if length.is_incompressible() => Counter::IncompressiblePages,
+            Some(_) => Counter::CompressedPages,
+        };
+        self.add(pages, signed(1));
+        if let Some(length) = length {
+            self.add(Counter::ObjectBytes, signed(length.bytes() as u64));
+        }
+    }
+
+    /// A page came that is kept as an object of `length`, if there is one.
+    #[inline]
+    pub(crate) fn came(&self, length: Option<Length>) {
+        self.count(length, Change::Comes);
+    }
+
+    /// A page that came was stored.
+    #[inline]
+    pub(crate) fn stored(&self) {
+        self.add(Counter::Stores, 1);
+    }
+
+    /// A page is gone that was kept as an object of `length`, if it was one.
+    #[inline]
+    pub(crate) fn gone(&self, length: Option<Length>) {
+        self.count(length, Change::Goes);
+    }
+
+    /// An object of `length` went to a backing store.
+    pub(crate) fn redirected(&self, length: Length) {
+        self.count(Some(length), Change::Goes);
+        self.add(Counter::RedirectedPages, 1);
+        self.add(Counter::RedirectedBytes, length.bytes() as u64);
+        self.add(Counter::WrittenPages, 1);
+    }
+
+    /// An object of `length` came back from a backing store.
+    pub(crate) fn recalled(&self, length: Length) {
+        self.gone_redirected(length);
+        self.count(Some(length), Change::Comes);
+    }
+
+    /// A page is gone that was kept as an object of `length` in a backing store.
+    pub(crate) fn gone_redirected(&self, length: Length) {
+        self.add(Counter::RedirectedPages, 1u64.wrapping_neg());
+        self.add(
+            Counter::RedirectedBytes,
+            (length.bytes() as u64).wrapping_neg(),
+        );
+    }
+
+    /// Pages that are stored, in memory or in backing stores.
+    pub(crate) fn stored_pages(&self) -> u64 {
+        self.pages_in_cache() + self.sum(Counter::RedirectedPages)
+    }
+
+    /// Pages that are in memory, those included that take nothing but their entry.
+    pub(crate) fn pages_in_cache(&self) -> u64 {
+        [
+            Counter::SamePages,
+            Counter::CompressedPages,
+            Counter::IncompressiblePages,
+        ]
+        .into_iter()
+        .map(|counter| self.sum(counter))
+        .sum()
+    }
+
+    /// Returns whether there are incompressible pages in memory.
+    pub(crate) fn has_incompressible_pages(&self) -> bool {
+        self.sum(Counter::IncompressiblePages) > 0
+    }
+
+    /// Pages that are in backing stores, and the bytes of their objects.
+    pub(crate) fn in_stores(&self) -> (u64, u64) {
+        (
+            self.sum(Counter::RedirectedPages),
+            self.sum(Counter::RedirectedBytes),
+        )
+    }
+
+    /// A page was not stored.
+    #[cold]
+    pub(crate) fn refused(&self, why: StoreFailure) {
+        self.add(
+            match why {
+                StoreFailure::Limit => Counter::FailedStoresLimit,
+                StoreFailure::Memory => Counter::FailedStoresMemory,
+            },
+            1,
+        );
+    }
+
+    /// Counts a load.
+    #[inline]
+    pub(crate) fn loaded<T>(&self, result: &Result<T>) {
+        match result {
+            Ok(_) => self.add(Counter::Loads, 1),
+            Err(_) => self.load_failed(),
+        }
+    }
+
+    #[cold]
+    fn load_failed(&self) {
+        self.add(Counter::FailedLoads, 1);
+    }
+
+    /// Bytes that the counters take.
+    pub(crate) fn fixed_bytes(&self) -> u64 {
+        self.0.bytes()
+    }
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Abstractions that `rust/kernel` lacks, written as it would write them, and in its folders.
+//!
+//! One file for each C concept; all of the module's unsafe code is here, behind types that say what
+//! safe code may do with them. What the types cannot say yet:
+//!
+//! - An object of [`zsmalloc`](mm::zsmalloc) goes back to the pool that it came from.
+//! - A module with a [`sparse_array`](mm::sparse_array) has a barrier, and its elements are dropped
+//!   without sleeping.
+//! - What [`arc_slots`](sync::arc_slots) and [`sparse_array`](mm::sparse_array) call in an RCU read side
+//!   does not sleep.
+//!
+//! Nothing in here knows what the module is for. Of the pure logic in `rust/core`, `zsmalloc` uses the
+//! ownership of objects that a word names ([`crate::core::payload`]), and `sparse_array` the counts of
+//! pins and uses ([`crate::core::pin_count`]): safety rests on both, so both are model-checked on the
+//! host.
+
+mod bindings;
+pub(crate) mod block;
+pub(crate) mod clock;
+pub(crate) mod crypto;
+pub(crate) mod fs;
+pub(crate) mod mm;
+pub(crate) mod power;
+pub(crate) mod sync;

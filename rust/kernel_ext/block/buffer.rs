@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory that block devices read into and write from.
+//!
+//! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
+
+use crate::kernel_ext::bindings;
+use core::ops::{Deref, DerefMut};
+use kernel::{
+    alloc::{
+        flags::{__GFP_ZERO, GFP_KERNEL},
+        KVVec,
+    },
+    page::PAGE_SIZE,
+    prelude::*,
+};
+
+/// The bytes of one page.
+///
+/// # Invariants
+///
+/// It is an element of a [`BlockBuffer`]: a whole page, mapped by kmalloc or vmalloc.
+#[repr(C, align(4096))]
+pub(crate) struct Block([u8; PAGE_SIZE]);
+
+// The attribute takes no constant.
+const _: () = assert!(align_of::<Block>() == PAGE_SIZE && size_of::<Block>() == PAGE_SIZE);
+
+impl Block {
+    /// The page that it is.
+    pub(in crate::kernel_ext) fn page(&mut self) -> *mut bindings::page {
+        // SAFETY: By the type invariants, the address is kmalloc's or vmalloc's.
+        unsafe { bindings::kernel_ext_kvmalloc_page((&raw mut self.0).cast()) }
+    }
+}
+
+impl Deref for Block {
+    type Target = [u8; PAGE_SIZE];
+
+    fn deref(&self) -> &[u8; PAGE_SIZE] {
+        &self.0
+    }
+}
+
+impl DerefMut for Block {
+    fn deref_mut(&mut self) -> &mut [u8; PAGE_SIZE] {
+        &mut self.0
+    }
+}
+
+/// A row of blocks, side by side.
+pub(crate) struct BlockBuffer(KVVec<Block>);
+
+impl BlockBuffer {
+    /// `blocks` blocks of zeros.
+    ///
+    /// Context: may sleep, and reclaim memory. Errors: [`ENOMEM`].
+    pub(crate) fn new(blocks: usize) -> Result<Self> {
+        let mut vec = KVVec::with_capacity(blocks, GFP_KERNEL | __GFP_ZERO)?;
+        // SAFETY: There is room for as many, all of it zeroed, which is a value of a `Block`.
+        // INVARIANT: `KVVec` takes from kmalloc or vmalloc, and aligns to a page here.
+        unsafe { vec.inc_len(blocks) };
+        Ok(Self(vec))
+    }
+
+    /// All bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: Blocks are bytes, side by side.
+        unsafe { core::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * PAGE_SIZE) }
+    }
+
+    /// All bytes.
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: As above.
+        unsafe {
+            core::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * PAGE_SIZE)
+        }
+    }
+}
+
+impl Deref for BlockBuffer {
+    type Target = [Block];
+
+    fn deref(&self) -> &[Block] {
+        &self.0
+    }
+}
+
+impl DerefMut for BlockBuffer {
+    fn deref_mut(&mut self) -> &mut [Block] {
+        &mut self.0
+    }
+}

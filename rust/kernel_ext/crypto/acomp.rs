@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Compressors of the crypto API, by name.
+//!
+//! C header: [`include/crypto/acompress.h`](srctree/include/crypto/acompress.h)
+
+use crate::kernel_ext::{
+    bindings,
+    crypto::codec::{Codec, CodecBuffer},
+    mm::swap_page::{DestPage, SourcePage},
+};
+use core::ptr::NonNull;
+use kernel::{
+    error::{from_err_ptr, to_result},
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::Arc,
+    types::Opaque,
+};
+
+/// Returns whether the kernel has, or can load, a compressor called `name`.
+///
+/// Context: may sleep.
+pub(crate) fn exists(name: &CStr) -> bool {
+    // SAFETY: `name` is a C string.
+    unsafe { bindings::kernel_ext_crypto_has_acomp(name.as_char_ptr()) }
+}
+
+/// A compressor of the crypto API, which any number of requests use at once.
+///
+/// # Invariants
+///
+/// The pointer is of `crypto_alloc_acomp_node()` and owned by this value.
+pub(crate) struct Transform(NonNull<bindings::crypto_acomp>);
+
+// SAFETY: A transformation is not bound to a task.
+unsafe impl Send for Transform {}
+// SAFETY: The crypto API lets any number of requests use one transformation at once.
+unsafe impl Sync for Transform {}
+
+impl Transform {
+    /// The compressor called `name`.
+    ///
+    /// Context: may sleep. Errors: [`ENOENT`] if there is none; [`ENOMEM`].
+    pub(in crate::kernel_ext) fn new(name: &CStr) -> Result<Arc<Self>> {
+        // SAFETY: `name` is a C string.
+        let transform = from_err_ptr(unsafe {
+            bindings::crypto_alloc_acomp_node(name.as_char_ptr(), 0, 0, bindings::NUMA_NO_NODE)
+        })?;
+        // INVARIANT: It was just allocated.
+        let transform = Self(NonNull::new(transform).ok_or(ENOMEM)?);
+        Ok(Arc::new(transform, GFP_KERNEL)?)
+    }
+}
+
+impl Drop for Transform {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants; each request that uses it has a reference to it.
+        unsafe { bindings::kernel_ext_crypto_free_acomp(self.0.as_ptr()) };
+    }
+}
+
+/// A request of the crypto API, used again and again.
+///
+/// # Invariants
+///
+/// `ptr` is of `acomp_request_alloc()` for `_transform`, and owned by this value. Its callback
+/// completes `wait`, which does not move.
+pub(in crate::kernel_ext) struct Request {
+    ptr: NonNull<bindings::acomp_req>,
+    wait: Pin<KBox<Opaque<bindings::crypto_wait>>>,
+    _transform: Arc<Transform>,
+}
+
+// SAFETY: A request is not bound to a task.
+unsafe impl Send for Request {}
+
+impl Request {
+    /// A request that uses `transform`.
+    ///
+    /// Context: may sleep. Errors: [`ENOMEM`].
+    pub(in crate::kernel_ext) fn new(transform: Arc<Transform>) -> Result<Self> {
+        let wait = KBox::pin_init(
+            Opaque::ffi_init(|wait| {
+                // SAFETY: `wait` is memory for it, pinned from now on.
+                unsafe { bindings::kernel_ext_crypto_init_wait(wait) }
+            }),
+            GFP_KERNEL,
+        )?;
+        // SAFETY: By its invariants, the transformation is valid.
+        let ptr = unsafe { bindings::kernel_ext_acomp_request_alloc(transform.0.as_ptr()) };
+        let ptr = NonNull::new(ptr).ok_or(ENOMEM)?;
+        // SAFETY: Both are valid, and live as long as each other.
+        unsafe { bindings::kernel_ext_acomp_request_set_wait(ptr.as_ptr(), wait.get()) };
+        // INVARIANT: As set just now.
+        Ok(Self {
+            ptr,
+            wait,
+            _transform: transform,
+        })
+    }
+
+    /// Runs `operation` on the request, from `src` into `dst`; returns the bytes it wrote.
+    ///
+    /// # Safety
+    ///
+    /// `source` bytes can be read at `src`, and `room` written at `dst`, which lie in the direct map.
+    unsafe fn run(
+        &mut self,
+        operation: unsafe extern "C" fn(*mut bindings::acomp_req) -> c_int,
+        (src, source): (*const u8, usize),
+        (dst, room): (*mut u8, usize),
+    ) -> Result<usize> {
+        let request = self.ptr.as_ptr();
+        // SAFETY: By the type invariants and the requirements of this function. `&mut self` shows
+        // that nobody else uses the request; it is done when the wait is over.
+        unsafe {
+            bindings::kernel_ext_acomp_request_set_buffers(
+                request,
+                src,
+                dst,
+                source as c_uint,
+                room as c_uint,
+            );
+            to_result(bindings::kernel_ext_crypto_wait_req(
+                operation(request),
+                self.wait.get(),
+            ))?;
+            Ok(bindings::kernel_ext_acomp_request_dlen(request) as usize)
+        }
+    }
+}
+
+impl Codec for Request {
+    fn compress(&mut self, page: &SourcePage<'_>, buffer: &mut CodecBuffer) -> Result<usize> {
+        let (room, buffer) = (buffer.len(), buffer.as_mut_ptr());
+        // SAFETY: By its invariants, the page can be read. The buffer is from kmalloc, which is the
+        // direct map, as are pages of a swapped folio on a 64-bit machine.
+        unsafe {
+            self.run(
+                bindings::crypto_acomp_compress,
+                (page.as_ptr(), PAGE_SIZE),
+                (buffer, room),
+            )
+        }
+    }
+
+    fn decompress(&mut self, object: &[u8], page: &mut DestPage<'_>) -> Result<usize> {
+        // SAFETY: By its invariants, the page can be written, and as above it is in the direct map.
+        // The object may be anywhere: in zsmalloc's pages, or vmalloc's.
+        unsafe {
+            self.run(
+                bindings::crypto_acomp_decompress,
+                (object.as_ptr(), object.len()),
+                (page.as_mut_ptr(), PAGE_SIZE),
+            )
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants; no operation is in flight, see `Request::run`.
+        unsafe { bindings::kernel_ext_acomp_request_free(self.ptr.as_ptr()) };
+    }
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A file that the kernel reads by its path.
+//!
+//! C headers: [`include/linux/namei.h`](srctree/include/linux/namei.h),
+//! [`include/linux/fs.h`](srctree/include/linux/fs.h)
+
+use crate::kernel_ext::bindings;
+use core::{mem::MaybeUninit, ptr::NonNull};
+use kernel::{
+    error::{from_err_ptr, to_result},
+    fs::file::flags,
+    page::PAGE_SIZE,
+    prelude::*,
+};
+
+/// What a path leads to, as far as reading is concerned.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FileKind {
+    /// A regular file.
+    Regular,
+    /// A directory.
+    Directory,
+    /// A device, a pipe or a socket.
+    Special,
+}
+
+/// A path that was looked up, by the rights of the task.
+///
+/// # Invariants
+///
+/// `path` is of `kern_path()`, and its references are owned by this value.
+pub(crate) struct FoundFile {
+    path: bindings::path,
+}
+
+impl FoundFile {
+    /// Looks `path` up, following links.
+    ///
+    /// Context: may sleep. Errors: as open(2).
+    pub(crate) fn new(path: &CStr) -> Result<Self> {
+        let mut found = MaybeUninit::uninit();
+        // SAFETY: `path` is a C string, and `found` has room for what is found.
+        to_result(unsafe {
+            bindings::kern_path(
+                path.as_char_ptr(),
+                bindings::KERNEL_EXT_LOOKUP_FOLLOW,
+                found.as_mut_ptr(),
+            )
+        })?;
+        // INVARIANT: It was just found.
+        Ok(Self {
+            // SAFETY: The lookup succeeded, so it is initialised.
+            path: unsafe { found.assume_init() },
+        })
+    }
+
+    /// What it is.
+    pub(crate) fn kind(&self) -> FileKind {
+        // SAFETY: By the type invariants, the path is valid, and what `kern_path()` found has an
+        // inode.
+        let mode = u32::from(unsafe { (*(*self.path.dentry).d_inode).i_mode });
+        match mode & bindings::S_IFMT {
+            bindings::S_IFREG => FileKind::Regular,
+            bindings::S_IFDIR => FileKind::Directory,
+            _ => FileKind::Special,
+        }
+    }
+
+    /// Opens it for reading.
+    ///
+    /// Context: may sleep. Errors: as open(2).
+    pub(crate) fn open(self) -> Result<SourceFile> {
+        // SAFETY: By the type invariants, the path is valid. The task has credentials.
+        let file = from_err_ptr(unsafe {
+            bindings::dentry_open(
+                &self.path,
+                (flags::O_RDONLY | flags::O_LARGEFILE) as c_int,
+                bindings::kernel_ext_current_cred(),
+            )
+        })?;
+        // INVARIANT: It was just opened.
+        Ok(SourceFile {
+            file: NonNull::new(file).ok_or(ENOENT)?,
+        })
+    }
+}
+
+impl Drop for FoundFile {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants, the references are ours.
+        unsafe { bindings::path_put(&self.path) };
+    }
+}
+
+/// A file open for reading. It stays the same file whatever becomes of its path.
+///
+/// # Invariants
+///
+/// `file` is a reference to an open file, owned by this value.
+pub(crate) struct SourceFile {
+    file: NonNull<bindings::file>,
+}
+
+// SAFETY: A file may be used and closed by any task.
+unsafe impl Send for SourceFile {}
+// SAFETY: Reading at a given position changes nothing in the file.
+unsafe impl Sync for SourceFile {}
+
+impl SourceFile {
+    fn inode(&self) -> *const bindings::inode {
+        // SAFETY: By the type invariants, the file is valid, and an open file has an inode.
+        unsafe { (*self.file.as_ptr()).f_inode }
+    }
+
+    /// Its length in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        // SAFETY: The inode is valid as long as the file.
+        unsafe { (*self.inode()).i_size as u64 }
+    }
+
+    /// If it is root's, and nobody else may read or write it.
+    pub(crate) fn is_private_to_root(&self) -> bool {
+        // SAFETY: The inode is valid as long as the file.
+        unsafe { (*self.inode()).i_uid.val == 0 && (*self.inode()).i_mode & 0o077 == 0 }
+    }
+
+    /// If it is on a filesystem of this type, as [`super::single_file::FileSystem::MAGIC`].
+    pub(crate) fn is_on(&self, magic: usize) -> bool {
+        // SAFETY: The inode is valid as long as the file, and its superblock with it.
+        unsafe { (*(*self.inode()).i_sb).s_magic == magic as c_ulong }
+    }
+
+    /// If `other` is open on the same file.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.inode() == other.inode()
+    }
+
+    /// Reads the first page. [`EIO`] if the file is shorter.
+    ///
+    /// Context: may sleep. Errors: as read(2).
+    pub(crate) fn read_page(&self) -> Result<KBox<[u8; PAGE_SIZE]>> {
+        // SAFETY: By the type invariants, the file is open for reading.
+        unsafe { read_first_page(self.file) }?.ok_or(EIO)
+    }
+}
+
+/// Reads the first page of `file`; [`None`] if it is shorter.
+///
+/// Context: may sleep; takes locks of the file's inode. Errors: as read(2); [`ENOMEM`].
+///
+/// # Safety
+///
+/// `file` is valid, and open for reading.
+pub(in crate::kernel_ext) unsafe fn read_first_page(
+    file: NonNull<bindings::file>,
+) -> Result<Option<KBox<[u8; PAGE_SIZE]>>> {
+    let mut page = KBox::<[u8; PAGE_SIZE]>::init(pin_init::init_zeroed(), GFP_KERNEL)?;
+    let mut position = 0;
+    // SAFETY: By the requirement of this function; the page has that many bytes to write.
+    let read = unsafe {
+        bindings::kernel_read(
+            file.as_ptr(),
+            page.as_mut_ptr().cast(),
+            PAGE_SIZE,
+            &mut position,
+        )
+    };
+    match usize::try_from(read) {
+        Err(_) => Err(Error::from_errno(read as c_int)),
+        Ok(PAGE_SIZE) => Ok(Some(page)),
+        Ok(_) => Ok(None),
+    }
+}
+
+impl Drop for SourceFile {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants, the reference is ours.
+        unsafe { bindings::fput(self.file.as_ptr()) };
+    }
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a mount is told, and what it tells: options and messages.
+//!
+//! C header: [`include/linux/fs_context.h`](srctree/include/linux/fs_context.h)
+
+use crate::kernel_ext::bindings;
+use core::{cell::Cell, marker::PhantomData};
+use kernel::{fmt, prelude::*, seq_file::SeqFile};
+
+/// Where messages about a mount go: to who reads the context's file descriptor, or, for mount(2), to
+/// the kernel's log.
+pub(crate) struct FsLog<'a> {
+    log: bindings::p_log,
+    /// Whether something was said.
+    said: Cell<bool>,
+    _context: PhantomData<&'a bindings::fs_context>,
+}
+
+impl FsLog<'_> {
+    /// # Safety
+    ///
+    /// The log's context and prefix outlive `'a`.
+    pub(in crate::kernel_ext) unsafe fn new(log: bindings::p_log) -> Self {
+        Self {
+            log,
+            said: Cell::new(false),
+            _context: PhantomData,
+        }
+    }
+
+    /// Makes sure that a failure has one line: if nothing was said of it, this names the error.
+    pub(in crate::kernel_ext) fn conclude<T>(&self, result: Result<T>) -> Result<T> {
+        result.map_err(|error| {
+            if self.said.get() {
+                error
+            } else {
+                self.error(error, fmt!("the mount fails: {error:?}"))
+            }
+        })
+    }
+
+    /// Says why the mount fails, and returns `error`.
+    ///
+    /// Context: may sleep.
+    pub(crate) fn error(&self, error: Error, message: fmt::Arguments<'_>) -> Error {
+        self.said.set(true);
+        // SAFETY: The log is valid by the requirement of `new`; `%pA` takes a pointer to arguments.
+        unsafe {
+            bindings::logfc(
+                self.log.log,
+                self.log.prefix,
+                b'e' as c_char,
+                c"%pA".as_char_ptr(),
+                core::ptr::from_ref(&message).cast::<c_void>(),
+            );
+        }
+        error
+    }
+}
+
+/// Prints the value of an option that may be any text, as `/proc/mounts` does: what would separate it
+/// from others is escaped.
+///
+/// Context: may sleep. See `seq_show_option()` in `include/linux/seq_file.h`.
+pub(crate) fn show_text(out: &SeqFile, text: &CStr) {
+    let out = core::ptr::from_ref(out).cast_mut().cast();
+    let text = text.to_bytes();
+    // SAFETY: `SeqFile` has the layout of the `seq_file` that it was made from, which is valid, and this
+    // task's. So many bytes can be read, and the last argument is a C string.
+    unsafe {
+        bindings::seq_escape_mem(
+            out,
+            text.as_ptr().cast(),
+            text.len(),
+            bindings::KERNEL_EXT_ESCAPE_OCTAL,
+            c", \t\n\\".as_char_ptr(),
+        );
+    }
+}
+
+/// An option of a mount, `key=value`.
+pub(in crate::kernel_ext) struct Parameter<'a> {
+    pub(in crate::kernel_ext) key: &'a CStr,
+    /// The text after the `=`; [`None`] if there is none, or it is no text.
+    pub(in crate::kernel_ext) value: Option<&'a CStr>,
+}
+
+impl<'a> Parameter<'a> {
+    /// # Safety
+    ///
+    /// `param` is valid for `'a`.
+    pub(in crate::kernel_ext) unsafe fn new(param: *const bindings::fs_parameter) -> Self {
+        // SAFETY: By the requirement of this function. The key is a string, and so is the value of
+        // a parameter of that type.
+        unsafe {
+            Self {
+                key: CStr::from_char_ptr((*param).key),
+                value: match bindings::kernel_ext_fs_parameter_string(param) {
+                    string if string.is_null() => None,
+                    string => Some(CStr::from_char_ptr(string)),
+                },
+            }
+        }
+    }
+}

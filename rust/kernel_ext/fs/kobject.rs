@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Directories in sysfs, whose files show one value each, or take one.
+//!
+//! C headers: [`include/linux/kobject.h`](srctree/include/linux/kobject.h),
+//! [`include/linux/sysfs.h`](srctree/include/linux/sysfs.h)
+
+use crate::kernel_ext::bindings;
+use core::ptr::NonNull;
+use kernel::{
+    container_of,
+    error::to_result,
+    fmt,
+    prelude::*,
+    sync::{Arc, Completion},
+    types::Opaque,
+};
+
+/// A directory in `/sys/fs` that only holds others.
+///
+/// # Invariants
+///
+/// The pointer is of `kobject_create_and_add()`, and owned by this value.
+pub(crate) struct FsDir(NonNull<bindings::kobject>);
+
+// SAFETY: A kobject may be used and put by any task.
+unsafe impl Send for FsDir {}
+// SAFETY: As above; nothing of it is written through a shared reference.
+unsafe impl Sync for FsDir {}
+
+impl FsDir {
+    /// Makes `/sys/fs/<name>`.
+    ///
+    /// Context: may sleep. Errors: [`ENOMEM`], also if the name is taken.
+    pub(crate) fn new(name: &CStr) -> Result<Self> {
+        // SAFETY: `name` is a C string, and is copied; `fs_kobj` is always there.
+        let kobject =
+            unsafe { bindings::kobject_create_and_add(name.as_char_ptr(), bindings::fs_kobj) };
+        // INVARIANT: It was just made.
+        Ok(Self(NonNull::new(kobject).ok_or(ENOMEM)?))
+    }
+}
+
+impl Drop for FsDir {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants, it is ours to put, which deletes it.
+        unsafe { bindings::kobject_put(self.0.as_ptr()) };
+    }
+}
+
+/// What a file shows.
+pub(crate) enum Value<'a> {
+    /// A number, in decimal.
+    Number(u64),
+    /// A word.
+    Text(&'a CStr),
+}
+
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Number(number) => f.write_fmt(fmt!("{number}")),
+            Value::Text(text) => f.write_fmt(fmt!("{}", text)),
+        }
+    }
+}
+
+/// A file in sysfs, of a `T`.
+pub(crate) struct Attribute<T: 'static> {
+    name: &'static CStr,
+    mode: u16,
+    show: Option<for<'a> fn(&'a T) -> Value<'a>>,
+    store: Option<fn(&Arc<T>, &[u8]) -> Result>,
+}
+
+impl<T: 'static> Attribute<T> {
+    /// The file `name`, which shows what `show` returns.
+    ///
+    /// Context of `show`: may sleep.
+    pub(crate) const fn read_only(
+        name: &'static CStr,
+        show: for<'a> fn(&'a T) -> Value<'a>,
+    ) -> Self {
+        Self {
+            name,
+            mode: 0o444,
+            show: Some(show),
+            store: None,
+        }
+    }
+
+    /// The file `name`, which is an order. `store` does it; it is given what was written to the file,
+    /// without the newline at its end.
+    ///
+    /// Context of `store`: may sleep; in a task that has `CAP_SYS_ADMIN` where the machine's users are
+    /// told apart, as swapon(2) wants it. Others, even root, get [`EPERM`].
+    pub(crate) const fn write_only(
+        name: &'static CStr,
+        store: fn(&Arc<T>, &[u8]) -> Result,
+    ) -> Self {
+        Self {
+            name,
+            mode: 0o200,
+            show: None,
+            store: Some(store),
+        }
+    }
+}
+
+/// What has files in sysfs.
+///
+/// # Examples
+///
+/// ```ignore
+/// struct Lamp(Atomic<u64>);
+///
+/// impl Attributes for Lamp {
+///     const ATTRIBUTES: &'static [Attribute<Self>] = &[
+///         Attribute::read_only(c"brightness", |lamp| Value::Number(lamp.0.load(Relaxed))),
+///         Attribute::write_only(c"off", |lamp, _| {
+///             lamp.0.store(0, Relaxed);
+///             Ok(())
+///         }),
+///     ];
+/// }
+///
+/// let lamp = Arc::new(Lamp(Atomic::new(1)), GFP_KERNEL)?;
+/// let dir = KobjectDir::new(&FsDir::new(c"lamps")?, fmt!("desk"), lamp)?;
+/// ```
+pub(crate) trait Attributes: Send + Sync + Sized + 'static {
+    /// The files.
+    const ATTRIBUTES: &'static [Attribute<Self>];
+}
+
+/// What directories can be made in.
+///
+/// # Safety
+///
+/// What [`Parent::kobject`] returns is a kobject that was added, valid as long as `self`.
+pub(crate) unsafe trait Parent {
+    /// Its kobject.
+    #[doc(hidden)]
+    fn kobject(&self) -> *mut kernel::bindings::kobject;
+}
+
+// SAFETY: By the type invariants.
+unsafe impl Parent for FsDir {
+    fn kobject(&self) -> *mut kernel::bindings::kobject {
+        self.0.as_ptr()
+    }
+}
+
+// SAFETY: By the type invariants; where it could not be added, no value is given out.
+unsafe impl<T: Attributes> Parent for KobjectDir<T> {
+    fn kobject(&self) -> *mut kernel::bindings::kobject {
+        self.inner.kobject.get()
+    }
+}
+
+/// An attribute as the kernel knows it, and what it is of.
+struct DirAttribute<T: 'static> {
+    raw: Opaque<bindings::attribute>,
+    attribute: &'static Attribute<T>,
+}
+
+/// The kernel's side of a directory. Its place in memory is known to the kernel.
+#[pin_data]
+struct KobjectInner<T: Attributes> {
+    #[pin]
+    kobject: Opaque<bindings::kobject>,
+    attributes: KVec<DirAttribute<T>>,
+    data: Arc<T>,
+    #[pin]
+    released: Completion,
+}
+
+/// A directory with the files of a `T`. It goes when this is dropped, which waits for those in it: they
+/// go first.
+///
+/// # Invariants
+///
+/// The kobject is initialised, and this value has its first reference.
+pub(crate) struct KobjectDir<T: Attributes> {
+    inner: Pin<KBox<KobjectInner<T>>>,
+}
+
+// SAFETY: A kobject may be used and put by any task; names do not change, and `T` can be shared.
+unsafe impl<T: Attributes> Send for KobjectDir<T> {}
+// SAFETY: As above.
+unsafe impl<T: Attributes> Sync for KobjectDir<T> {}
+
+impl<T: Attributes> KobjectDir<T> {
+    const SYSFS_OPERATIONS: &'static bindings::sysfs_ops = &bindings::sysfs_ops {
+        show: Some(Self::show),
+        store: Some(Self::store),
+    };
+
+    const TYPE: &'static bindings::kobj_type = &bindings::kobj_type {
+        release: Some(Self::release),
+        sysfs_ops: Self::SYSFS_OPERATIONS,
+        ..pin_init::zeroed()
+    };
+
+    /// Makes the directory `name` in `parent`.
+    ///
+    /// Context: may sleep. Errors: [`ENOMEM`]; [`EEXIST`] if the name is taken.
+    pub(crate) fn new(
+        parent: &impl Parent,
+        name: fmt::Arguments<'_>,
+        data: Arc<T>,
+    ) -> Result<Self> {
+        let mut attributes = KVec::with_capacity(T::ATTRIBUTES.len(), GFP_KERNEL)?;
+        for attribute in T::ATTRIBUTES {
+            let mut raw: bindings::attribute = pin_init::zeroed();
+            raw.name = attribute.name.as_char_ptr();
+            raw.mode = attribute.mode;
+            // SAFETY: `raw` is valid. It gets a lock class that is static, where there are such, so it
+            // may be moved.
+            unsafe { bindings::kernel_ext_sysfs_attr_init(&mut raw) };
+            let raw = Opaque::new(raw);
+            attributes.push(DirAttribute { raw, attribute }, GFP_KERNEL)?;
+        }
+        let inner = KBox::pin_init(
+            try_pin_init!(KobjectInner {
+                // `kobject_init_and_add()` wants it zeroed, and pinned.
+                kobject: Opaque::zeroed(),
+                attributes,
+                data,
+                released <- Completion::new(),
+            }),
+            GFP_KERNEL,
+        )?;
+        // INVARIANT: Initialised on the next lines; on failure too, the reference must be put.
+        let directory = Self { inner };
+        let kobject = directory.inner.kobject.get();
+        // SAFETY: The kobject is zeroed and pinned, and lives until it is released, see `drop()`.
+        // `%pA` takes a pointer to arguments. The attributes live as long as the kobject, and do not
+        // move. The parent is valid, and the kobject takes a reference to it.
+        unsafe {
+            to_result(bindings::kobject_init_and_add(
+                kobject,
+                Self::TYPE,
+                parent.kobject(),
+                c"%pA".as_char_ptr(),
+                core::ptr::from_ref(&name).cast::<c_void>(),
+            ))?;
+            for attribute in &directory.inner.attributes {
+                to_result(bindings::sysfs_create_file_ns(
+                    kobject,
+                    attribute.raw.get(),
+                    core::ptr::null(),
+                ))?;
+            }
+        }
+        Ok(directory)
+    }
+
+    /// The directory of a kobject, and one of its attributes.
+    ///
+    /// # Safety
+    ///
+    /// `kobject` is of this type, and stays for `'a`; `attribute` is one that was given to sysfs for it.
+    unsafe fn of<'a>(
+        kobject: *mut bindings::kobject,
+        attribute: *mut bindings::attribute,
+    ) -> (&'a KobjectInner<T>, &'static Attribute<T>) {
+        // SAFETY: By the requirement of this function, they are those fields of a `KobjectInner<T>` and of
+        // a `DirAttribute<T>` that it has.
+        unsafe {
+            let inner = container_of!(Opaque::cast_from(kobject), KobjectInner<T>, kobject);
+            let entry = container_of!(Opaque::cast_from(attribute), DirAttribute<T>, raw);
+            (&*inner, (*entry).attribute)
+        }
+    }
+
+    /// # Safety
+    ///
+    /// Called by sysfs, with a kobject of this type and one of its attributes, to fill a page at
+    /// `out`.
+    unsafe extern "C" fn show(
+        kobject: *mut bindings::kobject,
+        attribute: *mut bindings::attribute,
+        out: *mut c_char,
+    ) -> isize {
+        // SAFETY: By the requirement of this function; sysfs keeps the kobject while this runs.
+        let (inner, attribute) = unsafe { Self::of(kobject, attribute) };
+        // Root can change the mode of a file, and then read an order.
+        let Some(show) = attribute.show else {
+            return EIO.to_errno() as isize;
+        };
+        let value = show(&inner.data);
+        // SAFETY: There is a page at `out`. `%pA` takes a pointer to arguments.
+        unsafe {
+            bindings::sysfs_emit(
+                out,
+                c"%pA\n".as_char_ptr(),
+                core::ptr::from_ref(&fmt!("{value}")).cast::<c_void>(),
+            ) as isize
+        }
+    }
+
+    /// # Safety
+    ///
+    /// Called by sysfs, with a kobject of this type, one of its attributes, and `length` bytes at
+    /// `text` that were written.
+    unsafe extern "C" fn store(
+        kobject: *mut bindings::kobject,
+        attribute: *mut bindings::attribute,
+        text: *const c_char,
+        length: usize,
+    ) -> isize {
+        // SAFETY: As in `show()`; so many bytes can be read.
+        let ((inner, attribute), text) = unsafe {
+            (
+                Self::of(kobject, attribute),
+                core::slice::from_raw_parts(text.cast::<u8>(), length),
+            )
+        };
+        let text = text.strip_suffix(b"\n").unwrap_or(text);
+        // The mode of the file keeps out tasks that are not root's; this, those in a container, and
+        // those that were given an open file.
+        //
+        // SAFETY: Any capability may be asked for.
+        let may = unsafe { bindings::capable(bindings::CAP_SYS_ADMIN as c_int) };
+        let done = match attribute.store {
+            Some(store) if may => store(&inner.data, text),
+            _ => Err(EPERM),
+        };
+        match done {
+            Ok(()) => length as isize,
+            Err(error) => error.to_errno() as isize,
+        }
+    }
+
+    /// # Safety
+    ///
+    /// Called when the last reference to a kobject of this type goes.
+    unsafe extern "C" fn release(kobject: *mut bindings::kobject) {
+        // SAFETY: It is that field of a `KobjectInner<T>`, whose memory is freed only after this.
+        let inner =
+            unsafe { &*container_of!(Opaque::cast_from(kobject), KobjectInner<T>, kobject) };
+        inner.released.complete_all();
+    }
+}
+
+impl<T: Attributes> Drop for KobjectDir<T> {
+    fn drop(&mut self) {
+        let kobject = self.inner.kobject.get();
+        // SAFETY: By the type invariants, it is initialised and the reference is ours. Deleting it
+        // waits for those who read its files.
+        unsafe {
+            bindings::kobject_del(kobject);
+            bindings::kobject_put(kobject);
+        }
+        // Something else may have a reference for a moment, and releasing it runs our code.
+        self.inner.released.wait_for_completion();
+    }
+}

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Registering a [`FileSystem`], and what the VFS calls of it.
+//!
+//! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+
+use crate::kernel_ext::{
+    bindings,
+    fs::{
+        fs_context::{FsLog, Parameter},
+        root_file,
+        single_file::{mount_of, DeviceNumber, FileSystem, OptionKind},
+    },
+};
+use core::ptr::NonNull;
+use kernel::{
+    container_of,
+    error::{from_result, to_result},
+    page::PAGE_SIZE,
+    prelude::*,
+    seq_file::SeqFile,
+    types::{ForeignOwnable, Opaque},
+};
+
+/// A type of filesystem, from registration to the end of the module.
+///
+/// # Invariants
+///
+/// `fs_type` is registered, and `data` is initialised and not written any more.
+#[pin_data(PinnedDrop)]
+pub(crate) struct Registration<T: FileSystem> {
+    #[pin]
+    fs_type: Opaque<bindings::file_system_type>,
+    data: T,
+}
+
+// SAFETY: `fs_type` is only touched by the kernel, which locks it; `T` can be sent.
+unsafe impl<T: FileSystem> Send for Registration<T> {}
+// SAFETY: As above, and `T` can be shared.
+unsafe impl<T: FileSystem> Sync for Registration<T> {}
+
+impl<T: FileSystem> Registration<T> {
+    /// Registers `data` as a filesystem of `module`.
+    pub(crate) fn new(module: &'static ThisModule, data: T) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            data,
+            fs_type <- Opaque::try_ffi_init(|fs_type: *mut bindings::file_system_type| {
+                // SAFETY: `fs_type` is memory for it, pinned from now on until it is unregistered.
+                // `data` was initialised before it.
+                unsafe {
+                    fs_type.write(pin_init::zeroed());
+                    (*fs_type).name = T::NAME.as_char_ptr();
+                    (*fs_type).owner = module.as_ptr();
+                    (*fs_type).init_fs_context = Some(Self::init_fs_context);
+                    (*fs_type).kill_sb = Some(Self::kill_sb);
+                    to_result(bindings::register_filesystem(fs_type))
+                }
+            }),
+        }? Error)
+    }
+
+    /// # Safety
+    ///
+    /// `fs_type` is that of a `Registration<T>`, and it is in use, so the module stays for `'a`.
+    unsafe fn of<'a>(fs_type: *mut bindings::file_system_type) -> &'a T {
+        // SAFETY: By the requirement of this function, it is that field of a value of this type.
+        unsafe { &(*container_of!(Opaque::cast_from(fs_type), Self, fs_type)).data }
+    }
+
+    const CONTEXT_OPERATIONS: &'static bindings::fs_context_operations =
+        &bindings::fs_context_operations {
+            free: Some(Self::free),
+            parse_param: Some(Self::parse_param),
+            get_tree: Some(Self::get_tree),
+            reconfigure: Some(Self::reconfigure),
+            ..pin_init::zeroed()
+        };
+
+    const SUPER_OPERATIONS: &'static bindings::super_operations = &bindings::super_operations {
+        put_super: Some(Self::put_super),
+        statfs: Some(Self::statfs),
+        show_options: Some(Self::show_options),
+        ..pin_init::zeroed()
+    };
+
+    /// Sets up a context for mounting.
+    ///
+    /// # Safety
+    ///
+    /// Called by the VFS, with a new context for a filesystem of this type.
+    unsafe extern "C" fn init_fs_context(fc: *mut kernel::bindings::fs_context) -> c_int {
+        let fc = fc.cast::<bindings::fs_context>();
+        from_result(|| {
+            // SAFETY: The context is valid, and this side's to fill.
+            unsafe {
+                let options = FsLog::new((*fc).log)
+                    .conclude(KBox::new(T::Options::default(), GFP_KERNEL).map_err(Error::from))?;
+                (*fc).fs_private = options.into_foreign();
+                (*fc).ops = Self::CONTEXT_OPERATIONS;
+            }
+            Ok(0)
+        })
+    }
+
+    /// Frees what `init_fs_context()` made.
+    ///
+    /// # Safety
+    ///
+    /// Called by the VFS, once, at the end of a context that `init_fs_context()` set up.
+    unsafe extern "C" fn free(fc: *mut bindings::fs_context) {
+        // SAFETY: `init_fs_context()` made it, and this is called once.
+        drop(unsafe { KBox::<T::Options>::from_foreign((*fc).fs_private) });
+    }
+
+    /// Takes one option.
+    ///
+    /// # Safety
+    ///
+    /// Called by the VFS, with a context that `init_fs_context()` set up, and a parameter.
+    unsafe extern "C" fn parse_param(
+        fc: *mut bindings::fs_context,
+        param: *mut bindings::fs_parameter,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: Both are valid while this runs, and the context's user is locked out. The
+            // options are of `init_fs_context()`.
+            let (log, param, options) = unsafe {
+                (
+                    FsLog::new((*fc).log),
+                    Parameter::new(param),
+                    &mut *KBox::<T::Options>::borrow_mut((*fc).fs_private),
+                )
+            };
+            let Some(option) = T::OPTIONS.iter().find(|option| *option.name == *param.key) else {
+                // The VFS names the option.
+                return Ok(-(bindings::ENOPARAM as c_int));
+            };
+            let value = param.value.unwrap_or(c"");
+            let is_flag = matches!(option.kind, OptionKind::Flag);
+            if is_flag != value.to_bytes().is_empty() {
+                let has = if is_flag { "has no" } else { "needs a" };
+                return Err(log.error(EINVAL, fmt!("option '{}' {has} value", param.key)));
+            }
+            log.conclude(T::parse(options, option.key, value, &log))?;
+            Ok(0)
+        })
+    }
+
+    /// Makes the superblock and its root.
+    ///
+    /// # Safety
+    ///
+    /// Called by the VFS, with a context that `init_fs_context()` set up.
+    unsafe extern "C" fn get_tree(fc: *mut bindings::fs_context) -> c_int {
+        // SAFETY: The context is valid.
+        unsafe { bindings::get_tree_nodev(fc, Some(Self::fill_super)) }
+    }
+
+    /// Fills a new superblock.
+    ///
+    /// # Safety
+    ///
+    /// Called by `get_tree_nodev()`, with a new superblock and the context given to it.
+    unsafe extern "C" fn fill_super(
+        sb: *mut bindings::super_block,
+        fc: *mut bindings::fs_context,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: Both are valid, and the superblock is this side's to fill. The options are of
+            // `init_fs_context()`. What is set up here is undone by `kill_sb()`, on failure too.
+            unsafe {
+                let log = FsLog::new((*fc).log);
+                let source = NonNull::new((*fc).source.cast_mut())
+                    .map(|source| CStr::from_char_ptr(source.as_ptr()));
+                let mount = log.conclude(Self::of((*fc).fs_type).mount(
+                    KBox::<T::Options>::borrow((*fc).fs_private),
+                    source,
+                    DeviceNumber::of(sb),
+                    &log,
+                ))?;
+                (*sb).s_fs_info = mount.into_foreign();
+                (*sb).s_magic = T::MAGIC as c_ulong;
+                (*sb).s_op = Self::SUPER_OPERATIONS;
+                (*sb).s_blocksize = PAGE_SIZE as c_ulong;
+                (*sb).s_blocksize_bits = bindings::PAGE_SHIFT as u8;
+                (*sb).s_maxbytes = i64::MAX;
+                (*sb).s_time_gran = 1;
+                (*sb).s_iflags |= (bindings::SB_I_NOEXEC | bindings::SB_I_NODEV) as c_ulong;
+                (*sb).s_root = log.conclude(root_file::new::<T>(sb))?;
+            }
+            Ok(0)
+        })
+    }
+
+    /// Changes the options of a superblock.
+    ///
+    /// # Safety
+    ///
+    /// Called by the VFS, with a context that `init_fs_context()` set up, for a filled superblock.
+    unsafe extern "C" fn reconfigure(fc: *mut bindings::fs_context) -> c_int {
+        from_result(|| {
+            // SAFETY: The context is valid, and so is the superblock that it changes, which has
+            // been filled.
+            unsafe {
+                let log = FsLog::new((*fc).log);
+                log.conclude(Self::of((*fc).fs_type).remount(
+                    mount_of::<T>((*(*fc).root).d_sb),
+                    KBox::<T::Options>::borrow((*fc).fs_private),
+                    &log,
+                ))?;
+            }
+            Ok(0)
+        })
+    }
+
+    /// Ends a superblock, filled or not.
+    ///
+    /// # Safety
+    ///
+    /// Called by the VFS, once, for a superblock of this type that nobody uses any more.
+    unsafe extern "C" fn kill_sb(sb: *mut bindings::super_block) {
+        // SAFETY: The superblock is valid. One without a root was not filled to the end, and nothing
+        // of it is in use.
+        unsafe {
+            if (*sb).s_root.is_null() {
+                Self::put_super(sb);
+            }
+            bindings::kill_anon_super(sb);
+        }
+    }
+
+    /// Ends a mount, while the superblock's number, by which it may be known, is not another's yet.
+    ///
+    /// # Safety
+    ///
+    /// Called by the VFS, when the superblock's inodes are gone, or by `kill_sb()`.
+    unsafe extern "C" fn put_super(sb: *mut bindings::super_block) {
+        // SAFETY: The superblock is valid. Its data is of `fill_super()`, if that came so far, and
+        // nobody uses it any more. The type is in use until this is done.
+        unsafe {
+            let mount = core::mem::replace(&mut (*sb).s_fs_info, core::ptr::null_mut());
+            if !mount.is_null() {
+                let mount = KBox::<T::Mount>::from_foreign(mount);
+                Self::of((*sb).s_type).unmount(mount);
+            }
+        }
+    }
+
+    /// Answers `statfs(2)`.
+    ///
+    /// # Safety
+    ///
+    /// Called by the VFS, with a dentry of a filled superblock, and memory for the answer.
+    unsafe extern "C" fn statfs(
+        dentry: *mut bindings::dentry,
+        statfs: *mut kernel::bindings::kstatfs,
+    ) -> c_int {
+        // SAFETY: Both are valid, and the superblock has been filled.
+        let (space, statfs) = unsafe {
+            (
+                T::space(mount_of::<T>((*dentry).d_sb)),
+                &mut *statfs.cast::<bindings::kstatfs>(),
+            )
+        };
+        statfs.f_type = T::MAGIC as c_long;
+        statfs.f_bsize = PAGE_SIZE as c_long;
+        statfs.f_blocks = space.total / PAGE_SIZE as u64;
+        statfs.f_bfree = space.free / PAGE_SIZE as u64;
+        statfs.f_bavail = statfs.f_bfree;
+        statfs.f_files = 1;
+        statfs.f_namelen = bindings::NAME_MAX as c_long;
+        0
+    }
+
+    /// Prints the options in effect.
+    ///
+    /// # Safety
+    ///
+    /// Called by the VFS, with the root of a filled superblock.
+    unsafe extern "C" fn show_options(
+        out: *mut bindings::seq_file,
+        root: *mut bindings::dentry,
+    ) -> c_int {
+        // SAFETY: Both are valid, and this task's while this runs; the superblock has been filled.
+        unsafe { T::show_options(mount_of::<T>((*root).d_sb), SeqFile::from_raw(out)) };
+        0
+    }
+}
+
+#[pinned_drop]
+impl<T: FileSystem> PinnedDrop for Registration<T> {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: By the type invariants, it is registered. No mount is left, for each keeps the
+        // module.
+        unsafe { bindings::unregister_filesystem(self.fs_type.get()) };
+    }
+}

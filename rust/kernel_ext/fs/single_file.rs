@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Filesystems of one file: the root is a regular file, mounted over a regular file, which can be
+//! read by root, and swapped on.
+//!
+//! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+
+use crate::kernel_ext::{bindings, fs::fs_context::FsLog, mm::swap::Hooks};
+use kernel::{fmt, page::PAGE_SIZE, prelude::*, seq_file::SeqFile, types::ForeignOwnable};
+
+/// Whether an option has a value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OptionKind {
+    /// It has none.
+    Flag,
+    /// It needs one.
+    Value,
+}
+
+/// An option of a mount.
+pub(crate) struct OptionSpec<K> {
+    pub(in crate::kernel_ext) name: &'static CStr,
+    pub(in crate::kernel_ext) kind: OptionKind,
+    pub(in crate::kernel_ext) key: K,
+}
+
+impl<K> OptionSpec<K> {
+    /// The option `name`, which [`FileSystem::parse`] knows by `key`.
+    pub(crate) const fn new(name: &'static CStr, kind: OptionKind, key: K) -> Self {
+        Self { name, kind, key }
+    }
+}
+
+/// Space, as `statfs(2)` shows it, in bytes.
+pub(crate) struct Space {
+    /// All there is.
+    pub(crate) total: u64,
+    /// What is free of it.
+    pub(crate) free: u64,
+}
+
+/// The number of a mount's superblock, `major:minor` as in `/proc/self/mountinfo`.
+#[derive(Clone, Copy)]
+pub(crate) struct DeviceNumber(bindings::dev_t);
+
+impl DeviceNumber {
+    /// # Safety
+    ///
+    /// `sb` is a valid superblock.
+    pub(in crate::kernel_ext) unsafe fn of(sb: *const bindings::super_block) -> Self {
+        // SAFETY: By the requirement of this function.
+        Self(unsafe { (*sb).s_dev })
+    }
+}
+
+impl fmt::Display for DeviceNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let minor = self.0 & ((1 << bindings::MINORBITS) - 1);
+        f.write_fmt(fmt!("{}:{minor}", self.0 >> bindings::MINORBITS))
+    }
+}
+
+/// A type of filesystem. `self` is what all mounts of the type share.
+pub(crate) trait FileSystem: Send + Sync + Sized + 'static {
+    /// Its name, as in `mount -t`.
+    const NAME: &'static CStr;
+    /// Its magic number, as `statfs(2)` shows it.
+    const MAGIC: usize;
+    /// The options that it takes.
+    const OPTIONS: &'static [OptionSpec<Self::Key>];
+
+    /// What tells the options apart.
+    type Key: Copy + 'static;
+    /// Options given so far.
+    type Options: Default + Send + 'static;
+    /// What belongs to one mount.
+    type Mount: Send + Sync + 'static;
+    /// A swap area on the file.
+    type Area: Hooks;
+
+    /// Takes the option `key`. The value of a flag is empty.
+    ///
+    /// Context: may sleep. Any user may get here; what is taken is used only if they may mount.
+    fn parse(options: &mut Self::Options, key: Self::Key, value: &CStr, log: &FsLog<'_>) -> Result;
+
+    /// Mounts the file at `source`.
+    ///
+    /// Context: may sleep.
+    fn mount(
+        &self,
+        options: &Self::Options,
+        source: Option<&CStr>,
+        number: DeviceNumber,
+        log: &FsLog<'_>,
+    ) -> Result<KBox<Self::Mount>>;
+
+    /// Changes the options of a mount.
+    ///
+    /// Context: may sleep.
+    fn remount(&self, mount: &Self::Mount, options: &Self::Options, log: &FsLog<'_>) -> Result;
+
+    /// Ends a mount, which is not in use any more.
+    ///
+    /// Context: may sleep.
+    fn unmount(&self, mount: KBox<Self::Mount>);
+
+    /// What an area on the file is given.
+    fn area_context(mount: &Self::Mount) -> &<Self::Area as Hooks>::Context;
+
+    /// Prints the options in effect, each after a comma, as in `/proc/mounts`.
+    fn show_options(mount: &Self::Mount, out: &SeqFile);
+
+    /// The space that `statfs(2)` shows.
+    fn space(mount: &Self::Mount) -> Space;
+
+    /// The file's first page. Zeros come after it.
+    fn header(mount: &Self::Mount) -> &[u8; PAGE_SIZE];
+
+    /// The length in bytes that `stat(2)` shows.
+    fn size(mount: &Self::Mount) -> u64;
+}
+
+/// The data of a mount.
+///
+/// # Safety
+///
+/// `sb` was filled by `[`Registration`](super::registration::Registration)` and is in use for `'a`.
+pub(in crate::kernel_ext) unsafe fn mount_of<'a, T: FileSystem>(
+    sb: *mut bindings::super_block,
+) -> &'a T::Mount {
+    // SAFETY: By the requirement of this function.
+    unsafe { KBox::<T::Mount>::borrow((*sb).s_fs_info) }
+}

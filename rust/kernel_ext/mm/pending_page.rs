@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Pages being swapped in that are filled after `submit_bio` returned.
+//!
+//! Every page that is put off counts once more in its bio, as a chained bio does, so the bio ends
+//! when all are done. That takes no memory; and those who wait for something queue up in the pages
+//! that they wait to fill, so that takes none either.
+//!
+//! C header: [`include/linux/bio.h`](srctree/include/linux/bio.h)
+
+use crate::kernel_ext::{
+    bindings,
+    mm::swap_page::{DestPage, Filled},
+};
+use core::{marker::PhantomData, mem::ManuallyDrop, ptr::NonNull};
+use kernel::{page::PAGE_SIZE, prelude::*};
+
+/// That a page was filled, or put off.
+#[must_use]
+pub(crate) struct Loaded(());
+
+impl From<Filled> for Loaded {
+    #[inline]
+    fn from(_: Filled) -> Self {
+        Self(())
+    }
+}
+
+/// A page to be swapped in, now or later.
+///
+/// # Invariants
+///
+/// As of [`DestPage`], for `'a`. The page is one of `bio`, which is not ended for `'a`.
+pub(crate) struct LoadTarget<'a> {
+    data: NonNull<u8>,
+    bio: NonNull<bindings::bio>,
+    _page: PhantomData<DestPage<'a>>,
+}
+
+impl LoadTarget<'_> {
+    /// # Safety
+    ///
+    /// The type invariants must hold.
+    #[inline]
+    pub(in crate::kernel_ext) unsafe fn new(
+        data: NonNull<u8>,
+        bio: NonNull<bindings::bio>,
+    ) -> Self {
+        // INVARIANT: By the requirement of this function.
+        Self {
+            data,
+            bio,
+            _page: PhantomData,
+        }
+    }
+
+    /// The page, to be filled now.
+    #[inline]
+    pub(crate) fn page(&mut self) -> DestPage<'_> {
+        // SAFETY: By the type invariants; while it is borrowed, there is no other.
+        unsafe { DestPage::new(self.data) }
+    }
+
+    /// Puts the page off, to be filled by whoever has what this returns.
+    ///
+    /// Context: any.
+    pub(crate) fn defer(self) -> (PendingPage, Loaded) {
+        // SAFETY: By the type invariants, the bio is valid and not ended.
+        unsafe { bindings::kernel_ext_bio_inc_remaining(self.bio.as_ptr()) };
+        // INVARIANT: The bio was just made to wait for it, and the target is gone.
+        let page = PendingPage {
+            data: self.data,
+            bio: self.bio,
+        };
+        (page, Loaded(()))
+    }
+}
+
+/// A page that was put off. If this is dropped, loading it failed.
+///
+/// It keeps the area on: a slot is in use until its page was brought in, so swapoff(2) waits for it.
+/// It does not keep the area's [`Hooks`](super::swap::Hooks), so who needs them has an `Arc`.
+///
+/// # Invariants
+///
+/// As of [`DestPage`]. The page is one of `bio`, which does not end before it is ended once for this
+/// value.
+pub(crate) struct PendingPage {
+    data: NonNull<u8>,
+    bio: NonNull<bindings::bio>,
+}
+
+// SAFETY: A bio may be ended by any task, and the page is this value's alone.
+unsafe impl Send for PendingPage {}
+
+impl PendingPage {
+    /// The page, to be filled.
+    pub(crate) fn page(&mut self) -> DestPage<'_> {
+        // SAFETY: By the type invariants; while it is borrowed, there is no other.
+        unsafe { DestPage::new(self.data) }
+    }
+
+    /// Ends it: it is filled, or it failed, and the page's user gets SIGBUS.
+    ///
+    /// Context: any in which the bio may end; that of a work item is one.
+    pub(crate) fn finish(self, result: Result<Filled>) {
+        ManuallyDrop::new(self).end(result);
+    }
+
+    fn end(&mut self, result: Result<Filled>) {
+        let bio = self.bio.as_ptr();
+        // SAFETY: By the type invariants, the bio has not ended, and is ended once for this value,
+        // here. Others may set its status meanwhile, as the block layer's own `bio_chain()` lets
+        // them; none sets it back.
+        unsafe {
+            if result.is_err() {
+                fail(bio, bindings::KERNEL_EXT_BLK_STS_IOERR);
+            }
+            bindings::bio_endio(bio);
+        }
+    }
+}
+
+impl Drop for PendingPage {
+    fn drop(&mut self) {
+        self.end(Err(EIO));
+    }
+}
+
+/// Makes `bio` fail with `status` when it ends.
+///
+/// # Safety
+///
+/// `bio` is valid, and has not ended.
+#[inline]
+pub(in crate::kernel_ext) unsafe fn fail(bio: *mut bindings::bio, status: bindings::blk_status_t) {
+    // SAFETY: By the requirement of this function. One byte is written at once, whole.
+    unsafe { (&raw mut (*bio).bi_status).write_volatile(status) };
+}
+
+/// Pages that wait, first come, first served, each with a `T` that says what for. If this is dropped
+/// with pages in it, loading them failed.
+///
+/// # Invariants
+///
+/// `first` and those that follow it are nodes in pages of which this value owns the `PendingPage`;
+/// the next of `last` is null.
+pub(crate) struct PendingQueue<T> {
+    first: *mut Node<T>,
+    last: *mut Node<T>,
+}
+
+/// What is written into a page that waits: its content is yet to come.
+struct Node<T> {
+    next: *mut Node<T>,
+    page: PendingPage,
+    what: T,
+}
+
+// SAFETY: It owns what is in it.
+unsafe impl<T: Send> Send for PendingQueue<T> {}
+
+impl<T> PendingQueue<T> {
+    /// With no page in it.
+    pub(crate) const fn new() -> Self {
+        Self {
+            first: core::ptr::null_mut(),
+            last: core::ptr::null_mut(),
+        }
+    }
+
+    /// Appends `page`.
+    ///
+    /// Context: any; takes no memory.
+    pub(crate) fn push(&mut self, page: PendingPage, what: T) {
+        build_assert!(size_of::<Node<T>>() <= PAGE_SIZE && align_of::<Node<T>>() <= PAGE_SIZE);
+        let node: NonNull<Node<T>> = page.data.cast();
+        // SAFETY: By the invariants of `PendingPage`, the page is ours, writable, and aligned; it
+        // has room for a node. By those of this type, `last` is valid if there is one.
+        // INVARIANT: The node is now the last, and its page is owned by this value.
+        unsafe {
+            node.write(Node {
+                next: core::ptr::null_mut(),
+                page,
+                what,
+            });
+            if self.first.is_null() {
+                self.first = node.as_ptr();
+            } else {
+                (*self.last).next = node.as_ptr();
+            }
+        }
+        self.last = node.as_ptr();
+    }
+
+    /// Puts the pages of `others`, in their order, before those that are there.
+    ///
+    /// Context: any; takes no memory.
+    pub(crate) fn put_first(&mut self, mut others: Self) {
+        if others.first.is_null() {
+            return;
+        }
+        // SAFETY: By the type invariants, `last` is a node, as there is a first.
+        // INVARIANT: The nodes of `others` are owned by this value, and `others` has none.
+        unsafe { (*others.last).next = self.first };
+        if self.first.is_null() {
+            self.last = others.last;
+        }
+        self.first = core::mem::replace(&mut others.first, core::ptr::null_mut());
+    }
+
+    /// Takes the first page.
+    ///
+    /// Context: any.
+    pub(crate) fn pop(&mut self) -> Option<(PendingPage, T)> {
+        if self.first.is_null() {
+            return None;
+        }
+        // SAFETY: By the type invariants, there is a node, which is read once: it leaves the queue.
+        let node = unsafe { self.first.read() };
+        // INVARIANT: As above.
+        self.first = node.next;
+        Some((node.page, node.what))
+    }
+}
+
+impl<T> Drop for PendingQueue<T> {
+    fn drop(&mut self) {
+        while self.pop().is_some() {}
+    }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Counters that each CPU keeps for itself.
+//!
+//! C header: [`include/linux/percpu.h`](srctree/include/linux/percpu.h)
+
+use crate::kernel_ext::bindings;
+use core::ptr::NonNull;
+use kernel::{cpu, prelude::*};
+
+/// `N` counters, each the wrapping sum of what all CPUs added.
+///
+/// # Invariants
+///
+/// `ptr` is a per-CPU allocation of `N` words that this value owns.
+pub(crate) struct Counters<const N: usize> {
+    ptr: NonNull<u64>,
+}
+
+// SAFETY: A per-CPU allocation is not bound to a task.
+unsafe impl<const N: usize> Send for Counters<N> {}
+// SAFETY: A CPU adds to its own word in one instruction or with interrupts off, and others only read
+// it, whole.
+unsafe impl<const N: usize> Sync for Counters<N> {}
+
+impl<const N: usize> Counters<N> {
+    /// New counters, all zero.
+    ///
+    /// Context: may sleep. Errors: [`ENOMEM`].
+    pub(crate) fn new() -> Result<Self> {
+        build_assert!(N > 0);
+        // SAFETY: The size is not zero, and may be anything else.
+        let ptr = unsafe { bindings::kernel_ext_alloc_percpu(N * size_of::<u64>()) };
+        // INVARIANT: It was just allocated.
+        Ok(Self {
+            ptr: NonNull::new(ptr.cast()).ok_or(ENOMEM)?,
+        })
+    }
+
+    fn counter(&self, index: usize) -> *mut u64 {
+        assert!(index < N);
+        // A per-CPU pointer is an offset in disguise, so the arithmetic wraps.
+        self.ptr.as_ptr().wrapping_add(index)
+    }
+
+    /// Adds `delta`, which may stand for a negative number, to counter `index`.
+    ///
+    /// Context: any.
+    #[inline]
+    pub(crate) fn add(&self, index: usize, delta: u64) {
+        // SAFETY: By the type invariants and the check above, it is a per-CPU word of ours.
+        unsafe { bindings::kernel_ext_this_cpu_add(self.counter(index), delta) };
+    }
+
+    /// The sum of counter `index` over all CPUs. Others may add meanwhile.
+    pub(crate) fn sum(&self, index: usize) -> u64 {
+        // SAFETY: As above.
+        unsafe { bindings::kernel_ext_percpu_sum(self.counter(index)) }
+    }
+
+    /// Bytes allocated.
+    pub(crate) fn bytes(&self) -> u64 {
+        u64::from(cpu::nr_cpu_ids()) * (N * size_of::<u64>()) as u64
+    }
+}
+
+impl<const N: usize> Drop for Counters<N> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants, it is ours to free.
+        unsafe { bindings::free_percpu(self.ptr.as_ptr().cast()) };
+    }
+}

@@ -1,0 +1,435 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A sparse array whose elements come with their first use and go with their last.
+//!
+//! Looking up takes no lock: it is four loads in an RCU read side and one atomic addition to the
+//! element. Only adding and removing an element takes the array's lock, which is innermost: nothing
+//! else is locked while it is held.
+//!
+//! An XArray would do, but walking it would be a third of what freeing a slot costs. What this has in
+//! its place are three levels of nodes, pages of pointers. They come with the first element below them
+//! and stay as long as the array: where an element is some page's worth itself, that is 1 byte in 512.
+//!
+//! C header: [`include/linux/rcupdate.h`](srctree/include/linux/rcupdate.h)
+
+use crate::{core::pin_count::PinCount, kernel_ext::bindings};
+use core::{
+    ops::{ControlFlow, Deref},
+    ptr::NonNull,
+};
+use kernel::{
+    alloc::flags::GFP_NOWAIT,
+    new_spinlock,
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::{
+        atomic::{Acquire, Atomic, Relaxed, Release},
+        rcu, SpinLock,
+    },
+    types::Opaque,
+};
+
+/// One element, with what keeps it alive.
+///
+/// # Invariants
+///
+/// While an element is in the array or pinned, it is valid. After that it stays so until the readers
+/// of the time have left their RCU read sides.
+#[repr(C)]
+struct Element<T> {
+    /// Only for the deferred free; [`reclaim`] relies on it being first.
+    rcu: Opaque<bindings::callback_head>,
+    pin_count: PinCount,
+    index: usize,
+    value: T,
+}
+
+/// Pointers in a node.
+const FANOUT: usize = PAGE_SIZE / size_of::<*mut ()>();
+
+/// Indices that an array has.
+const INDICES: usize = FANOUT * FANOUT * FANOUT;
+
+/// A page of pointers, or null.
+///
+/// # Invariants
+///
+/// A pointer that is not null is to a `C` made from a `KBox`, and nobody else's.
+#[repr(transparent)]
+struct Node<C>([Atomic<*mut C>; FANOUT]);
+
+// SAFETY: Null pointers are zeros.
+unsafe impl<C> pin_init::Zeroable for Node<C> {}
+
+type Leaf<T> = Node<Element<T>>;
+type Branch<T> = Node<Leaf<T>>;
+type Root<T> = Node<Branch<T>>;
+
+/// The array.
+///
+/// # Invariants
+///
+/// Nodes stay until the array is dropped. What leaves point to are elements of this array, at their
+/// index. Pointers are changed with the lock held.
+#[pin_data(PinnedDrop)]
+pub(crate) struct SparseArray<T: Send + Sync + 'static> {
+    root: Atomic<*mut Root<T>>,
+    nodes: Atomic<u64>,
+    #[pin]
+    lock: SpinLock<()>,
+}
+
+// SAFETY: It owns its elements, which can be sent.
+unsafe impl<T: Send + Sync> Send for SparseArray<T> {}
+// SAFETY: All access is under RCU and the array's lock; the elements can be shared.
+unsafe impl<T: Send + Sync> Sync for SparseArray<T> {}
+
+impl<T: Send + Sync> SparseArray<T> {
+    /// An empty array.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        // INVARIANT: There are neither nodes nor elements.
+        pin_init!(Self {
+            root: Atomic::new(core::ptr::null_mut()),
+            nodes: Atomic::new(0),
+            lock <- new_spinlock!((), "sparse_array"),
+        })
+    }
+
+    /// Bytes that the array takes beside its elements.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.nodes.load(Relaxed) * PAGE_SIZE as u64
+    }
+
+    /// The element at `index`, if there is one.
+    ///
+    /// Context: any; never waits.
+    #[inline]
+    pub(crate) fn get(&self, index: usize) -> Option<PinnedElement<'_, T>> {
+        let _guard = rcu::read_lock();
+        // SAFETY: The RCU read side keeps what is found valid.
+        self.pin(unsafe { self.find(index) }?)
+    }
+
+    /// Calls `occupy` with the element at `index`, or with the one that `make` makes for it, and
+    /// counts one use more of it, unless `occupy` says that there was one already.
+    ///
+    /// Context: may be called while memory is reclaimed; never sleeps. `occupy` must not either.
+    /// Errors: [`ENOMEM`] and those of `make`; `occupy` was not called then.
+    #[inline]
+    pub(crate) fn add_use(
+        &self,
+        index: usize,
+        make: impl FnOnce() -> Result<T>,
+        occupy: impl FnOnce(&T) -> bool,
+    ) -> Result {
+        let guard = rcu::read_lock();
+        // SAFETY: The RCU read side keeps what is found valid.
+        let found = unsafe { self.find(index) };
+        match found {
+            Some(element) if element.pin_count.add_use() => {
+                if occupy(&element.value) {
+                    self.end_use_of(element);
+                }
+                Ok(())
+            }
+            _ => {
+                drop(guard);
+                let pinned = self.add(index, make()?)?;
+                let element = pinned.element();
+                // It is pinned, so it is alive.
+                if element.pin_count.add_use() && occupy(&element.value) {
+                    self.end_use_of(element);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Calls `vacate` with the element at `index`, if there is one, and counts one use less of it if
+    /// `vacate` says that one ended.
+    ///
+    /// Context: any but interrupts; never sleeps. `vacate` must not either.
+    #[inline]
+    pub(crate) fn end_use(&self, index: usize, vacate: impl FnOnce(&T) -> bool) {
+        let _guard = rcu::read_lock();
+        // SAFETY: The RCU read side keeps what is found valid.
+        if let Some(element) = unsafe { self.find(index) } {
+            if vacate(&element.value) {
+                self.end_use_of(element);
+            }
+        }
+    }
+
+    /// Counts one use less of `element`, which the caller found in the RCU read side that it is in,
+    /// or has pinned.
+    #[inline]
+    fn end_use_of(&self, element: &Element<T>) {
+        if element.pin_count.end_use() {
+            // SAFETY: It was just seen to die.
+            unsafe { self.remove(element.into()) };
+        }
+    }
+
+    /// What `place`, in the array or one of its nodes, points to.
+    #[inline]
+    fn node<'a, C>(&'a self, place: &'a Atomic<*mut Node<C>>) -> Option<&'a Node<C>> {
+        // SAFETY: By the type invariants, it stays as long as the array.
+        unsafe { place.load(Acquire).as_ref() }
+    }
+
+    /// What `place`, in the array or one of its nodes, points to, which is made if nothing is there.
+    ///
+    /// Context: never sleeps. Errors: [`ENOMEM`].
+    fn node_or_new<'a, C>(&'a self, place: &'a Atomic<*mut Node<C>>) -> Result<&'a Node<C>> {
+        if self.node(place).is_none() {
+            let new = KBox::init(pin_init::init_zeroed::<Node<C>>(), GFP_NOWAIT)?;
+            let _locked = self.lock.lock();
+            if place.load(Relaxed).is_null() {
+                // INVARIANT: It is a box of a node of null pointers, and the lock is held.
+                place.store(KBox::into_raw(new), Release);
+                self.nodes.add(1u64, Relaxed);
+            }
+        }
+        self.node(place).ok_or(ENOMEM)
+    }
+
+    /// Where the leaf of `index` has its element, if the leaf is there.
+    #[inline]
+    fn place(&self, index: usize) -> Option<&Atomic<*mut Element<T>>> {
+        let branch = self.node(self.node(&self.root)?.0.get(index / FANOUT / FANOUT)?)?;
+        let leaf = self.node(&branch.0[index / FANOUT % FANOUT])?;
+        Some(&leaf.0[index % FANOUT])
+    }
+
+    /// Where the leaf of `index`, which is made if it is not there, has its element.
+    ///
+    /// Context: never sleeps. Errors: [`ENOMEM`]; [`ERANGE`] for an index that the array has not.
+    fn place_or_new(&self, index: usize) -> Result<&Atomic<*mut Element<T>>> {
+        let root = self.node_or_new(&self.root)?;
+        let branch = self.node_or_new(root.0.get(index / FANOUT / FANOUT).ok_or(ERANGE)?)?;
+        let leaf = self.node_or_new(&branch.0[index / FANOUT % FANOUT])?;
+        Ok(&leaf.0[index % FANOUT])
+    }
+
+    /// What is at `index`, dead or alive.
+    ///
+    /// # Safety
+    ///
+    /// The caller is in an RCU read side, and `'a` ends before that does; or it has the lock, and
+    /// `'a` ends before it lets go of it.
+    #[inline]
+    unsafe fn find<'a>(&self, index: usize) -> Option<&'a Element<T>> {
+        // SAFETY: By the invariants of the array and of `Element`, and the requirement of this
+        // function.
+        unsafe { self.place(index)?.load(Acquire).as_ref() }
+    }
+
+    /// What is at `*index` or, if nothing is, at the next index where something is; dead or alive.
+    ///
+    /// # Safety
+    ///
+    /// As for `find()`.
+    unsafe fn find_from<'a>(&self, index: &mut usize) -> Option<&'a Element<T>> {
+        while *index < INDICES {
+            // SAFETY: By the requirement of this function.
+            if let Some(element) = unsafe { self.find(*index) } {
+                return Some(element);
+            }
+            let root = self.node(&self.root)?;
+            // Where there is no node, all that it would have is passed over.
+            let step = match self.node(&root.0[*index / FANOUT / FANOUT]) {
+                None => FANOUT * FANOUT,
+                Some(branch) => match self.node(&branch.0[*index / FANOUT % FANOUT]) {
+                    None => FANOUT,
+                    Some(_) => 1,
+                },
+            };
+            *index = (*index / step + 1) * step;
+        }
+        None
+    }
+
+    /// Pins what a lookup found, if it is alive.
+    #[inline]
+    fn pin(&self, element: &Element<T>) -> Option<PinnedElement<'_, T>> {
+        if element.pin_count.pin() {
+            // INVARIANT: It was just pinned.
+            Some(PinnedElement {
+                array: self,
+                element: element.into(),
+            })
+        } else {
+            None
+        }
+    }
+
+    #[cold]
+    fn add(&self, index: usize, value: T) -> Result<PinnedElement<'_, T>> {
+        let place = self.place_or_new(index)?;
+        let new = KBox::new(
+            Element {
+                rcu: Opaque::zeroed(),
+                pin_count: PinCount::new_pinned(),
+                index,
+                value,
+            },
+            GFP_NOWAIT,
+        )?;
+        let locked = self.lock.lock();
+        // SAFETY: The lock is held, which keeps elements in the array, and so valid.
+        let found = unsafe { self.find(index) };
+        if let Some(pinned) = found.and_then(|element| self.pin(element)) {
+            drop(locked);
+            return Ok(pinned);
+        }
+        let element = NonNull::from(KBox::leak(new));
+        // A dead element may still be there. Its killer finds it replaced, and only frees it.
+        //
+        // INVARIANT: It is an element for this index, made from a box, and the lock is held.
+        place.store(element.as_ptr(), Release);
+        drop(locked);
+        // INVARIANT: New elements are pinned.
+        Ok(PinnedElement {
+            array: self,
+            element,
+        })
+    }
+
+    /// Calls `each` for all elements in order of index, until it breaks. Others may come and go
+    /// meanwhile.
+    ///
+    /// Context: as that of `each`.
+    pub(crate) fn for_each<B>(
+        &self,
+        mut each: impl FnMut(PinnedElement<'_, T>) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        let mut index = 0;
+        loop {
+            let pinned = {
+                let _guard = rcu::read_lock();
+                // SAFETY: The RCU read side keeps what is found valid.
+                match unsafe { self.find_from(&mut index) } {
+                    Some(element) => self.pin(element),
+                    None => return ControlFlow::Continue(()),
+                }
+            };
+            if let Some(pinned) = pinned {
+                each(pinned)?;
+            }
+            index += 1;
+        }
+    }
+
+    /// Takes a dead element out of the array, and has it freed.
+    ///
+    /// # Safety
+    ///
+    /// The caller saw `element` of this array die.
+    #[cold]
+    unsafe fn remove(&self, element: NonNull<Element<T>>) {
+        // SAFETY: Only who saw it die frees it, and that is the caller, below.
+        let index = unsafe { element.as_ref() }.index;
+        if let Some(place) = self.place(index) {
+            let _locked = self.lock.lock();
+            if place.load(Relaxed) == element.as_ptr() {
+                // INVARIANT: The lock is held.
+                place.store(core::ptr::null_mut(), Relaxed);
+            }
+        }
+        // SAFETY: The element is out of the array, dead, and so pinned by nobody. Those who still
+        // read it are in an RCU read side that this waits for. The caller is the only one to get
+        // here with it.
+        unsafe { bindings::call_rcu(element.cast().as_ptr(), Some(reclaim::<T>)) };
+    }
+}
+
+impl<C> Drop for Node<C> {
+    fn drop(&mut self) {
+        for place in &self.0 {
+            let child = place.load(Relaxed);
+            if !child.is_null() {
+                // SAFETY: By the type invariants. Nobody has a pin or a read side when the array goes,
+                // and only then do nodes.
+                drop(unsafe { KBox::from_raw(child) });
+            }
+        }
+    }
+}
+
+#[pinned_drop]
+impl<T: Send + Sync> PinnedDrop for SparseArray<T> {
+    fn drop(self: Pin<&mut Self>) {
+        let root = self.root.load(Relaxed);
+        if !root.is_null() {
+            // SAFETY: It was made from a box, and nobody else has the array any more. Its elements are
+            // used by nobody: no pin outlives the array.
+            drop(unsafe { KBox::from_raw(root) });
+        }
+    }
+}
+
+/// Frees an element when its last readers are gone.
+///
+/// # Safety
+///
+/// `head` is the first field of an `Element<T>` made from a box, which nobody uses any more.
+unsafe extern "C" fn reclaim<T>(head: *mut bindings::callback_head) {
+    // SAFETY: By the requirement of this function. `Element` has C layout, so its first field and
+    // itself have one address.
+    drop(unsafe { KBox::from_raw(head.cast::<Element<T>>()) });
+}
+
+/// An element that stays while this exists.
+///
+/// Dropping it lets an element go that has no uses.
+///
+/// # Invariants
+///
+/// `element` is of `array`, and pinned by this value.
+pub(crate) struct PinnedElement<'a, T: Send + Sync + 'static> {
+    array: &'a SparseArray<T>,
+    element: NonNull<Element<T>>,
+}
+
+impl<T: Send + Sync> PinnedElement<'_, T> {
+    fn element(&self) -> &Element<T> {
+        // SAFETY: By the type invariants, the element is pinned, and so valid.
+        unsafe { self.element.as_ref() }
+    }
+
+    /// Where the element is.
+    pub(crate) fn index(&self) -> usize {
+        self.element().index
+    }
+}
+
+impl<T: Send + Sync> Deref for PinnedElement<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.element().value
+    }
+}
+
+impl<T: Send + Sync> Drop for PinnedElement<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.element().pin_count.unpin() {
+            // SAFETY: It was just seen to die.
+            unsafe { self.array.remove(self.element) };
+        }
+    }
+}
+
+/// Waits, when it is dropped, until all elements that left their arrays are freed.
+///
+/// A module has one, to be dropped before it is unloaded: freeing elements runs its code.
+pub(crate) struct Barrier;
+
+impl Drop for Barrier {
+    fn drop(&mut self) {
+        // SAFETY: It may be called wherever sleeping is allowed, as it is where modules are unloaded.
+        unsafe { bindings::rcu_barrier() };
+    }
+}

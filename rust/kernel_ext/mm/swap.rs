@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Swap areas whose pages a module keeps, as frontswap let it: five hooks.
+//!
+//! Frontswap left the kernel in 6.6. What called its hooks then is called now:
+//!
+//! | hook | called by |
+//! |---|---|
+//! | [`Hooks::init`] | `address_space_operations.swap_activate`, from swapon(2) |
+//! | [`Hooks::store`], [`Hooks::load`] | `block_device_operations.submit_bio` of a hidden disk |
+//! | [`Hooks::invalidate_page`] | `block_device_operations.swap_slot_free_notify` |
+//! | [`Hooks::invalidate_area`] | `address_space_operations.swap_deactivate`, from swapoff(2) |
+//!
+//! C header: [`include/linux/swap.h`](srctree/include/linux/swap.h)
+
+use crate::kernel_ext::{
+    bindings,
+    mm::{
+        pending_page::{LoadTarget, Loaded},
+        swap_page::SourcePage,
+    },
+};
+use core::ptr::NonNull;
+use kernel::{
+    prelude::*,
+    sync::{Arc, ArcBorrow},
+};
+
+/// One swap area, from swapon to swapoff.
+///
+/// The kernel does one thing at a time to a slot: it loads with the slot's folio locked, stores with
+/// the folio under writeback, and invalidates no slot whose folio is either.
+pub(crate) trait Hooks: Send + Sync + Sized + 'static {
+    /// What its disk is called, before a number: 1 to 20 characters.
+    const DISK_NAME: &'static str;
+
+    /// What the area is given of the file that it is on.
+    type Context: 'static;
+
+    /// Begins an area of `slots` slots, the header's own included, which is swapped on as `status`
+    /// says.
+    ///
+    /// Context: may sleep; the file's inode is locked.
+    fn init(context: &Self::Context, slots: usize, status: AreaStatus) -> Result<Arc<Self>>;
+
+    /// Returns whether loads are mostly done when `load` returns. Then pages are swapped in one by one; if not, those
+    /// beside them are read ahead.
+    ///
+    /// Context: as [`Hooks::init`]. It stays the same.
+    fn is_synchronous(&self) -> bool;
+
+    /// Keeps `page` for `slot`, in place of what was there. If that fails the kernel keeps the page
+    /// in memory; the slot is invalidated.
+    ///
+    /// Context: may sleep, but runs where memory is reclaimed: must not wait for memory or I/O.
+    fn store(&self, slot: usize, page: &SourcePage<'_>) -> Result;
+
+    /// Writes to `target`'s page what was stored for `slot`, or puts it off: [`LoadTarget::defer`].
+    /// If either fails the page's user gets SIGBUS.
+    ///
+    /// Context: as [`Hooks::store`].
+    fn load(self: ArcBorrow<'_, Self>, slot: usize, target: LoadTarget<'_>) -> Result<Loaded>;
+
+    /// Forgets what was stored for `slot`, if anything.
+    ///
+    /// Context: atomic: spinlocks are held, and interrupts may be off. Must be quick.
+    fn invalidate_page(&self, slot: usize);
+
+    /// Forgets everything. Nothing else is called any more.
+    ///
+    /// Context: may sleep.
+    fn invalidate_area(&self);
+}
+
+/// Whether an area is swapped on.
+///
+/// # Invariants
+///
+/// The pointer is that of an area of swapon(2). Those are never freed: `alloc_swap_info()` enters
+/// them in `swap_info`, and takes them from there again.
+pub(crate) struct AreaStatus(NonNull<bindings::swap_info_struct>);
+
+// SAFETY: Any task may look at the flags of an area.
+unsafe impl Send for AreaStatus {}
+// SAFETY: As above.
+unsafe impl Sync for AreaStatus {}
+
+impl AreaStatus {
+    /// # Safety
+    ///
+    /// `area` is one of swapon(2).
+    pub(in crate::kernel_ext) unsafe fn new(area: NonNull<bindings::swap_info_struct>) -> Self {
+        // INVARIANT: By the requirement of this function.
+        Self(area)
+    }
+
+    /// Returns whether the area takes pages. Not so before swapon(2) is done, and from the moment that swapoff(2)
+    /// begins; if that fails, it is so again. It has no meaning once the area ended.
+    ///
+    /// Context: any. See `del_from_avail_list()` in `mm/swapfile.c`.
+    pub(crate) fn is_on(&self) -> bool {
+        // SAFETY: By the type invariants, the area is valid. Its flags are a word, which others may
+        // write meanwhile; the kernel reads them so, too.
+        let flags = unsafe { (&raw const (*self.0.as_ptr()).flags).read_volatile() };
+        flags & bindings::SWP_WRITEOK as c_ulong != 0
+    }
+}

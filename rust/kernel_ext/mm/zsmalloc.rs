@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Pools of objects of up to a page, packed tightly and compacted under way.
+//!
+//! C header: [`include/linux/zsmalloc.h`](srctree/include/linux/zsmalloc.h)
+
+use crate::{
+    core::payload::{Key, Length, Payload, PAYLOAD_BITS},
+    kernel_ext::{bindings, mm::swap_page::SourcePage},
+};
+use core::{ops::Deref, ptr::NonNull};
+use kernel::{error::to_result, page::PAGE_SIZE, prelude::*};
+
+/// No node in particular, for [`ZsPool::store`].
+pub(crate) const NO_NODE: i32 = bindings::NUMA_NO_NODE;
+
+/// Handles are addresses of this alignment.
+const HANDLE_SHIFT: u32 = 3;
+
+/// An object of a [`ZsPool`], owned by its bearer.
+///
+/// It belongs to the pool that made it and must go back there; who has objects of several pools
+/// must keep them apart.
+///
+/// # Invariants
+///
+/// `base + (offset << HANDLE_SHIFT)`, with the `base` of its pool, is a handle that `zs_malloc()`
+/// returned for `length.bytes()` bytes and that was not freed since. There is one `ZsObject` for it,
+/// but for those that a slot lends while it holds the object still.
+pub(crate) struct ZsObject {
+    offset: u64,
+    length: Length,
+}
+
+impl ZsObject {
+    /// Its length.
+    #[inline]
+    pub(crate) fn length(&self) -> Length {
+        self.length
+    }
+}
+
+impl Payload for ZsObject {
+    fn into_parts(self) -> (u64, Length) {
+        (self.offset, self.length)
+    }
+
+    fn from_parts(offset: u64, length: Length, _: Key) -> Self {
+        // INVARIANT: Only a slot has a `Key`, and it gives what it got from `into_parts()`, once or
+        // while it holds the object still. That it does is model-checked.
+        Self { offset, length }
+    }
+}
+
+/// A pool.
+///
+/// # Invariants
+///
+/// `ptr` is a pool of `zs_create_pool()` that this value owns. `base` is where the direct map
+/// begins.
+pub(crate) struct ZsPool {
+    ptr: NonNull<bindings::zs_pool>,
+    base: usize,
+    huge_class_size: usize,
+}
+
+// SAFETY: The functions of zsmalloc lock what they touch; a pool is not bound to a task.
+unsafe impl Send for ZsPool {}
+// SAFETY: As above: all of them may be called at once from several tasks.
+unsafe impl Sync for ZsPool {}
+
+impl ZsPool {
+    /// A new pool, called `name` in debugfs.
+    ///
+    /// It takes some 60 KiB, for its size classes.
+    ///
+    /// Context: may sleep; not where memory is reclaimed. Errors: [`ENOMEM`].
+    pub(crate) fn new(name: &CStr) -> Result<Self> {
+        // SAFETY: `name` is a C string, and is copied.
+        let ptr = unsafe { bindings::zs_create_pool(name.as_char_ptr()) };
+        // INVARIANT: It was just created, and nobody else knows it.
+        let ptr = NonNull::new(ptr).ok_or(ENOMEM)?;
+        Ok(Self {
+            ptr,
+            // SAFETY: Reads a boot-time constant.
+            base: unsafe { bindings::kernel_ext_page_offset() as usize },
+            // SAFETY: The pool is valid.
+            huge_class_size: unsafe { bindings::zs_huge_class_size(ptr.as_ptr()) },
+        })
+    }
+
+    /// The smallest length in bytes that takes a page of its own, and gains nothing.
+    #[inline]
+    pub(crate) fn huge_class_size(&self) -> usize {
+        self.huge_class_size
+    }
+
+    /// Bytes of memory that the pool takes, in whole pages.
+    pub(crate) fn bytes(&self) -> u64 {
+        // SAFETY: By the type invariants, the pool is valid.
+        let pages = unsafe { bindings::zs_get_total_pages(self.ptr.as_ptr()) };
+        pages as u64 * PAGE_SIZE as u64
+    }
+
+    /// Stores `bytes`, of which there are 1 to 4,096, near `node`. [`EINVAL`] if there are not.
+    ///
+    /// Context and other errors: as [`ZsPool::store_page`].
+    pub(crate) fn store(&self, bytes: &[u8], node: i32) -> Result<ZsObject> {
+        let length = Length::new(bytes.len()).ok_or(EINVAL)?;
+        // SAFETY: `bytes` has this length.
+        unsafe { self.store_at(length, bytes.as_ptr(), node) }
+    }
+
+    /// Stores `page` as it is.
+    ///
+    /// Context: may be called while memory is reclaimed; it takes from the reserves then, and never
+    /// reclaims itself. Errors: [`ENOMEM`]; [`ERANGE`] if the handle does not fit into
+    /// [`PAYLOAD_BITS`] bits.
+    pub(crate) fn store_page(&self, page: &SourcePage<'_>) -> Result<ZsObject> {
+        const PAGE: Length = match Length::new(PAGE_SIZE) {
+            Some(length) => length,
+            None => panic!("a page is as long as an object can be"),
+        };
+        // SAFETY: By its invariants, a page has `PAGE_SIZE` bytes to read.
+        unsafe { self.store_at(PAGE, page.as_ptr(), page.node()) }
+    }
+
+    /// Stores `length` bytes.
+    ///
+    /// # Safety
+    ///
+    /// `data` points to `length.bytes()` bytes that can be read.
+    #[inline]
+    unsafe fn store_at(&self, length: Length, data: *const u8, node: i32) -> Result<ZsObject> {
+        let pool = self.ptr.as_ptr();
+        let bytes = length.bytes();
+        // SAFETY: By the type invariants, the pool is valid.
+        let handle =
+            unsafe { bindings::zs_malloc(pool, bytes, bindings::KERNEL_EXT_GFP_OBJECT, node) }
+                as usize;
+        if handle > usize::MAX - bindings::MAX_ERRNO as usize {
+            to_result(handle as i32)?;
+        }
+        let offset = handle.wrapping_sub(self.base) as u64 >> HANDLE_SHIFT;
+        if offset >> PAYLOAD_BITS != 0 {
+            // SAFETY: The handle was just returned for this pool.
+            unsafe { bindings::zs_free(pool, handle as c_ulong) };
+            return Err(ERANGE);
+        }
+        // SAFETY: The handle is an object of slab.
+        unsafe { bindings::kernel_ext_kmemleak_ignore(handle as *const c_void) };
+        // SAFETY: The handle is for `bytes` bytes, and `data` has as many to read. The function
+        // only reads them, though its prototype does not say so.
+        unsafe { bindings::zs_obj_write(pool, handle as c_ulong, data.cast_mut().cast(), bytes) };
+        // INVARIANT: The handle was just returned for `length.bytes()` bytes.
+        Ok(ZsObject { offset, length })
+    }
+
+    fn handle(&self, object: &ZsObject) -> c_ulong {
+        self.base
+            .wrapping_add((object.offset as usize) << HANDLE_SHIFT) as c_ulong
+    }
+
+    /// Reads `object`, through `buffer` where it lies on two pages.
+    ///
+    /// Context: may not be compacted away while the reading lasts, so keep that short.
+    #[inline]
+    pub(crate) fn read<'a>(
+        &'a self,
+        object: &'a ZsObject,
+        buffer: &'a mut [u8; PAGE_SIZE],
+    ) -> Reading<'a> {
+        let handle = self.handle(object);
+        let length = object.length.bytes();
+        // SAFETY: By the invariants of `ZsObject`, the handle is valid and has `length` bytes; the
+        // buffer has room for as many.
+        let data = unsafe {
+            bindings::zs_obj_read_begin(
+                self.ptr.as_ptr(),
+                handle,
+                length,
+                buffer.as_mut_ptr().cast(),
+            )
+        };
+        // INVARIANT: The reading just began.
+        Reading {
+            pool: self,
+            handle,
+            data: data.cast(),
+            length,
+        }
+    }
+
+    /// Frees `object`.
+    ///
+    /// Context: any but interrupts; takes spinlocks, never sleeps.
+    #[inline]
+    pub(crate) fn free(&self, object: ZsObject) {
+        // SAFETY: By the invariants of `ZsObject`, the handle is valid, and nobody uses it any more.
+        unsafe { bindings::zs_free(self.ptr.as_ptr(), self.handle(&object)) };
+    }
+}
+
+impl Drop for ZsPool {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants, the pool is valid and owned; nothing borrows it. Objects
+        // left in it are lost, and zsmalloc warns.
+        unsafe { bindings::zs_destroy_pool(self.ptr.as_ptr()) };
+    }
+}
+
+/// The bytes of an object, while they are read.
+///
+/// # Invariants
+///
+/// `zs_obj_read_begin()` returned `data` for `length` bytes of `handle`, and the reading has not
+/// ended.
+pub(crate) struct Reading<'a> {
+    pool: &'a ZsPool,
+    handle: c_ulong,
+    data: *mut u8,
+    length: usize,
+}
+
+impl Deref for Reading<'_> {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        // SAFETY: By the type invariants, so many bytes are at `data` until the reading ends. They
+        // are the object's own or the buffer's, which is borrowed; an object is written only before
+        // anybody else knows it.
+        unsafe { core::slice::from_raw_parts(self.data, self.length) }
+    }
+}
+
+impl Drop for Reading<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants, the reading began with these and has not ended.
+        unsafe {
+            bindings::zs_obj_read_end(
+                self.pool.ptr.as_ptr(),
+                self.handle,
+                self.length,
+                self.data.cast(),
+            )
+        };
+    }
+}

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Waiting, and what is shared without a lock.
+
+pub(crate) mod arc_slots;
+pub(crate) mod lazy_init;
+pub(crate) mod workqueue;

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Values that are made when they are first wanted, even where memory is being reclaimed.
+//!
+//! Who reclaims memory must not take locks that are held while memory is allocated, so a worker
+//! makes the value, and who wants it waits a moment.
+//!
+//! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
+
+use crate::kernel_ext::{bindings, sync::workqueue::ReclaimQueue};
+use kernel::{
+    impl_has_work, new_work,
+    prelude::*,
+    sync::{
+        atomic::{Acquire, Atomic, Release},
+        Arc, SetOnce,
+    },
+    time::{delay::fsleep, Delta},
+    workqueue::{Work, WorkItem},
+};
+
+/// How long a worker is waited for, in steps of [`STEP`].
+///
+/// Making a value takes less than a step. If it takes much longer, its maker may wait for the very
+/// memory that the waiter is to free; so the waiter gives up, and tries again another time.
+const STEPS: usize = 100;
+const STEP: Delta = Delta::from_millis(1);
+
+/// What can be made on demand.
+pub(crate) trait Make: Send + Sync + Sized + 'static {
+    /// What it is made from.
+    type Seed: Send + Sync + 'static;
+
+    /// Makes it.
+    ///
+    /// Context: may sleep; memory comes from the reserves, so it should not take much.
+    fn make(seed: &Self::Seed) -> Result<Self>;
+}
+
+/// A value, if it was wanted so far.
+#[pin_data]
+pub(crate) struct LazyInit<T: Make> {
+    seed: T::Seed,
+    value: SetOnce<T>,
+    /// How often a worker tried to make it.
+    tries: Atomic<u32>,
+    #[pin]
+    work: Work<Self>,
+}
+
+impl_has_work! {
+    impl{T: Make} HasWork<Self> for LazyInit<T> { self.work }
+}
+
+impl<T: Make> LazyInit<T> {
+    /// Nothing yet, to be made from `seed`.
+    ///
+    /// Context: may sleep. Errors: [`ENOMEM`].
+    pub(crate) fn new(seed: T::Seed) -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                seed,
+                value: SetOnce::new(),
+                tries: Atomic::new(0),
+                work <- new_work!("LazyInit::work"),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// The value, if it was made.
+    ///
+    /// Context: any.
+    #[inline]
+    pub(crate) fn get(&self) -> Option<&T> {
+        self.value.as_ref()
+    }
+
+    /// The value, made by a worker of `queue` if need be.
+    ///
+    /// Context: may sleep, but not for long; memory may be being reclaimed. Errors: [`ENOMEM`].
+    #[inline]
+    pub(crate) fn get_or_make<'a>(self: &'a Arc<Self>, queue: &ReclaimQueue) -> Result<&'a T> {
+        match self.get() {
+            Some(value) => Ok(value),
+            None => self.wait(queue),
+        }
+    }
+
+    #[cold]
+    fn wait<'a>(self: &'a Arc<Self>, queue: &ReclaimQueue) -> Result<&'a T> {
+        let tries = self.tries.load(Acquire);
+        // If it is queued already, one is on its way.
+        queue.enqueue(self.clone());
+        for _ in 0..STEPS {
+            fsleep(STEP);
+            if self.tries.load(Acquire) != tries {
+                break;
+            }
+        }
+        self.get().ok_or(ENOMEM)
+    }
+}
+
+impl<T: Make> WorkItem for LazyInit<T> {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        if this.get().is_none() {
+            // Those who wait are about to free memory, so this may take from the reserves, as they
+            // do, and does not reclaim itself: that would be to wait for itself.
+            //
+            // SAFETY: The flags are those of this task, and are put back below.
+            let flags = unsafe { bindings::kernel_ext_memalloc_noreclaim_save() };
+            if let Ok(value) = T::make(&this.seed) {
+                this.value.populate(value);
+            }
+            // SAFETY: As above.
+            unsafe { bindings::kernel_ext_memalloc_noreclaim_restore(flags) };
+        }
+        this.tries.fetch_add(1u32, Release);
+    }
+}

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Mount options: `comp=`, `limit=`, `pool=`, `cache=`, `backing=`, `nobacking=`, `encrypt=`, `discard`.
+
+use crate::{
+    contents::PoolConfig,
+    core::{
+        limit::Limit,
+        pool_name,
+        segment::MAX_STORES, //
+    },
+    kernel_ext::{
+        crypto::compressor,
+        fs::{
+            fs_context::{
+                self,
+                FsLog, //
+            },
+            single_file::{
+                OptionKind::{
+                    Flag,
+                    Value, //
+                },
+                OptionSpec,
+            },
+        },
+    },
+    pool::Pool,
+};
+use kernel::{
+    prelude::*,
+    seq_file::SeqFile,
+    seq_print,
+    str::{
+        BStr,
+        CString, //
+    },
+};
+
+/// An option.
+#[derive(Clone, Copy)]
+pub(crate) enum Key {
+    Comp,
+    Limit,
+    Pool,
+    Cache,
+    Encrypt,
+    Backing,
+    NoBacking,
+    Discard,
+}
+
+/// All options.
+pub(crate) const OPTIONS: &[OptionSpec<Key>] = &[
+    OptionSpec::new(c"comp", Value, Key::Comp),
+    OptionSpec::new(c"limit", Value, Key::Limit),
+    OptionSpec::new(c"pool", Value, Key::Pool),
+    OptionSpec::new(c"cache", Value, Key::Cache),
+    OptionSpec::new(c"encrypt", Value, Key::Encrypt),
+    OptionSpec::new(c"backing", Value, Key::Backing),
+    OptionSpec::new(c"nobacking", Value, Key::NoBacking),
+    OptionSpec::new(c"discard", Flag, Key::Discard),
+];
+
+/// What is to be done with a backing store.
+enum StoreChange {
+    Add(CString),
+    Remove(CString),
+}
+
+/// The most that can be meant at once: mount(8) gives those again that are there, and then all of them
+/// are replaced.
+const MAX_CHANGES: usize = 3 * MAX_STORES;
+
+/// The compressor where none is named.
+const DEFAULT_COMPRESSOR: &CStr = c"lz4";
+
+/// Compressors of the kernel, as of `crypto/Kconfig`, to name those that are there.
+const KNOWN_COMPRESSORS: &[&CStr] = &[
+    c"lz4", c"lz4hc", c"zstd", c"lzo", c"lzo-rle", c"deflate", c"842",
+];
+
+/// What was given; [`None`] is what was not.
+#[derive(Default)]
+pub(crate) struct Options {
+    comp: Option<CString>,
+    limit: Option<Limit>,
+    pool: Option<CString>,
+    cache: Option<bool>,
+    encrypt: Option<bool>,
+    discard: bool,
+    /// In the order given.
+    stores: KVec<StoreChange>,
+}
+
+impl Options {
+    /// Takes an option.
+    pub(crate) fn parse(&mut self, key: Key, value: &CStr, log: &FsLog<'_>) -> Result {
+        match key {
+            Key::Comp => self.comp = Some(value.to_cstring()?),
+            Key::Limit => {
+                let limit = Limit::parse(value.to_bytes())
+                    .map_err(|error| log.error(EINVAL, fmt!("limit={}: {error}", value)))?;
+                self.limit = Some(limit);
+            }
+            Key::Pool => {
+                pool_name::check(value.to_bytes())
+                    .map_err(|error| log.error(EINVAL, fmt!("pool: the name {error}")))?;
+                self.pool = Some(value.to_cstring()?);
+            }
+            Key::Cache => self.cache = Some(on_or_off(c"cache", value, log)?),
+            Key::Encrypt => self.encrypt = Some(on_or_off(c"encrypt", value, log)?),
+            Key::Backing => self.change(StoreChange::Add(value.to_cstring()?), log)?,
+            Key::NoBacking => self.change(StoreChange::Remove(value.to_cstring()?), log)?,
+            Key::Discard => self.discard = true,
+        }
+        Ok(())
+    }
+
+    /// Takes a change of the stores. There is a bound, for any user may get here, with a context that is
+    /// never mounted.
+    fn change(&mut self, change: StoreChange, log: &FsLog<'_>) -> Result {
+        if self.stores.len() >= MAX_CHANGES {
+            return Err(log.error(EINVAL, fmt!("backing: more than {MAX_CHANGES} are given")));
+        }
+        Ok(self.stores.push(change, GFP_KERNEL)?)
+    }
+
+    /// The pool that is asked for by name.
+    pub(crate) fn pool(&self) -> Option<&CStr> {
+        self.pool.as_deref()
+    }
+
+    /// How a new pool is to be. [`EINVAL`] if the kernel has no such compressor.
+    ///
+    /// Context: may sleep; may load a module of the kernel.
+    pub(crate) fn config(&self, log: &FsLog<'_>) -> Result<PoolConfig> {
+        Ok(PoolConfig {
+            compressor: self.compressor(log)?,
+            limit: self.limit,
+            cached: self.cache.unwrap_or(true),
+            encrypt: self.encrypt.unwrap_or(true),
+            discard: self.discard,
+        })
+    }
+
+    fn compressor(&self, log: &FsLog<'_>) -> Result<CString> {
+        let name = self.comp.as_deref().unwrap_or(DEFAULT_COMPRESSOR);
+        if compressor::exists(name) {
+            return Ok(name.to_cstring()?);
+        }
+        let mut known = KVVec::new();
+        for name in KNOWN_COMPRESSORS
+            .iter()
+            .filter(|name| compressor::exists(name))
+        {
+            known.push(b' ', GFP_KERNEL)?;
+            known.extend_from_slice(name.to_bytes(), GFP_KERNEL)?;
+        }
+        Err(log.error(
+            EINVAL,
+            fmt!(
+                "comp={}: no such compressor; there are:{}",
+                name,
+                BStr::from_bytes(&known)
+            ),
+        ))
+    }
+
+    /// Adds the stores that were given to a new pool.
+    ///
+    /// Context: may sleep. Errors: [`EINVAL`] if one is to be removed; those of [`Pool::add_store`].
+    pub(crate) fn add_stores(&self, pool: &Pool, log: &FsLog<'_>) -> Result {
+        for change in &self.stores {
+            match change {
+                StoreChange::Add(path) => pool.add_store(path, log)?,
+                StoreChange::Remove(path) => {
+                    return Err(log.error(
+                        EINVAL,
+                        fmt!("nobacking={}: there is nothing to remove it from", &**path),
+                    ))
+                }
+            }
+        }
+        if !pool.contents().limit.is_cached() && pool.contents().stores.is_empty() {
+            return Err(log.error(
+                EINVAL,
+                fmt!("cache=off: the pages must go somewhere, so give backing="),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Checks that what was given is what `pool` has. [`EINVAL`] if not.
+    pub(crate) fn match_pool(&self, pool: &Pool, log: &FsLog<'_>) -> Result {
+        if let Some(limit) = self.limit {
+            if limit != pool.contents().limit.given() {
+                return Err(log.error(
+                    EINVAL,
+                    fmt!(
+                        "pool {} has limit={}, not {}",
+                        pool.id(),
+                        pool.contents().limit.given(),
+                        limit
+                    ),
+                ));
+            }
+        }
+        for change in &self.stores {
+            let (StoreChange::Add(path) | StoreChange::Remove(path)) = change;
+            if pool.contents().stores.has(path) != matches!(change, StoreChange::Add(_)) {
+                return Err(log.error(
+                    EINVAL,
+                    fmt!(
+                        "pool {}: its stores are changed by remount, and {} would be one",
+                        pool.id(),
+                        &**path
+                    ),
+                ));
+            }
+        }
+        self.match_config(pool, log)?;
+        self.match_compressor(pool, log)
+    }
+
+    /// Changes what can be changed of `pool`: its limit, and its stores. [`EINVAL`], and nothing is
+    /// changed, if anything else was given that is not as it is. `name` is the pool's, if it has one.
+    pub(crate) fn apply(&self, pool: &Pool, name: Option<&CStr>, log: &FsLog<'_>) -> Result {
+        self.match_compressor(pool, log)?;
+        self.match_config(pool, log)?;
+        if self.pool().is_some() && self.pool() != name {
+            return Err(log.error(EINVAL, fmt!("pool: cannot be changed by remount")));
+        }
+        let before = pool.contents().limit.given();
+        let limit = self.limit.unwrap_or(before);
+        if pool.contents().limit.would_rise(limit) {
+            // What comes back from a store may need it.
+            pool.contents().set_limit(limit);
+        }
+        let changed = self.stores.iter().try_for_each(|change| match change {
+            StoreChange::Add(path) => pool.add_store(path, log),
+            StoreChange::Remove(path) => pool.remove_store(path, log),
+        });
+        let limit = if changed.is_ok() { limit } else { before };
+        if limit != pool.contents().limit.given() {
+            pool.contents().set_limit(limit);
+        }
+        changed
+    }
+
+    /// Checks what is given to a pool once.
+    fn match_config(&self, pool: &Pool, log: &FsLog<'_>) -> Result {
+        let differs = |given: Option<bool>, is: bool| given.is_some_and(|given| given != is);
+        let option = if differs(self.cache, pool.contents().limit.is_cached()) {
+            "cache"
+        } else if differs(self.encrypt, pool.contents().stores.encrypt()) {
+            "encrypt"
+        } else if self.discard && !pool.contents().stores.discard() {
+            "discard"
+        } else {
+            return Ok(());
+        };
+        Err(log.error(
+            EINVAL,
+            fmt!(
+                "{option}: can be given to a new pool only, and pool {} is there",
+                pool.id()
+            ),
+        ))
+    }
+
+    fn match_compressor(&self, pool: &Pool, log: &FsLog<'_>) -> Result {
+        match self.comp.as_deref() {
+            Some(comp) if comp != pool.compressor() => Err(log.error(
+                EINVAL,
+                fmt!(
+                    "pool {} has comp={}, not {}",
+                    pool.id(),
+                    pool.compressor(),
+                    comp
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What an option says that is `on` or `off`.
+fn on_or_off(name: &CStr, value: &CStr, log: &FsLog<'_>) -> Result<bool> {
+    match value.to_bytes() {
+        b"on" => Ok(true),
+        b"off" => Ok(false),
+        _ => Err(log.error(EINVAL, fmt!("{}={}: neither on nor off", name, value))),
+    }
+}
+
+/// Prints the options in effect, as in `/proc/mounts`.
+pub(crate) fn show(pool: &Pool, name: Option<&CStr>, out: &SeqFile) {
+    seq_print!(
+        out,
+        ",comp={},limit={}",
+        pool.compressor(),
+        pool.contents().limit.given()
+    );
+    if let Some(name) = name {
+        seq_print!(out, ",pool={}", name);
+    }
+    if !pool.contents().limit.is_cached() {
+        seq_print!(out, ",cache=off");
+    }
+    if pool.contents().stores.discard() {
+        seq_print!(out, ",discard");
+    }
+    if !pool.contents().stores.encrypt() {
+        seq_print!(out, ",encrypt=off");
+    }
+    pool.contents().stores.for_each(|store| {
+        seq_print!(out, ",backing=");
+        fs_context::show_text(out, store.path());
+    });
+}

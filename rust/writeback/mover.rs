@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The mover of a pool: the one worker that moves objects between the cache and the stores.
+//!
+//! It [writes back](crate::writeback::batch) when the pool passes a mark under its limit, and what is in
+//! segments it [moves to others](crate::writeback::gc), or [takes back](crate::writeback::recall) into
+//! the cache.
+//!
+//! It runs in a worker of its queue, or in a task that orders it by sysfs, and is locked for as long as
+//! one segment takes. Its memory was set aside when the first store was added, so that it gets on where
+//! memory is short.
+//!
+//! # Lock order
+//!
+//! From the outermost to the innermost. Locks of the kernel are in brackets.
+//!
+//! Mounting, swapon, swapoff and sysfs, in tasks that may sleep:
+//!
+//! 1. [`s_umount` of the superblock, or the inode's lock in swapon(2)]
+//! 2. `Registry::entries`, a mutex: a pool is made, shown and taken down under it
+//! 3. `Pool::shown`, a mutex: held while a store is added or removed
+//! 4. [the inode's lock of a swapfile that is claimed or given back]
+//! 5. `Mover::buffers`, a mutex, for one batch
+//! 6. `BackingStore::cursor`, a mutex
+//! 7. spinlocks, none inside of another: the pool's limit, its tables, `Drain::ended`, the reader's state.
+//!    [Those of kobjects, of the crypto API, of the PM notifiers]
+//!
+//! The mover in its worker takes 5 to 7. Under 5 it waits for the device only. It allocates objects, without
+//! waiting, when it recalls, and a discard allocates with `GFP_NOIO`.
+//!
+//! A store or a load, in a task that reclaims memory or faults:
+//!
+//! 1. [the folio: locked for a load, under writeback for a store]
+//! 2. for a load, the hold on the slot's object. Only another looker waits for it
+//! 3. a CPU's stream of the compressor, a mutex; the task may move to another CPU while it has it
+//! 4. [zsmalloc's: pool, class and zspage; those of the crypto API]
+//!
+//! After these have been released, a store takes the table's spinlock, to add a cluster. A load of a
+//! redirected page takes the reader's spinlock; nothing is taken inside of it.
+//!
+//! At the limit a store waits on `Mover::progress` with `Mover::waiting`, for 100 ms at most, with none of
+//! these locks but the folio. The mover wakes it after each batch, with `Mover::buffers` released. The store
+//! waits for I/O of the mover, never for its own: the mover's bios are submitted by a worker, or by a task
+//! that is not within `submit_bio()`.
+//!
+//! Freeing a slot, with the kernel's cluster lock held:
+//!
+//! 1. [`swap_cluster_info.lock`]
+//! 2. [zsmalloc's pool and class, in `zs_free()`]; released
+//! 3. the table's spinlock, to remove a cluster; released, then `call_rcu()`
+//! 4. `Drain::ended`, if a task waits for records to end; released, then the wait queue's lock
+//!
+//! This path takes no mutex and no stream. No allocation under the table's lock, under a stream, or under
+//! zsmalloc's locks that `zs_free()` takes, reclaims memory: all are `GFP_NOWAIT`. So no path comes back to
+//! itself. Counters are per CPU or atomic, and take no lock; neither does reading the limit and the mark.
+
+use crate::{
+    backing::store::BackingStore,
+    contents::Contents,
+    core::entry::Entry,
+    kernel_ext::sync::workqueue::ReclaimQueue,
+    writeback::{
+        backoff::Backoff,
+        batch::Batcher,
+        reader::Reader,
+        recall::Recaller, //
+    },
+};
+use kernel::{
+    new_condvar, new_mutex, new_work,
+    prelude::*,
+    sync::{
+        lock::{
+            mutex::MutexBackend,
+            Guard, //
+        },
+        Arc, CondVar, CondVarTimeoutResult, Mutex,
+    },
+    time::msecs_to_jiffies,
+    workqueue::{
+        Work,
+        WorkItem, //
+    },
+};
+
+/// How long the mover is not woken after it could do nothing, in milliseconds.
+const BACKOFF_MS: u32 = 100;
+
+/// How long a store waits at the limit for the mover, at most, in milliseconds.
+const WAIT_MS: u32 = 100;
+
+/// What the mover works with.
+pub(crate) struct Buffers {
+    batcher: Batcher,
+    recaller: Recaller,
+}
+
+/// The mover.
+#[pin_data]
+pub(crate) struct Mover {
+    contents: Arc<Contents>,
+    reader: Arc<Reader>,
+    queue: Arc<ReclaimQueue>,
+    /// What it works with, once there is a store. What moves something has it locked.
+    #[pin]
+    buffers: Mutex<Option<KBox<Buffers>>>,
+    backoff: Backoff,
+    /// For stores that wait at the limit.
+    #[pin]
+    waiting: Mutex<()>,
+    #[pin]
+    progress: CondVar,
+    #[pin]
+    work: Work<Self>,
+}
+
+// In a module of its own, because the macro makes unsafe code.
+#[allow(unsafe_code)]
+mod work {
+    use super::Mover;
+
+    kernel::impl_has_work! {
+        impl HasWork<Self> for Mover { self.work }
+    }
+}
+
+impl WorkItem for Mover {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        this.run();
+    }
+}
+
+impl Mover {
+    /// The mover of `contents`, which runs on `queue`.
+    ///
+    /// Context: may sleep. Errors: [`ENOMEM`].
+    pub(crate) fn new(
+        contents: Arc<Contents>,
+        reader: Arc<Reader>,
+        queue: Arc<ReclaimQueue>,
+    ) -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                contents,
+                reader,
+                queue,
+                buffers <- new_mutex!(None),
+                backoff: Backoff::new(BACKOFF_MS),
+                waiting <- new_mutex!(()),
+                progress <- new_condvar!(),
+                work <- new_work!("Mover::work"),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Sets aside what moving takes.
+    ///
+    /// Context: may sleep; the stores of the pool are locked. Errors: [`ENOMEM`].
+    pub(crate) fn reserve(&self) -> Result {
+        if self.buffers.lock().is_some() {
+            return Ok(());
+        }
+        let buffers = Buffers {
+            batcher: Batcher::new()?,
+            recaller: Recaller::new(),
+        };
+        let buffers = KBox::new(buffers, GFP_KERNEL)?;
+        self.reader.reserve()?;
+        *self.buffers.lock() = Some(buffers);
+        Ok(())
+    }
+
+    /// Locks the mover: nothing moves until the guard is dropped.
+    ///
+    /// Context: may sleep, for as long as a segment takes.
+    pub(crate) fn lock(&self) -> Guard<'_, Option<KBox<Buffers>>, MutexBackend> {
+        self.buffers.lock()
+    }
+
+    /// Has the mover do what there is to do. If it is about to run already, that is enough.
+    ///
+    /// Context: any but interrupts; never sleeps.
+    pub(crate) fn wake(self: &Arc<Self>) {
+        self.queue.enqueue(self.clone());
+    }
+
+    /// There is something new to do: a store was added.
+    pub(crate) fn end_backoff(&self) {
+        self.backoff.end();
+    }
+
+    /// Has the mover make room, as the pool is near its limit; above the limit, waits for that, for a
+    /// moment. Returns whether the pool is within its limit then.
+    ///
+    /// Context: may sleep; memory may be being reclaimed. It waits for no lock that is held for long, and
+    /// not for I/O of the task's own.
+    #[cold]
+    pub(crate) fn make_room(self: &Arc<Self>) -> bool {
+        let contents = &self.contents;
+        if contents.stores.is_empty() {
+            return contents.is_within_limit();
+        }
+        if !self.backoff.is_on() {
+            self.wake();
+        }
+        let mut left = msecs_to_jiffies(WAIT_MS);
+        let mut guard = self.waiting.lock();
+        while !contents.is_within_limit() {
+            // The mover can do nothing meanwhile.
+            if self.backoff.is_on() {
+                return false;
+            }
+            match (self.progress).wait_interruptible_timeout(&mut guard, left) {
+                CondVarTimeoutResult::Woken { jiffies } => left = jiffies,
+                CondVarTimeoutResult::Timeout | CondVarTimeoutResult::Signal { .. } => {
+                    return contents.is_within_limit();
+                }
+            }
+        }
+        true
+    }
+
+    /// Has the stores that wait at the limit look again.
+    fn tell_waiters(&self) {
+        // A store that is about to wait has it locked until then.
+        drop(self.waiting.lock());
+        self.progress.notify_all();
+    }
+
+    /// Does what there is to do.
+    fn run(self: &Arc<Self>) {
+        self.recall();
+        while self.contents.wants_writeback() {
+            let mut guard = self.buffers.lock();
+            let Some(buffers) = guard.as_deref_mut() else {
+                break;
+            };
+            let written = buffers.batcher.write(&self.contents, usize::MAX);
+            drop(guard);
+            match written {
+                Ok(pages) if pages > 0 => (),
+                // Another segment, or another store, until there is none.
+                Err(error) if error != ENOSPC => (),
+                _ => {
+                    self.backoff.begin();
+                    self.tell_waiters();
+                    return;
+                }
+            }
+            self.tell_waiters();
+            self.recall();
+        }
+        self.backoff.end();
+        self.tell_waiters();
+        if self.discard_one() {
+            // After others that may have woken it meanwhile.
+            self.wake();
+        }
+    }
+
+    /// Serves the loads that wait for pages of areas that are being swapped off: whole segments are taken
+    /// back into the cache, in the order of the log, but those that a load waits for come first.
+    fn recall(&self) {
+        loop {
+            let waiting = self.reader.next_recall();
+            let mut guard = self.buffers.lock();
+            let Some(buffers) = guard.as_deref_mut() else {
+                drop(guard);
+                match waiting {
+                    Some((page, load)) => self.reader.read(load, page),
+                    None => return,
+                }
+                continue;
+            };
+            let contents = &*self.contents;
+            let Buffers { batcher, recaller } = buffers;
+            let input = &mut batcher.cleaner.io.input;
+            let Some((page, load)) = waiting else {
+                if !contents.tables.snapshot().any_off() {
+                    recaller.stop();
+                    return;
+                }
+                if !recaller.recall_next(contents, input) {
+                    return;
+                }
+                continue;
+            };
+            // It is looked at only to see where it is: a load takes a mark off anyway.
+            if let Some(Entry::Redirected(redirect)) = load.slot().map(|slot| slot.peek()) {
+                let (store, segment) = (redirect.location.store(), redirect.location.segment());
+                recaller.recall_wanted(contents, input, store, segment);
+            }
+            drop(guard);
+            // From the cache now; or, if that had no room, from the store.
+            self.reader.read(load, page);
+        }
+    }
+
+    /// Tells a device of one free segment, if there is one that it was not told of. Returns whether there
+    /// was.
+    fn discard_one(&self) -> bool {
+        let _buffers = self.buffers.lock();
+        self.contents.stores.all().any(|store| store.discard_one())
+    }
+
+    /// Writes `pages` pages to the stores, or as many as there are now.
+    ///
+    /// Context: may sleep, for long. Errors: [`ENXIO`] if there is no store; [`ENOSPC`] if there is no
+    /// room; [`EINTR`]; those of the device.
+    pub(crate) fn write_back(&self, pages: usize) -> Result {
+        if self.contents.stores.is_empty() {
+            return Err(ENXIO);
+        }
+        // What comes meanwhile is not meant.
+        let mut left = pages.min(self.contents.stats.pages_in_cache() as usize);
+        while left > 0 {
+            let mut guard = self.buffers.lock();
+            let buffers = guard.as_deref_mut().ok_or(ENXIO)?;
+            let written = match buffers.batcher.write(&self.contents, left) {
+                Err(error) if error != ENOSPC && error != ENXIO => continue,
+                result => result?,
+            };
+            if written == 0 {
+                break;
+            }
+            left -= written.min(left);
+            if kernel::current!().signal_pending() {
+                return Err(EINTR);
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves all that `store`, to which nothing new goes, holds to other stores, or to the cache.
+    ///
+    /// Context: may sleep, for long; the stores of the pool are locked. Errors: [`ENOSPC`] if there is no
+    /// room; [`EIO`] if something cannot be read; [`EINTR`].
+    pub(crate) fn empty(&self, store: &Arc<BackingStore>) -> Result {
+        // The mover may be filling a segment of it; after that it fills no other.
+        drop(self.buffers.lock());
+        for segment in 0..store.log.segments() {
+            while store.log.live(segment) > 0 {
+                let mut guard = self.buffers.lock();
+                let buffers = guard.as_deref_mut().ok_or(ENXIO)?;
+                let cleaner = &mut buffers.batcher.cleaner;
+                if cleaner.move_away(&self.contents, store, segment)? {
+                    break;
+                }
+            }
+            if kernel::current!().signal_pending() {
+                return Err(EINTR);
+            }
+        }
+        // What was freed just now ends within a moment; what does not has no owner. A read of it takes as
+        // long as its I/O.
+        while !store.wait_until_idle(1000)? {
+            if store.log.stats().live > 0 {
+                return Err(EIO);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,446 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reads pages back from the backing stores.
+//!
+//! A load of a redirected page reads the one or two blocks that its object touches, in a transfer that
+//! was set up before, and ends in a worker; `submit_bio` never waits. If all transfers are in use the
+//! load queues up, in its own page. What a transfer read stays in it, decrypted, until it is used for
+//! something else: so the free transfers are a small cache, and pages that were written one after the
+//! other are read with one request for some of them. A load that wants what is being read waits for that.
+//!
+//! When an area is being swapped off, its loads are given to the mover first, which takes whole segments
+//! back into the cache, see [`crate::writeback::recall`].
+
+use crate::{
+    backing::store::{
+        checksum,
+        BackingStore, //
+    },
+    contents::{
+        table::{
+            Table,
+            TableSlot, //
+        },
+        Contents,
+        Found, //
+    },
+    core::{
+        entry::Redirect,
+        log::PinnedSegment,
+        segment::{
+            self,
+            Owner,
+            Wanted, //
+        },
+    },
+    kernel_ext::{
+        block::transfer::{
+            Transfer,
+            TransferDone, //
+        },
+        mm::{
+            pending_page::{
+                PendingPage,
+                PendingQueue, //
+            },
+            swap_page::{
+                DestPage,
+                Filled, //
+            },
+        },
+        sync::workqueue::ReclaimQueue,
+    },
+};
+use core::ops::Range;
+use kernel::{
+    new_spinlock,
+    prelude::*,
+    processor::cpu_relax,
+    sync::{
+        Arc,
+        SpinLock, //
+    },
+};
+
+/// Loads that are in flight at once.
+const TRANSFERS: usize = 32;
+
+/// Blocks that one object touches at most.
+const MAX_BLOCKS: usize = 2;
+
+/// What a load wants.
+pub(crate) struct PendingLoad {
+    pub(crate) table: Arc<Table>,
+    pub(crate) owner: Owner,
+}
+
+impl PendingLoad {
+    /// The slot that its page is of; [`None`] if its cluster is gone, and so the page.
+    pub(crate) fn slot(&self) -> Option<TableSlot<'_>> {
+        self.table.get(self.owner.slot as usize)
+    }
+}
+
+/// Which blocks these are: of a segment, in one generation of it.
+#[derive(Clone, PartialEq, Eq)]
+struct Blocks {
+    store: usize,
+    segment: usize,
+    generation: u32,
+    range: Range<usize>,
+}
+
+impl Blocks {
+    /// Those that the object at `redirect` touches.
+    fn of(redirect: Redirect, generation: u32) -> Self {
+        Self {
+            store: redirect.location.store(),
+            segment: redirect.location.segment(),
+            generation,
+            range: segment::blocks(redirect.location.unit(), redirect.length.bytes()),
+        }
+    }
+
+    /// Returns whether all of `wanted` are among them.
+    fn cover(&self, wanted: &Self) -> bool {
+        self.store == wanted.store
+            && self.segment == wanted.segment
+            && self.generation == wanted.generation
+            && self.range.start <= wanted.range.start
+            && wanted.range.end <= self.range.end
+    }
+}
+
+/// A transfer that is not in flight, and the blocks that it has cached.
+struct CachedBlocks {
+    transfer: Pin<KBox<Transfer<Read>>>,
+    blocks: Option<Blocks>,
+}
+
+impl CachedBlocks {
+    /// Returns whether it has all that are `wanted`.
+    fn cover(&self, wanted: &Blocks) -> bool {
+        (self.blocks.as_ref()).is_some_and(|blocks| blocks.cover(wanted))
+    }
+}
+
+/// Blocks that are being read, and the loads that wait for them.
+struct InFlight {
+    blocks: Blocks,
+    followers: PendingQueue<PendingLoad>,
+}
+
+/// What is locked.
+struct ReaderState {
+    /// The transfer used last is the last.
+    free: KVec<CachedBlocks>,
+    /// What the others read now.
+    in_flight: KVec<InFlight>,
+    /// Loads that wait for a transfer. There are none while one is free.
+    waiting: PendingQueue<PendingLoad>,
+    /// Loads that wait for their segment to be taken back.
+    recalls: PendingQueue<PendingLoad>,
+}
+
+/// The reader of a pool.
+#[pin_data]
+pub(crate) struct Reader {
+    contents: Arc<Contents>,
+    /// Where reads end.
+    queue: Arc<ReclaimQueue>,
+    #[pin]
+    state: SpinLock<ReaderState>,
+}
+
+impl Reader {
+    /// The reader of `contents`, without transfers. Its loads end in workers of `queue`.
+    ///
+    /// Context: may sleep. Errors: [`ENOMEM`].
+    pub(crate) fn new(contents: Arc<Contents>, queue: Arc<ReclaimQueue>) -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                contents,
+                queue,
+                state <- new_spinlock!(ReaderState {
+                    free: KVec::new(),
+                    in_flight: KVec::new(),
+                    waiting: PendingQueue::new(),
+                    recalls: PendingQueue::new(),
+                }),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Sets aside the transfers. They stay to the end.
+    ///
+    /// Context: may sleep; called once. Errors: [`ENOMEM`].
+    pub(crate) fn reserve(&self) -> Result {
+        let mut free = KVec::with_capacity(TRANSFERS, GFP_KERNEL)?;
+        for _ in 0..TRANSFERS {
+            let cached = CachedBlocks {
+                transfer: Transfer::new(MAX_BLOCKS)?,
+                blocks: None,
+            };
+            free.push(cached, GFP_KERNEL)?;
+        }
+        let in_flight = KVec::with_capacity(TRANSFERS, GFP_KERNEL)?;
+        let mut state = self.state.lock();
+        state.free = free;
+        state.in_flight = in_flight;
+        Ok(())
+    }
+
+    /// Has `page` wait for its segment to be taken back.
+    pub(crate) fn wait_for_recall(&self, load: PendingLoad, page: PendingPage) {
+        self.state.lock().recalls.push(page, load);
+    }
+
+    /// The first that waits for its segment to be taken back.
+    pub(crate) fn next_recall(&self) -> Option<(PendingPage, PendingLoad)> {
+        self.state.lock().recalls.pop()
+    }
+
+    /// Loads the page of `load` from blocks that are cached; [`None`] if none are, or it is not at
+    /// `redirect` any more.
+    ///
+    /// Context: process, also within `submit_bio()`; waits for neither memory nor I/O.
+    pub(crate) fn load_cached(
+        self: &Arc<Self>,
+        load: &PendingLoad,
+        redirect: Redirect,
+        page: &mut DestPage<'_>,
+    ) -> Option<Result<Filled>> {
+        let slot = load.slot()?;
+        let stores = &self.contents.stores;
+        let pinned = stores.pin(redirect)?;
+        let wanted = Blocks::of(redirect, pinned.generation());
+        let cached = slot
+            .still(redirect)
+            .then(|| self.state.lock().take_cached(&wanted))
+            .flatten();
+        let loaded = cached.map(|cached| {
+            let loaded = self.unpack(&cached, load, redirect, page);
+            (cached, loaded)
+        });
+        stores.unpin(wanted.store, pinned);
+        let (cached, loaded) = loaded?;
+        self.serve_waiting(cached);
+        Some(loaded)
+    }
+
+    /// Loads the page of `load` into `page`, from wherever it is.
+    ///
+    /// Context: as [`Reader::load_cached`].
+    pub(crate) fn read(self: &Arc<Self>, load: PendingLoad, page: PendingPage) {
+        let cached = {
+            let mut state = self.state.lock();
+            match state.free.remove(0) {
+                Ok(cached) => cached,
+                Err(_) => return state.waiting.push(page, load),
+            }
+        };
+        if let Some(cached) = self.read_with(cached, load, page) {
+            self.serve_waiting(cached);
+        }
+    }
+
+    /// Loads the page of `load` with the transfer of `cached`, or has it wait for one that reads the
+    /// same. Gives `cached` back if it is not needed, or not any more.
+    fn read_with(
+        self: &Arc<Self>,
+        cached: CachedBlocks,
+        load: PendingLoad,
+        mut page: PendingPage,
+    ) -> Option<CachedBlocks> {
+        let stores = &self.contents.stores;
+        let loaded = loop {
+            let Some(slot) = load.slot() else {
+                break Err(EIO);
+            };
+            match self.contents.load(&slot, &mut page.page()) {
+                Ok(Found::Loaded(filled)) => break Ok(filled),
+                Err(error) => break Err(error),
+                Ok(Found::InStore(redirect)) => {
+                    let Some(pinned) = stores.pin(redirect) else {
+                        cpu_relax();
+                        continue;
+                    };
+                    let wanted = Blocks::of(redirect, pinned.generation());
+                    let (store, range) = (wanted.store, wanted.range.clone());
+                    if !slot.still(redirect) {
+                        stores.unpin(store, pinned);
+                        continue;
+                    }
+                    if cached.cover(&wanted) {
+                        let loaded = self.unpack(&cached, &load, redirect, &mut page.page());
+                        stores.unpin(store, pinned);
+                        break loaded;
+                    }
+                    let at = |store: &BackingStore| store.device().at(wanted.segment, range.start);
+                    let Some((file, first)) = stores.with(store, at) else {
+                        stores.unpin(store, pinned);
+                        break Err(EIO);
+                    };
+                    drop(slot);
+                    let Some((load, page)) = self.state.lock().begin(wanted, load, page) else {
+                        // First, for the pin keeps this from being the last reference.
+                        drop(file);
+                        stores.unpin(store, pinned);
+                        return Some(cached);
+                    };
+                    let read = Read {
+                        reader: self.clone(),
+                        load,
+                        page,
+                        redirect,
+                        pinned,
+                    };
+                    let blocks = 0..range.len();
+                    cached.transfer.read(file, first, blocks, &self.queue, read);
+                    return None;
+                }
+            }
+        };
+        self.end_load(page, loaded);
+        Some(cached)
+    }
+
+    /// Serves the loads that wait for a transfer with that of `cached`, until none waits or it is in
+    /// flight again.
+    fn serve_waiting(self: &Arc<Self>, mut cached: CachedBlocks) {
+        loop {
+            let (page, load) = {
+                let mut state = self.state.lock();
+                match state.waiting.pop() {
+                    Some(next) => next,
+                    None => return state.keep(cached),
+                }
+            };
+            match self.read_with(cached, load, page) {
+                Some(back) => cached = back,
+                None => return,
+            }
+        }
+    }
+
+    /// Writes to `page` the object at `redirect`, which is in blocks that are cached.
+    fn unpack(
+        &self,
+        cached: &CachedBlocks,
+        load: &PendingLoad,
+        redirect: Redirect,
+        page: &mut DestPage<'_>,
+    ) -> Result<Filled> {
+        let blocks = cached.blocks.as_ref().ok_or(EIO)?;
+        let wanted = Wanted {
+            unit: redirect.location.unit(),
+            owner: load.owner,
+            length: redirect.length,
+            generation: blocks.generation,
+        };
+        let first = Blocks::of(redirect, blocks.generation).range.start;
+        let skip = (first - blocks.range.start) * segment::BLOCK;
+        let bytes = cached.transfer.bytes().get(skip..).ok_or(EIO)?;
+        match segment::parse(bytes, &wanted, checksum) {
+            Ok(data) => self.contents.cache.unpack(data, page),
+            Err(error) => {
+                let segment = blocks.segment;
+                self.contents.stores.with(blocks.store, |store| {
+                    store.read_failed(fmt!("segment {segment}: {error}"))
+                });
+                Err(EIO)
+            }
+        }
+    }
+
+    /// Ends a load that was put off.
+    fn end_load(&self, page: PendingPage, loaded: Result<Filled>) {
+        self.contents.stats.loaded(&loaded);
+        page.finish(loaded);
+    }
+}
+
+impl ReaderState {
+    /// Takes a transfer that has all blocks cached that are `wanted`.
+    fn take_cached(&mut self, wanted: &Blocks) -> Option<CachedBlocks> {
+        let at = (self.free.iter()).rposition(|cached| cached.cover(wanted))?;
+        self.free.remove(at).ok()
+    }
+
+    /// Keeps a transfer that is not in flight any more.
+    fn keep(&mut self, cached: CachedBlocks) {
+        // There was room for all of them from the start.
+        let _ = self.free.push_within_capacity(cached);
+    }
+
+    /// Enters `blocks`, which are about to be read. If they are being read already, the load waits for
+    /// that; else it is given back.
+    fn begin(
+        &mut self,
+        blocks: Blocks,
+        load: PendingLoad,
+        page: PendingPage,
+    ) -> Option<(PendingLoad, PendingPage)> {
+        let same = (self.in_flight.iter_mut()).find(|other| other.blocks.cover(&blocks));
+        if let Some(same) = same {
+            same.followers.push(page, load);
+            return None;
+        }
+        let entered = InFlight {
+            blocks,
+            followers: PendingQueue::new(),
+        };
+        // There is room for all transfers.
+        let _ = self.in_flight.push_within_capacity(entered);
+        Some((load, page))
+    }
+
+    /// `blocks` were read: the loads that waited for them are served next.
+    fn end(&mut self, blocks: &Blocks) {
+        let at = (self.in_flight.iter()).position(|other| other.blocks == *blocks);
+        if let Some(ended) = at.and_then(|at| self.in_flight.remove(at).ok()) {
+            self.waiting.put_first(ended.followers);
+        }
+    }
+}
+
+/// What is done when the blocks of a page were read.
+struct Read {
+    reader: Arc<Reader>,
+    load: PendingLoad,
+    page: PendingPage,
+    redirect: Redirect,
+    pinned: PinnedSegment,
+}
+
+impl TransferDone for Read {
+    fn done(self, mut transfer: Pin<KBox<Transfer<Self>>>, result: Result) {
+        let Self {
+            reader,
+            load,
+            mut page,
+            redirect,
+            pinned,
+        } = self;
+        let stores = &reader.contents.stores;
+        let blocks = Blocks::of(redirect, pinned.generation());
+        let number = blocks.store;
+        // The pin keeps the store in its place.
+        let read = stores
+            .with(number, |store| {
+                let range = blocks.range.clone();
+                store.finish_read(transfer.as_mut(), blocks.segment, range, result)
+            })
+            .unwrap_or(Err(EIO));
+        reader.state.lock().end(&blocks);
+        let cached = CachedBlocks {
+            transfer,
+            blocks: read.is_ok().then_some(blocks),
+        };
+        let loaded = read.and_then(|()| reader.unpack(&cached, &load, redirect, &mut page.page()));
+        stores.unpin(number, pinned);
+        reader.end_load(page, loaded);
+        reader.serve_waiting(cached);
+    }
+}
