@@ -27,8 +27,8 @@ use crate::{
         cache::Cache,
         limit::PoolLimit,
         stats::{
-            Stats, //
-            StoreFailure,
+            Stats,
+            StoreFailure, //
         },
         table::{
             AreaTables,
@@ -56,9 +56,9 @@ use crate::{
                 Filled,
                 SourcePage, //
             },
-            zsmalloc::ZsObject, //
+            zsmalloc::ZsObject,
         },
-        sync::workqueue::ReclaimQueue, //
+        sync::workqueue::ReclaimQueue,
     },
 };
 use kernel::{

@@ -25,7 +25,6 @@ mod core;
 #[allow(unsafe_code)]
 mod kernel_ext;
 
-use glue::MODULE;
 use kernel::prelude::*;
 use kernel_ext::{
     fs::registration::Registration,
@@ -61,8 +60,6 @@ const __LOG_PREFIX: &[u8] = b"ghostswap\0";
 #[allow(unsafe_code)]
 mod glue {
     use super::*;
-
-    pub(super) const MODULE: &ThisModule = &THIS_MODULE;
 
     module! {
         type: GhostSwapModule,

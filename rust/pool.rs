@@ -52,10 +52,6 @@ use kernel::{
         Arc,
         Mutex, //
     },
-    time::{
-        delay::fsleep,
-        Delta, //
-    },
 };
 
 /// The queues that the workers of all pools run on.
@@ -374,10 +370,7 @@ impl Pool {
         self.contents.stores.for_each(|store| store.set_open(false));
         for number in 0..MAX_STORES {
             if let Some(store) = self.contents.stores.get(number) {
-                // A task with a signal cannot stop here, and cannot sleep there.
-                while store.wait_until_idle(1000) != Ok(true) {
-                    fsleep(Delta::from_millis(1));
-                }
+                store.wait_for_readers();
             }
             self.give_back(&mut shown, number);
         }

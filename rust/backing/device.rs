@@ -8,7 +8,8 @@ use crate::{
     core::{
         header::{
             HeaderError,
-            SwapHeader, //
+            SwapHeader,
+            FS_MAGIC, //
         },
         segment::{
             BLOCKS,
@@ -51,6 +52,8 @@ pub(crate) enum Unusable {
     Claim(ClaimError),
     /// Its swap header is missing or wrong.
     Header(HeaderError),
+    /// It is a mounted ghost file.
+    Own,
     /// It has less than 8 MiB.
     Small,
 }
@@ -60,7 +63,7 @@ impl Unusable {
     pub(crate) fn error(&self) -> Error {
         match self {
             Self::Claim(error) => error.error(),
-            Self::Header(_) | Self::Small => EINVAL,
+            Self::Header(_) | Self::Own | Self::Small => EINVAL,
         }
     }
 }
@@ -70,6 +73,7 @@ impl fmt::Display for Unusable {
         f.write_str(match self {
             Self::Header(HeaderError::BadPages(_)) => "the swap header lists bad pages",
             Self::Header(error) => return error.fmt(f),
+            Self::Own => "is a mounted file of this module",
             Self::Small => "is smaller than 8 MiB",
             Self::Claim(error) => match error {
                 ClaimError::NotFound => "not found",
@@ -81,7 +85,6 @@ impl fmt::Display for Unusable {
                 ClaimError::Encrypted => "is encrypted by its filesystem",
                 ClaimError::Zoned => "is on a zoned device",
                 ClaimError::Holes => "has holes",
-                ClaimError::Own => "is a mounted file of this module",
                 ClaimError::Filesystem => "its filesystem has no swapfiles on a block device",
                 ClaimError::Rejected(_) => {
                     "its filesystem takes it for no swapfile (the kernel's log says why)"
@@ -117,6 +120,9 @@ impl Device {
         cipher: Option<Arc<Xts>>,
     ) -> Result<Self, Unusable> {
         let file = SwapFile::open(path)?;
+        if file.is_on(FS_MAGIC) {
+            return Err(Unusable::Own);
+        }
         let page = file
             .first_page()?
             .ok_or(Unusable::Header(HeaderError::Magic))?;

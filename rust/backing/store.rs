@@ -35,6 +35,7 @@ use crate::{
                 Xts, //
             },
         },
+        sync::event_count::EventCount,
     },
 };
 use core::{
@@ -43,26 +44,17 @@ use core::{
 };
 use kernel::{
     alloc::KVVec,
-    new_condvar, new_mutex, new_spinlock,
+    new_mutex,
     prelude::*,
     str::CString,
     sync::{
         atomic::{
             Atomic,
-            Full,
             Relaxed, //
         },
-        Arc,
-        CondVar,
-        CondVarTimeoutResult,
-        Mutex,
-        SpinLock, //
+        Arc, Mutex,
     },
-    time::{
-        delay::fsleep,
-        msecs_to_jiffies,
-        Delta, //
-    },
+    time::msecs_to_jiffies,
 };
 
 /// A store takes nothing more after this many errors of writing.
@@ -110,76 +102,10 @@ pub(crate) struct BackingStore {
     stale: KVVec<Atomic<bool>>,
     /// Where looking for stale segments goes on.
     next_stale: Atomic<usize>,
+    /// Counts that a segment was emptied, or is not pinned any more. What does that changes the log
+    /// first.
     #[pin]
-    drain: Drain,
-}
-
-/// For the task that waits until records have ended, or readers are done.
-///
-/// What ends a record or a pin changes the log, and then looks at `watched`; the waiter sets
-/// `watched`, and then looks at the log. Both changes are fully ordered, so that one sees the other.
-#[pin_data]
-struct Drain {
-    watched: Atomic<bool>,
-    /// Counts what ended while it was watched.
-    #[pin]
-    ended: SpinLock<u32>,
-    #[pin]
-    progress: CondVar,
-}
-
-impl Drain {
-    fn new() -> impl PinInit<Self> {
-        pin_init!(Self {
-            watched: Atomic::new(false),
-            ended <- new_spinlock!(0),
-            progress <- new_condvar!(),
-        })
-    }
-
-    /// Has the waiter look again, if there is one.
-    ///
-    /// Context: any but interrupts; spinlocks may be held.
-    #[inline]
-    fn notify(&self) {
-        if self.watched.load(Relaxed) {
-            self.wake();
-        }
-    }
-
-    #[cold]
-    fn wake(&self) {
-        let mut ended = self.ended.lock();
-        *ended = ended.wrapping_add(1);
-        drop(ended);
-        self.progress.notify_all();
-    }
-
-    /// Waits until `is_done`, for `ms` milliseconds at most. Returns whether it is; with [`EINTR`] if
-    /// the task has a signal.
-    ///
-    /// Context: may sleep; one task at a time.
-    fn wait(&self, ms: u32, is_done: impl Fn() -> bool) -> Result<bool> {
-        self.watched.xchg(true, Full);
-        let mut left = msecs_to_jiffies(ms);
-        let result = loop {
-            let seen = *self.ended.lock();
-            if is_done() {
-                break Ok(true);
-            }
-            let mut ended = self.ended.lock();
-            if *ended != seen {
-                continue;
-            }
-            match self.progress.wait_interruptible_timeout(&mut ended, left) {
-                CondVarTimeoutResult::Woken { jiffies } => left = jiffies,
-                CondVarTimeoutResult::Timeout => break Ok(is_done()),
-                CondVarTimeoutResult::Signal { .. } => break Err(EINTR),
-            }
-        };
-        self.watched.store(false, Relaxed);
-        result
-    }
+    drained: EventCount,
 }
 
 impl BackingStore {
@@ -219,7 +145,7 @@ impl BackingStore {
                 closed: Atomic::new(false),
                 stale,
                 next_stale: Atomic::new(0),
-                drain <- Drain::new(),
+                drained <- EventCount::new(),
             }),
             GFP_KERNEL,
         )?;
@@ -320,7 +246,7 @@ impl BackingStore {
     pub(crate) fn end_record(&self, segment: usize, length: usize) -> bool {
         let RecordEnd { emptied, freed } = self.log.end_record(segment, length);
         if emptied {
-            self.drain.notify();
+            self.drained.signal();
         }
         freed && self.discards()
     }
@@ -330,7 +256,7 @@ impl BackingStore {
     /// Context: any but interrupts; never waits.
     pub(crate) fn unpin(&self, pinned: PinnedSegment) {
         if self.log.unpin(pinned) {
-            self.drain.notify();
+            self.drained.signal();
         }
     }
 
@@ -339,26 +265,52 @@ impl BackingStore {
     ///
     /// Context: may sleep. Only the mover calls this.
     pub(crate) fn wait_until_emptied(&self, segment: usize) -> bool {
-        let is_emptied = || self.log.live(segment) == 0;
-        match self.drain.wait(100, is_emptied) {
-            Ok(emptied) => emptied,
-            Err(_) => {
-                // A task with a signal does not sleep there, and the signal is for what it does next.
-                (0..100).any(|_| {
-                    fsleep(Delta::from_millis(1));
-                    is_emptied()
-                })
+        let mut left = msecs_to_jiffies(100);
+        loop {
+            let seen = self.drained.count();
+            if self.log.live(segment) == 0 {
+                return true;
+            }
+            match self.drained.wait(seen, left) {
+                Some(rest) => left = rest,
+                None => return false,
             }
         }
     }
 
-    /// Waits until no segment holds anything, is filled or is read, for `ms` milliseconds at most.
-    /// Returns whether it is so.
+    /// Waits until no segment holds anything, is filled or is read. Reads take as long as their I/O.
     ///
-    /// Context: may sleep. Only a task that has the stores of the pool locked calls this, when nothing
-    /// new goes there. Errors: [`EINTR`].
-    pub(crate) fn wait_until_idle(&self, ms: u32) -> Result<bool> {
-        self.drain.wait(ms, || self.log.is_idle())
+    /// Context: may sleep. The stores of the pool are locked, and nothing new goes there. Errors: [`EIO`]
+    /// if a record has no owner that ends it; [`EINTR`].
+    pub(crate) fn wait_until_idle(&self) -> Result {
+        let mut left = msecs_to_jiffies(1000);
+        loop {
+            let seen = self.drained.count();
+            if self.log.is_idle() {
+                return Ok(());
+            }
+            match self.drained.wait_interruptible(seen, left) {
+                Ok(Some(rest)) => left = rest,
+                // What was freed just now ends within a moment.
+                Ok(None) if self.log.stats().live > 0 => return Err(EIO),
+                Ok(None) => left = msecs_to_jiffies(1000),
+                Err(_) => return Err(EINTR),
+            }
+        }
+    }
+
+    /// As [`BackingStore::wait_until_idle`], of a store whose records have all ended.
+    ///
+    /// Context: may sleep, whatever signals the task has.
+    pub(crate) fn wait_for_readers(&self) {
+        loop {
+            let seen = self.drained.count();
+            if self.log.is_idle() {
+                return;
+            }
+            // The time is only for it to be looked at again.
+            let _ = self.drained.wait(seen, msecs_to_jiffies(1000));
+        }
     }
 
     /// Adds `delta` to `counter`.

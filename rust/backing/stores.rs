@@ -30,8 +30,7 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
-        Arc,
-        SetOnce, //
+        Arc, SetOnce,
     },
 };
 

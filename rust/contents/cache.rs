@@ -31,7 +31,7 @@ use crate::{
                 LazyInit,
                 Make, //
             },
-            workqueue::ReclaimQueue, //
+            workqueue::ReclaimQueue,
         },
     },
 };

@@ -10,7 +10,7 @@ use crate::{
         limit::Limit,
         segment::SEGMENT, //
     },
-    kernel_ext::mm::ram::total_ram, //
+    kernel_ext::mm::ram::total_ram,
 };
 use kernel::{
     new_spinlock,
@@ -20,7 +20,7 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
-        SpinLock, //
+        SpinLock,
     },
 };
 

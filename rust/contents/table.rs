@@ -29,7 +29,7 @@ use crate::{
                 SparseArray, //
             },
             swap::AreaStatus,
-            zsmalloc::ZsObject, //
+            zsmalloc::ZsObject,
         },
     },
 };
@@ -47,8 +47,7 @@ use kernel::{
             Full,
             Relaxed, //
         },
-        Arc,
-        SpinLock, //
+        Arc, SpinLock,
     },
 };
 

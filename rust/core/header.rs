@@ -20,6 +20,9 @@ const VERSION_AT: usize = 1024;
 const LAST_PAGE_AT: usize = 1028;
 const NR_BADPAGES_AT: usize = 1032;
 
+/// The magic number of the filesystem that a mounted ghost file is: "GSWP".
+pub const FS_MAGIC: usize = 0x47535750;
+
 /// What a ghost file's header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SwapHeader {

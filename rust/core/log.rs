@@ -42,7 +42,10 @@ use core::ops::Deref;
 
 use super::{
     pin_count::PinCount,
-    segment::{record_size, SEGMENT},
+    segment::{
+        record_size,
+        SEGMENT, //
+    },
     sync::Word,
     PAGE_SIZE,
 };

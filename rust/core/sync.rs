@@ -8,7 +8,11 @@
 
 #[cfg(CONFIG_RUST)]
 mod imp {
-    use kernel::sync::atomic::{Acquire, Atomic, Full};
+    use kernel::sync::atomic::{
+        Acquire,
+        Atomic,
+        Full, //
+    };
 
     /// A 64-bit atomic word.
     pub struct Word(Atomic<u64>);
@@ -48,9 +52,15 @@ mod imp {
 #[cfg(not(CONFIG_RUST))]
 mod imp {
     #[cfg(loom)]
-    use loom::sync::atomic::{AtomicU64, Ordering};
+    use loom::sync::atomic::{
+        AtomicU64,
+        Ordering, //
+    };
     #[cfg(not(loom))]
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::{
+        AtomicU64,
+        Ordering, //
+    };
 
     /// A 64-bit atomic word.
     pub struct Word(AtomicU64);
@@ -123,4 +133,7 @@ mod imp {
 
 pub use imp::Word;
 #[cfg(loom)]
-pub use imp::{Change, OBSERVER};
+pub use imp::{
+    Change,
+    OBSERVER, //
+};

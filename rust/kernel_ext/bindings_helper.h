@@ -30,6 +30,7 @@
 #include <linux/swap.h>
 #include <linux/swapops.h>
 #include <linux/sysfs.h>
+#include <linux/wait.h>
 #include <linux/zsmalloc.h>
 #include <linux/zstd.h>
 
@@ -62,12 +63,18 @@ void kernel_ext_folio_fill_tail(struct folio *folio, const char *data, size_t le
 
 void kernel_ext_sysfs_attr_init(struct attribute *attribute);
 
+void kernel_ext_init_waitqueue_head(struct wait_queue_head *queue);
+void kernel_ext_wake_up_all(struct wait_queue_head *queue);
+long kernel_ext_wait_timeout(struct wait_queue_head *queue, const u32 *count, u32 seen,
+			     long timeout);
+long kernel_ext_wait_interruptible_timeout(struct wait_queue_head *queue, const u32 *count,
+					   u32 seen, long timeout);
+
 unsigned int kernel_ext_memalloc_noreclaim_save(void);
 void kernel_ext_memalloc_noreclaim_restore(unsigned int flags);
 
 int kernel_ext_register_pm_notifier(struct notifier_block *notifier);
 int kernel_ext_unregister_pm_notifier(struct notifier_block *notifier);
-
 
 void kernel_ext_kmemleak_ignore(const void *object);
 unsigned long kernel_ext_get_free_page(gfp_t gfp);

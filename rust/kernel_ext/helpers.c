@@ -266,3 +266,25 @@ void kernel_ext_memzero_explicit(void *bytes, size_t len)
 {
 	memzero_explicit(bytes, len);
 }
+
+void kernel_ext_init_waitqueue_head(struct wait_queue_head *queue)
+{
+	init_waitqueue_head(queue);
+}
+
+void kernel_ext_wake_up_all(struct wait_queue_head *queue)
+{
+	wake_up_all(queue);
+}
+
+long kernel_ext_wait_timeout(struct wait_queue_head *queue, const u32 *count, u32 seen,
+			     long timeout)
+{
+	return wait_event_timeout(*queue, smp_load_acquire(count) != seen, timeout);
+}
+
+long kernel_ext_wait_interruptible_timeout(struct wait_queue_head *queue, const u32 *count,
+					   u32 seen, long timeout)
+{
+	return wait_event_interruptible_timeout(*queue, smp_load_acquire(count) != seen, timeout);
+}

@@ -5,7 +5,12 @@
 //! C header: [`include/linux/suspend.h`](srctree/include/linux/suspend.h)
 
 use crate::kernel_ext::bindings;
-use kernel::{container_of, error::to_result, prelude::*, types::Opaque};
+use kernel::{
+    container_of,
+    error::to_result,
+    prelude::*,
+    types::Opaque, //
+};
 
 /// While this exists, hibernation is refused, and the log says why. Suspending to RAM or to idle is
 /// not.

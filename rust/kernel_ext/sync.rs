@@ -3,5 +3,6 @@
 //! Waiting, and what is shared without a lock.
 
 pub(crate) mod arc_slots;
+pub(crate) mod event_count;
 pub(crate) mod lazy_init;
 pub(crate) mod workqueue;

@@ -7,7 +7,8 @@ use crate::{
     core::{
         header::{
             HeaderError,
-            SwapHeader, //
+            SwapHeader,
+            FS_MAGIC, //
         },
         PAGE_SIZE,
     },
@@ -77,7 +78,7 @@ pub(crate) struct Mount {
 
 impl FileSystem for GhostSwap {
     const NAME: &'static CStr = c"ghostswap";
-    const MAGIC: usize = 0x47535750; // "GSWP"
+    const MAGIC: usize = FS_MAGIC;
     const OPTIONS: &'static [OptionSpec<Key>] = options::OPTIONS;
 
     type Key = Key;

@@ -22,7 +22,7 @@
 //! 4. [the inode's lock of a swapfile that is claimed or given back]
 //! 5. `Mover::buffers`, a mutex, for one batch
 //! 6. `BackingStore::cursor`, a mutex
-//! 7. spinlocks, none inside of another: the pool's limit, its tables, `Drain::ended`, the reader's state.
+//! 7. spinlocks, none inside of another: the pool's limit, its tables, the reader's state.
 //!    [Those of kobjects, of the crypto API, of the PM notifiers]
 //!
 //! The mover in its worker takes 5 to 7. Under 5 it waits for the device only. It allocates objects, without
@@ -38,8 +38,8 @@
 //! After these have been released, a store takes the table's spinlock, to add a cluster. A load of a
 //! redirected page takes the reader's spinlock; nothing is taken inside of it.
 //!
-//! At the limit a store waits on `Mover::progress` with `Mover::waiting`, for 100 ms at most, with none of
-//! these locks but the folio. The mover wakes it after each batch, with `Mover::buffers` released. The store
+//! At the limit a store waits on `Mover::progress`, for 100 ms at most, with none of these locks but the
+//! folio. The mover wakes it after each batch, with `Mover::buffers` released. The store
 //! waits for I/O of the mover, never for its own: the mover's bios are submitted by a worker, or by a task
 //! that is not within `submit_bio()`.
 //!
@@ -48,7 +48,7 @@
 //! 1. [`swap_cluster_info.lock`]
 //! 2. [zsmalloc's pool and class, in `zs_free()`]; released
 //! 3. the table's spinlock, to remove a cluster; released, then `call_rcu()`
-//! 4. `Drain::ended`, if a task waits for records to end; released, then the wait queue's lock
+//! 4. the lock of the wait queue of `BackingStore::drained`, if the last record of a segment ended
 //!
 //! This path takes no mutex and no stream. No allocation under the table's lock, under a stream, or under
 //! zsmalloc's locks that `zs_free()` takes, reclaims memory: all are `GFP_NOWAIT`. So no path comes back to
@@ -58,7 +58,10 @@ use crate::{
     backing::store::BackingStore,
     contents::Contents,
     core::entry::Entry,
-    kernel_ext::sync::workqueue::ReclaimQueue,
+    kernel_ext::sync::{
+        event_count::EventCount,
+        workqueue::ReclaimQueue, //
+    },
     writeback::{
         backoff::Backoff,
         batch::Batcher,
@@ -67,14 +70,14 @@ use crate::{
     },
 };
 use kernel::{
-    new_condvar, new_mutex, new_work,
+    new_mutex, new_work,
     prelude::*,
     sync::{
         lock::{
             mutex::MutexBackend,
             Guard, //
         },
-        Arc, CondVar, CondVarTimeoutResult, Mutex,
+        Arc, Mutex,
     },
     time::msecs_to_jiffies,
     workqueue::{
@@ -105,11 +108,9 @@ pub(crate) struct Mover {
     #[pin]
     buffers: Mutex<Option<KBox<Buffers>>>,
     backoff: Backoff,
-    /// For stores that wait at the limit.
+    /// Counts what it has done, or that it can do nothing, for stores that wait at the limit.
     #[pin]
-    waiting: Mutex<()>,
-    #[pin]
-    progress: CondVar,
+    progress: EventCount,
     #[pin]
     work: Work<Self>,
 }
@@ -148,8 +149,7 @@ impl Mover {
                 queue,
                 buffers <- new_mutex!(None),
                 backoff: Backoff::new(BACKOFF_MS),
-                waiting <- new_mutex!(()),
-                progress <- new_condvar!(),
+                progress <- EventCount::new(),
                 work <- new_work!("Mover::work"),
             }),
             GFP_KERNEL,
@@ -207,27 +207,20 @@ impl Mover {
             self.wake();
         }
         let mut left = msecs_to_jiffies(WAIT_MS);
-        let mut guard = self.waiting.lock();
-        while !contents.is_within_limit() {
+        loop {
+            let seen = self.progress.count();
+            if contents.is_within_limit() {
+                return true;
+            }
             // The mover can do nothing meanwhile.
             if self.backoff.is_on() {
                 return false;
             }
-            match (self.progress).wait_interruptible_timeout(&mut guard, left) {
-                CondVarTimeoutResult::Woken { jiffies } => left = jiffies,
-                CondVarTimeoutResult::Timeout | CondVarTimeoutResult::Signal { .. } => {
-                    return contents.is_within_limit();
-                }
+            match self.progress.wait_interruptible(seen, left) {
+                Ok(Some(rest)) => left = rest,
+                Ok(None) | Err(_) => return contents.is_within_limit(),
             }
         }
-        true
-    }
-
-    /// Has the stores that wait at the limit look again.
-    fn tell_waiters(&self) {
-        // A store that is about to wait has it locked until then.
-        drop(self.waiting.lock());
-        self.progress.notify_all();
     }
 
     /// Does what there is to do.
@@ -246,15 +239,15 @@ impl Mover {
                 Err(error) if error != ENOSPC => (),
                 _ => {
                     self.backoff.begin();
-                    self.tell_waiters();
+                    self.progress.signal();
                     return;
                 }
             }
-            self.tell_waiters();
+            self.progress.signal();
             self.recall();
         }
         self.backoff.end();
-        self.tell_waiters();
+        self.progress.signal();
         if self.discard_one() {
             // After others that may have woken it meanwhile.
             self.wake();
@@ -354,13 +347,6 @@ impl Mover {
                 return Err(EINTR);
             }
         }
-        // What was freed just now ends within a moment; what does not has no owner. A read of it takes as
-        // long as its I/O.
-        while !store.wait_until_idle(1000)? {
-            if store.log.stats().live > 0 {
-                return Err(EIO);
-            }
-        }
-        Ok(())
+        store.wait_until_idle()
     }
 }

@@ -21,8 +21,7 @@ use crate::{
             Table,
             TableSlot, //
         },
-        Contents,
-        Found, //
+        Contents, Found,
     },
     core::{
         entry::Redirect,

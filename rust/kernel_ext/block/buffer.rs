@@ -5,10 +5,16 @@
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
 use crate::kernel_ext::bindings;
-use core::ops::{Deref, DerefMut};
+use core::ops::{
+    Deref,
+    DerefMut, //
+};
 use kernel::{
     alloc::{
-        flags::{__GFP_ZERO, GFP_KERNEL},
+        flags::{
+            __GFP_ZERO,
+            GFP_KERNEL, //
+        },
         KVVec,
     },
     page::PAGE_SIZE,

@@ -16,23 +16,42 @@
 
 use crate::kernel_ext::{
     bindings,
-    block::buffer::{Block, BlockBuffer},
+    block::buffer::{
+        Block,
+        BlockBuffer, //
+    },
     mm::swapfile::ClaimedSwap,
-    sync::workqueue::{Guest, ReclaimQueue},
+    sync::workqueue::{
+        Guest,
+        ReclaimQueue, //
+    },
 };
-use core::{convert::Infallible, ops::Range};
+use core::{
+    convert::Infallible,
+    ops::Range, //
+};
 use kernel::{
     alloc::KVVec,
     error::to_result,
     impl_has_work, new_work,
-    page::{PAGE_SHIFT, PAGE_SIZE},
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
     prelude::*,
     sync::{
-        atomic::{Atomic, Full, Relaxed},
+        atomic::{
+            Atomic,
+            Full,
+            Relaxed, //
+        },
         Arc, Completion,
     },
     types::Opaque,
-    workqueue::{Work, WorkItem},
+    workqueue::{
+        Work,
+        WorkItem, //
+    },
 };
 
 /// The most pages in one bio: 1 MiB.

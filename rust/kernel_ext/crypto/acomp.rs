@@ -6,12 +6,21 @@
 
 use crate::kernel_ext::{
     bindings,
-    crypto::codec::{Codec, CodecBuffer},
-    mm::swap_page::{DestPage, SourcePage},
+    crypto::codec::{
+        Codec,
+        CodecBuffer, //
+    },
+    mm::swap_page::{
+        DestPage,
+        SourcePage, //
+    },
 };
 use core::ptr::NonNull;
 use kernel::{
-    error::{from_err_ptr, to_result},
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
     page::PAGE_SIZE,
     prelude::*,
     sync::Arc,

@@ -4,10 +4,16 @@
 //!
 //! C header: [`include/crypto/skcipher.h`](srctree/include/crypto/skcipher.h)
 
-use crate::kernel_ext::{bindings, block::buffer::Block};
+use crate::kernel_ext::{
+    bindings,
+    block::buffer::Block, //
+};
 use core::ptr::NonNull;
 use kernel::{
-    error::{from_err_ptr, to_result},
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
     prelude::*,
 };
 

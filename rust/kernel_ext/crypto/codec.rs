@@ -2,8 +2,14 @@
 
 //! What a compressor is to [`compressor`](super::compressor).
 
-use crate::kernel_ext::mm::swap_page::{DestPage, SourcePage};
-use kernel::{page::PAGE_SIZE, prelude::*};
+use crate::kernel_ext::mm::swap_page::{
+    DestPage,
+    SourcePage, //
+};
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*, //
+};
 
 /// What compresses and decompresses, one page at a time.
 pub(in crate::kernel_ext) trait Codec: Send {

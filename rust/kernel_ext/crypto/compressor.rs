@@ -9,16 +9,31 @@
 use crate::kernel_ext::{
     crypto::{
         acomp,
-        codec::{Codec, CodecBuffer, BUFFER_SIZE},
+        codec::{
+            Codec,
+            CodecBuffer,
+            BUFFER_SIZE, //
+        },
     },
-    mm::swap_page::{DestPage, Filled, SourcePage},
+    mm::swap_page::{
+        DestPage,
+        Filled,
+        SourcePage, //
+    },
 };
 use kernel::{
-    bindings, cpu, new_mutex,
+    cpu::{
+        self,
+        CpuId, //
+    },
+    new_mutex,
     page::PAGE_SIZE,
     prelude::*,
     sync::{
-        lock::{mutex::MutexBackend, Guard},
+        lock::{
+            mutex::MutexBackend,
+            Guard, //
+        },
         Arc, Mutex,
     },
 };
@@ -149,9 +164,8 @@ impl Compressor {
     /// Context: may sleep. The lock is innermost but for those of the crypto API and of zsmalloc.
     #[inline]
     pub(crate) fn stream(&self) -> Guard<'_, Stream, MutexBackend> {
-        // SAFETY: Any identifier of a CPU will do, even if it is not this one's any more.
-        let cpu = unsafe { bindings::raw_smp_processor_id() };
-        self.streams[cpu as usize].lock()
+        // Any CPU's will do, even if it is not this one any more.
+        self.streams[CpuId::current().as_u32() as usize].lock()
     }
 
     /// Bytes that the streams take. What the crypto API needs beside is shared with its other users.

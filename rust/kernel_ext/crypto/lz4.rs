@@ -6,10 +6,19 @@
 
 use crate::kernel_ext::{
     bindings,
-    crypto::codec::{Codec, CodecBuffer},
-    mm::swap_page::{DestPage, SourcePage},
+    crypto::codec::{
+        Codec,
+        CodecBuffer, //
+    },
+    mm::swap_page::{
+        DestPage,
+        SourcePage, //
+    },
 };
-use kernel::{page::PAGE_SIZE, prelude::*};
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*, //
+};
 
 const TABLE_SIZE: usize = size_of::<bindings::LZ4_stream_t>();
 

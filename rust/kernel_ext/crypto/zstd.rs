@@ -6,11 +6,20 @@
 
 use crate::kernel_ext::{
     bindings,
-    crypto::codec::{Codec, CodecBuffer},
-    mm::swap_page::{DestPage, SourcePage},
+    crypto::codec::{
+        Codec,
+        CodecBuffer, //
+    },
+    mm::swap_page::{
+        DestPage,
+        SourcePage, //
+    },
 };
 use core::ptr::NonNull;
-use kernel::{page::PAGE_SIZE, prelude::*};
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*, //
+};
 
 /// A context to compress and one to decompress with.
 ///

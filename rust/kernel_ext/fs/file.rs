@@ -6,9 +6,15 @@
 //! [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
 use crate::kernel_ext::bindings;
-use core::{mem::MaybeUninit, ptr::NonNull};
+use core::{
+    mem::MaybeUninit,
+    ptr::NonNull, //
+};
 use kernel::{
-    error::{from_err_ptr, to_result},
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
     fs::file::flags,
     page::PAGE_SIZE,
     prelude::*,

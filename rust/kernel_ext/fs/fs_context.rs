@@ -5,8 +5,15 @@
 //! C header: [`include/linux/fs_context.h`](srctree/include/linux/fs_context.h)
 
 use crate::kernel_ext::bindings;
-use core::{cell::Cell, marker::PhantomData};
-use kernel::{fmt, prelude::*, seq_file::SeqFile};
+use core::{
+    cell::Cell,
+    marker::PhantomData, //
+};
+use kernel::{
+    fmt,
+    prelude::*,
+    seq_file::SeqFile, //
+};
 
 /// Where messages about a mount go: to who reads the context's file descriptor, or, for mount(2), to
 /// the kernel's log.

@@ -12,7 +12,10 @@ use kernel::{
     error::to_result,
     fmt,
     prelude::*,
-    sync::{Arc, Completion},
+    sync::{
+        Arc,
+        Completion, //
+    },
     types::Opaque,
 };
 

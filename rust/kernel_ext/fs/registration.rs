@@ -7,19 +7,33 @@
 use crate::kernel_ext::{
     bindings,
     fs::{
-        fs_context::{FsLog, Parameter},
+        fs_context::{
+            FsLog,
+            Parameter, //
+        },
         root_file,
-        single_file::{mount_of, DeviceNumber, FileSystem, OptionKind},
+        single_file::{
+            mount_of,
+            DeviceNumber,
+            FileSystem,
+            OptionKind, //
+        },
     },
 };
 use core::ptr::NonNull;
 use kernel::{
     container_of,
-    error::{from_result, to_result},
+    error::{
+        from_result,
+        to_result, //
+    },
     page::PAGE_SIZE,
     prelude::*,
     seq_file::SeqFile,
-    types::{ForeignOwnable, Opaque},
+    types::{
+        ForeignOwnable,
+        Opaque, //
+    },
 };
 
 /// A type of filesystem, from registration to the end of the module.

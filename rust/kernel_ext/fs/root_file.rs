@@ -11,16 +11,27 @@
 
 use crate::kernel_ext::{
     bindings,
-    fs::single_file::{mount_of, FileSystem},
+    fs::single_file::{
+        mount_of,
+        FileSystem, //
+    },
     mm::swap_area,
 };
-use core::{marker::PhantomData, ptr::NonNull};
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
 use kernel::{
     error::from_result,
     iov::IovIterDest,
     page::PAGE_SIZE,
     prelude::*,
-    sync::atomic::{Atomic, Full, Relaxed, Release},
+    sync::atomic::{
+        Atomic,
+        Full,
+        Relaxed,
+        Release, //
+    },
 };
 
 /// Mode of the file: a regular one, for its owner only.

@@ -5,8 +5,18 @@
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
-use crate::kernel_ext::{bindings, fs::fs_context::FsLog, mm::swap::Hooks};
-use kernel::{fmt, page::PAGE_SIZE, prelude::*, seq_file::SeqFile, types::ForeignOwnable};
+use crate::kernel_ext::{
+    bindings,
+    fs::fs_context::FsLog,
+    mm::swap::Hooks, //
+};
+use kernel::{
+    fmt,
+    page::PAGE_SIZE,
+    prelude::*,
+    seq_file::SeqFile,
+    types::ForeignOwnable, //
+};
 
 /// Whether an option has a value.
 #[derive(Clone, Copy, PartialEq, Eq)]

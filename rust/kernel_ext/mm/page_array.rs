@@ -5,8 +5,14 @@
 //! C header: [`include/linux/gfp.h`](srctree/include/linux/gfp.h)
 
 use crate::kernel_ext::bindings;
-use core::{ops::Deref, ptr::NonNull};
-use kernel::{page::PAGE_SIZE, prelude::*};
+use core::{
+    ops::Deref,
+    ptr::NonNull, //
+};
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*, //
+};
 
 /// As many `T` as one page has room for.
 ///

@@ -10,10 +10,20 @@
 
 use crate::kernel_ext::{
     bindings,
-    mm::swap_page::{DestPage, Filled},
+    mm::swap_page::{
+        DestPage,
+        Filled, //
+    },
 };
-use core::{marker::PhantomData, mem::ManuallyDrop, ptr::NonNull};
-use kernel::{page::PAGE_SIZE, prelude::*};
+use core::{
+    marker::PhantomData,
+    mem::ManuallyDrop,
+    ptr::NonNull, //
+};
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*, //
+};
 
 /// That a page was filled, or put off.
 #[must_use]

@@ -6,7 +6,10 @@
 
 use crate::kernel_ext::bindings;
 use core::ptr::NonNull;
-use kernel::{cpu, prelude::*};
+use kernel::{
+    cpu,
+    prelude::*, //
+};
 
 /// `N` counters, each the wrapping sum of what all CPUs added.
 ///

@@ -12,9 +12,15 @@
 //!
 //! C header: [`include/linux/rcupdate.h`](srctree/include/linux/rcupdate.h)
 
-use crate::{core::pin_count::PinCount, kernel_ext::bindings};
+use crate::{
+    core::pin_count::PinCount,
+    kernel_ext::bindings, //
+};
 use core::{
-    ops::{ControlFlow, Deref},
+    ops::{
+        ControlFlow,
+        Deref, //
+    },
     ptr::NonNull,
 };
 use kernel::{
@@ -23,7 +29,12 @@ use kernel::{
     page::PAGE_SIZE,
     prelude::*,
     sync::{
-        atomic::{Acquire, Atomic, Relaxed, Release},
+        atomic::{
+            Acquire,
+            Atomic,
+            Relaxed,
+            Release, //
+        },
         rcu, SpinLock,
     },
     types::Opaque,

@@ -16,14 +16,20 @@
 use crate::kernel_ext::{
     bindings,
     mm::{
-        pending_page::{LoadTarget, Loaded},
+        pending_page::{
+            LoadTarget,
+            Loaded, //
+        },
         swap_page::SourcePage,
     },
 };
 use core::ptr::NonNull;
 use kernel::{
     prelude::*,
-    sync::{Arc, ArcBorrow},
+    sync::{
+        Arc,
+        ArcBorrow, //
+    },
 };
 
 /// One swap area, from swapon to swapoff.

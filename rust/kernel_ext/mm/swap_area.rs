@@ -7,12 +7,19 @@
 use crate::kernel_ext::{
     bindings,
     mm::{
-        swap::{AreaStatus, Hooks},
+        swap::{
+            AreaStatus,
+            Hooks, //
+        },
         swap_disk::SwapDisk,
     },
 };
 use core::ptr::NonNull;
-use kernel::{error::to_result, prelude::*, types::ForeignOwnable};
+use kernel::{
+    error::to_result,
+    prelude::*,
+    types::ForeignOwnable, //
+};
 
 /// Makes an area of the swap file that swapon(2) is activating, on a disk of its own.
 ///

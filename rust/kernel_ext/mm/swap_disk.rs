@@ -10,23 +10,41 @@
 use crate::kernel_ext::{
     bindings,
     mm::{
-        pending_page::{fail, LoadTarget},
+        pending_page::{
+            fail,
+            LoadTarget, //
+        },
         swap::Hooks,
         swap_page::SourcePage,
     },
 };
-use core::{marker::PhantomData, ptr::NonNull};
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
 use kernel::{
     block::PAGE_SECTORS_SHIFT,
-    error::{from_err_ptr, to_result},
-    page::{PAGE_SHIFT, PAGE_SIZE},
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
     prelude::*,
     str::NullTerminatedFormatter,
     sync::{
-        atomic::{Atomic, Relaxed},
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         Arc, ArcBorrow,
     },
-    types::{ForeignOwnable, ScopeGuard},
+    types::{
+        ForeignOwnable,
+        ScopeGuard, //
+    },
 };
 
 /// The operation among the flags of a bio.

@@ -10,18 +10,27 @@
 //!
 //! C header: [`include/linux/swap.h`](srctree/include/linux/swap.h)
 
-use crate::{
-    kernel_ext::{bindings, fs::file::read_first_page},
-    MODULE,
+use crate::kernel_ext::{
+    bindings,
+    fs::file::read_first_page, //
 };
 use core::ptr::NonNull;
 use kernel::{
-    alloc::{AllocError, KVVec},
+    alloc::{
+        AllocError,
+        KVVec, //
+    },
     block::PAGE_SECTORS_SHIFT,
     container_of,
-    error::{from_err_ptr, to_result},
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
     fs::file::flags,
-    page::{PAGE_SHIFT, PAGE_SIZE},
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
     prelude::*,
     str::CString,
 };
@@ -47,8 +56,6 @@ pub(crate) enum ClaimError {
     Zoned,
     /// Some of its blocks are missing.
     Holes,
-    /// It is a file of this module.
-    Own,
     /// Its filesystem has no swapfiles, or none on a block device.
     Filesystem,
     /// Its filesystem does not want it as a swapfile, and says why in the kernel's log.
@@ -114,6 +121,13 @@ impl SwapFile {
     /// Context: may sleep.
     pub(crate) fn open(path: &CStr) -> Claimed<Self> {
         Ok(Self(ClaimedFile::open(path)?))
+    }
+
+    /// Returns whether it is on a filesystem of this type, as
+    /// [`FileSystem::MAGIC`](crate::kernel_ext::fs::single_file::FileSystem::MAGIC).
+    pub(crate) fn is_on(&self, magic: usize) -> bool {
+        // SAFETY: The inode is valid as long as the file, and its superblock with it.
+        unsafe { (*(*self.0.inode()).i_sb).s_magic == magic as c_ulong }
     }
 
     /// Its first page, which has the swap header; [`None`] if it is shorter.
@@ -286,10 +300,6 @@ impl ClaimedFile {
         };
         if !file.is_regular() && !file.is_device() {
             return Err(ClaimError::Kind);
-        }
-        // SAFETY: The inode is valid as long as the file, and its superblock and type with it.
-        if unsafe { (*(*(*file.inode()).i_sb).s_type).owner } == MODULE.as_ptr() {
-            return Err(ClaimError::Own);
         }
         Ok(file)
     }

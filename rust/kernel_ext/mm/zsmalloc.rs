@@ -5,11 +5,26 @@
 //! C header: [`include/linux/zsmalloc.h`](srctree/include/linux/zsmalloc.h)
 
 use crate::{
-    core::payload::{Key, Length, Payload, PAYLOAD_BITS},
-    kernel_ext::{bindings, mm::swap_page::SourcePage},
+    core::payload::{
+        Key,
+        Length,
+        Payload,
+        PAYLOAD_BITS, //
+    },
+    kernel_ext::{
+        bindings,
+        mm::swap_page::SourcePage, //
+    },
 };
-use core::{ops::Deref, ptr::NonNull};
-use kernel::{error::to_result, page::PAGE_SIZE, prelude::*};
+use core::{
+    ops::Deref,
+    ptr::NonNull, //
+};
+use kernel::{
+    error::to_result,
+    page::PAGE_SIZE,
+    prelude::*, //
+};
 
 /// No node in particular, for [`ZsPool::store`].
 pub(crate) const NO_NODE: i32 = bindings::NUMA_NO_NODE;

@@ -6,7 +6,11 @@
 
 use crate::kernel_ext::bindings;
 use kernel::sync::{
-    atomic::{Acquire, Atomic, Full},
+    atomic::{
+        Acquire,
+        Atomic,
+        Full, //
+    },
     rcu, Arc,
 };
 

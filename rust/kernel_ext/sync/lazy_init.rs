@@ -7,24 +7,32 @@
 //!
 //! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
 
-use crate::kernel_ext::{bindings, sync::workqueue::ReclaimQueue};
+use crate::kernel_ext::{
+    bindings,
+    sync::{
+        event_count::EventCount,
+        workqueue::ReclaimQueue, //
+    },
+};
 use kernel::{
     impl_has_work, new_work,
     prelude::*,
     sync::{
-        atomic::{Acquire, Atomic, Release},
-        Arc, SetOnce,
+        Arc,
+        SetOnce, //
     },
-    time::{delay::fsleep, Delta},
-    workqueue::{Work, WorkItem},
+    time::msecs_to_jiffies,
+    workqueue::{
+        Work,
+        WorkItem, //
+    },
 };
 
-/// How long a worker is waited for, in steps of [`STEP`].
+/// How long a worker is waited for, in milliseconds.
 ///
-/// Making a value takes less than a step. If it takes much longer, its maker may wait for the very
+/// Making a value takes a hundredth of that. If it takes much longer, its maker may wait for the very
 /// memory that the waiter is to free; so the waiter gives up, and tries again another time.
-const STEPS: usize = 100;
-const STEP: Delta = Delta::from_millis(1);
+const WAIT_MS: u32 = 100;
 
 /// What can be made on demand.
 pub(crate) trait Make: Send + Sync + Sized + 'static {
@@ -42,8 +50,9 @@ pub(crate) trait Make: Send + Sync + Sized + 'static {
 pub(crate) struct LazyInit<T: Make> {
     seed: T::Seed,
     value: SetOnce<T>,
-    /// How often a worker tried to make it.
-    tries: Atomic<u32>,
+    /// Counts how often a worker tried to make it.
+    #[pin]
+    tries: EventCount,
     #[pin]
     work: Work<Self>,
 }
@@ -61,7 +70,7 @@ impl<T: Make> LazyInit<T> {
             pin_init!(Self {
                 seed,
                 value: SetOnce::new(),
-                tries: Atomic::new(0),
+                tries <- EventCount::new(),
                 work <- new_work!("LazyInit::work"),
             }),
             GFP_KERNEL,
@@ -89,15 +98,10 @@ impl<T: Make> LazyInit<T> {
 
     #[cold]
     fn wait<'a>(self: &'a Arc<Self>, queue: &ReclaimQueue) -> Result<&'a T> {
-        let tries = self.tries.load(Acquire);
+        let seen = self.tries.count();
         // If it is queued already, one is on its way.
         queue.enqueue(self.clone());
-        for _ in 0..STEPS {
-            fsleep(STEP);
-            if self.tries.load(Acquire) != tries {
-                break;
-            }
-        }
+        let _ = self.tries.wait(seen, msecs_to_jiffies(WAIT_MS));
         self.get().ok_or(ENOMEM)
     }
 }
@@ -118,6 +122,6 @@ impl<T: Make> WorkItem for LazyInit<T> {
             // SAFETY: As above.
             unsafe { bindings::kernel_ext_memalloc_noreclaim_restore(flags) };
         }
-        this.tries.fetch_add(1u32, Release);
+        this.tries.signal();
     }
 }

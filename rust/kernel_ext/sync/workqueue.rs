@@ -8,28 +8,41 @@ use crate::kernel_ext::bindings;
 use core::ptr::NonNull;
 use kernel::{
     prelude::*,
-    sync::atomic::{Acquire, Atomic, Relaxed, Release},
-    time::{delay::fsleep, Delta},
-    workqueue::{Queue, RawWorkItem},
+    sync::{
+        atomic::{
+            Atomic,
+            Full,
+            Relaxed, //
+        },
+        Completion,
+    },
+    workqueue::{
+        Queue,
+        RawWorkItem, //
+    },
 };
 
 /// A workqueue with a worker set aside, so that it makes progress while memory is reclaimed.
 ///
 /// It goes when its work is done, so its last user must not be one of its own workers.
-pub(crate) struct ReclaimQueue(KBox<Inner>);
+pub(crate) struct ReclaimQueue(Pin<KBox<QueueInner>>);
 
 /// # Invariants
 ///
-/// `queue` is of `alloc_workqueue()`, and owned by this value. `guests` counts the [`Guest`]s.
-struct Inner {
+/// `queue` is of `alloc_workqueue()`, and owned by this value. `guests` counts the [`Guest`]s, and the
+/// [`ReclaimQueue`]; the one that takes it to 0 completes `left`.
+#[pin_data]
+struct QueueInner {
     queue: NonNull<bindings::workqueue_struct>,
     guests: Atomic<usize>,
+    #[pin]
+    left: Completion,
 }
 
 // SAFETY: A workqueue may be used and destroyed by any task.
-unsafe impl Send for Inner {}
+unsafe impl Send for QueueInner {}
 // SAFETY: As above.
-unsafe impl Sync for Inner {}
+unsafe impl Sync for QueueInner {}
 
 impl ReclaimQueue {
     /// A new queue, for work that may wait for its turn.
@@ -56,19 +69,31 @@ impl ReclaimQueue {
                 name.as_char_ptr(),
             )
         };
+        let queue = NonNull::new(queue).ok_or(ENOMEM)?;
         // INVARIANT: It was just allocated, and has no guests.
-        let inner = Inner {
-            queue: NonNull::new(queue).ok_or(ENOMEM)?,
-            guests: Atomic::new(0),
-        };
-        Ok(Self(KBox::new(inner, GFP_KERNEL)?))
+        let inner = KBox::pin_init(
+            pin_init!(QueueInner {
+                queue,
+                guests: Atomic::new(1),
+                left <- Completion::new(),
+            }),
+            GFP_KERNEL,
+        );
+        match inner {
+            Ok(inner) => Ok(Self(inner)),
+            Err(error) => {
+                // SAFETY: It was just allocated, and has no other owner.
+                unsafe { bindings::destroy_workqueue(queue.as_ptr()) };
+                Err(error)
+            }
+        }
     }
 
     /// Waits until all work is done that was queued before this is called.
     ///
     /// Context: may sleep; not one of its own workers.
     pub(crate) fn flush(&self) {
-        // SAFETY: The queue is valid by the invariants of `Inner`.
+        // SAFETY: The queue is valid by the invariants of `QueueInner`.
         unsafe { bindings::__flush_workqueue(self.0.queue.as_ptr()) };
     }
 
@@ -90,20 +115,26 @@ impl ReclaimQueue {
     }
 }
 
-impl Inner {
+impl QueueInner {
     fn queue(&self) -> &Queue {
         // SAFETY: By the type invariants, it is valid as long as this value.
         unsafe { Queue::from_raw(self.queue.as_ptr()) }
     }
+
+    /// Ends one of those that `guests` counts. The value may be gone when this returns.
+    fn leave(&self) {
+        if self.guests.fetch_sub(1usize, Full) == 1 {
+            self.left.complete_all();
+        }
+    }
 }
 
-impl Drop for Inner {
+impl Drop for ReclaimQueue {
     fn drop(&mut self) {
-        while self.guests.load(Acquire) != 0 {
-            fsleep(Delta::from_millis(1));
-        }
-        // SAFETY: By the type invariants. It runs what is queued first.
-        unsafe { bindings::destroy_workqueue(self.queue.as_ptr()) };
+        self.0.leave();
+        self.0.left.wait_for_completion();
+        // SAFETY: By the type invariants; no guest is left. It runs what is queued first.
+        unsafe { bindings::destroy_workqueue(self.0.queue.as_ptr()) };
     }
 }
 
@@ -112,8 +143,8 @@ impl Drop for Inner {
 ///
 /// # Invariants
 ///
-/// It is counted in `guests` of the `Inner` that it points to, which thus is valid.
-pub(in crate::kernel_ext) struct Guest(NonNull<Inner>);
+/// It is counted in `guests` of the `QueueInner` that it points to, which thus is valid.
+pub(in crate::kernel_ext) struct Guest(NonNull<QueueInner>);
 
 // SAFETY: It is a reference to what can be shared.
 unsafe impl Send for Guest {}
@@ -128,6 +159,6 @@ impl Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         // SAFETY: By the type invariants; nothing touches the queue through this value afterwards.
-        unsafe { self.0.as_ref() }.guests.fetch_sub(1usize, Release);
+        unsafe { self.0.as_ref() }.leave();
     }
 }
