@@ -78,7 +78,7 @@ impl Cache {
         })
     }
 
-    /// Keeps `page`, and says how.
+    /// Keeps `page`. Returns how.
     ///
     /// Context: may sleep for the CPU's stream; waits for no memory. Errors: [`ENOMEM`], [`ERANGE`].
     #[inline]

@@ -325,7 +325,7 @@ impl Tables {
         self.get(owner.area.into())?.get(owner.slot as usize)
     }
 
-    /// Those whose areas are not being swapped off, with their numbers.
+    /// The tables of areas that are not being swapped off, with the numbers of these.
     pub(crate) fn on(&self) -> impl Iterator<Item = (usize, &Arc<Table>)> {
         self.all().filter(|(_, table)| table.is_on())
     }

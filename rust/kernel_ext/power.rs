@@ -72,7 +72,7 @@ impl HibernationVeto {
 #[pinned_drop]
 impl PinnedDrop for HibernationVeto {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariants, it is registered. This waits for those who call it.
+        // SAFETY: By the type invariants, it is registered. This waits for calls of it.
         unsafe { bindings::kernel_ext_unregister_pm_notifier(self.notifier.get()) };
     }
 }

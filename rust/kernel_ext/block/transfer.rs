@@ -4,11 +4,12 @@
 //!
 //! A [`Transfer`] is a buffer together with all that its I/O takes: bios, their vectors, and a work
 //! item for the end. So starting one allocates nothing and waits for nothing, and may be done while
-//! memory is reclaimed and within `submit_bio()`. That is how forward progress is guaranteed: whoever
+//! memory is reclaimed and within `submit_bio()`. That is how forward progress is guaranteed: code that
 //! must get on keeps transfers in reserve. One comes back when the device has done its part and a
 //! worker of the [`ReclaimQueue`], which has a thread set aside, has run; neither waits for memory.
 //! That worker may drop the last reference to a store, and release it, so keep one elsewhere.
-//! Who finds none left queues up ([`crate::kernel_ext::mm::pending_page::PendingQueue`]) for the next to come back.
+//! A load that finds none left queues up, in a
+//! [`PendingQueue`](crate::kernel_ext::mm::pending_page::PendingQueue), for the next to come back.
 //! Below, the block layer has reserves of its own, as for all swap. No architecture with 64 bits and
 //! Rust has caches that would have to be flushed where a buffer is vmalloc's.
 //!
@@ -61,10 +62,10 @@ const _: () = assert!(BIO_PAGES <= bindings::BIO_MAX_VECS as usize);
 
 /// What happens when a transfer is done.
 pub(crate) trait TransferDone: Send + Sized + 'static {
-    /// Gives the transfer back, and says if all of it was read or written.
+    /// Gives the transfer back. `result` says whether all of it was read or written.
     ///
     /// Context: process, a worker of the queue that was given; may sleep, but if it waits for memory,
-    /// so do all who wait for the transfer. Errors: [`EINVAL`] if it is not within the store; those of
+    /// so does all that waits for the transfer. Errors: [`EINVAL`] if it is not within the store; those of
     /// the device, of which the first to come counts. What a failed read left in it is undefined.
     fn done(self, transfer: Pin<KBox<Transfer<Self>>>, result: Result);
 }
@@ -104,7 +105,7 @@ struct Job {
     blocks: Range<usize>,
 }
 
-/// Who is told at the end.
+/// What is told at the end.
 enum Waiter<C> {
     None,
     /// A worker of the queue that is to come.
@@ -114,7 +115,7 @@ enum Waiter<C> {
 }
 
 /// A buffer, and the memory that reading and writing it takes. Where it is started, it is given away,
-/// and [`TransferDone::done`] gives it back: so nobody touches the buffer meanwhile.
+/// and [`TransferDone::done`] gives it back: so the buffer is not touched meanwhile.
 ///
 /// # Invariants
 ///
@@ -209,7 +210,7 @@ impl<C: TransferDone> Transfer<C> {
         self.requests
     }
 
-    /// Reads pages `first..` of `store` into `blocks`; then `then` is told by a worker of `queue`, who
+    /// Reads pages `first..` of `store` into `blocks`; then `then` is told by a worker of `queue`, which
     /// let go of the store just before.
     ///
     /// Context: process, also within `submit_bio()` and where memory is reclaimed; does not wait for
@@ -342,7 +343,7 @@ impl<C: TransferDone> Transfer<C> {
             count += 1;
         }
         this.requests += count;
-        // INVARIANT: Whoever prepares bios submits them next.
+        // INVARIANT: The caller submits the bios that were prepared next.
         this.left.store(count, Relaxed);
         count
     }
@@ -351,7 +352,7 @@ impl<C: TransferDone> Transfer<C> {
     ///
     /// # Safety
     ///
-    /// `this` is valid until the waiter is told, and until then nobody else uses it. `prepare()` has
+    /// `this` is valid until the waiter is told, and until then it has no other user. `prepare()` has
     /// returned `count`.
     unsafe fn submit(this: *mut Self, count: usize) {
         if count == 0 {
@@ -443,7 +444,7 @@ impl Job {
         }
     }
 
-    /// If the store has such pages, and a buffer of `blocks` such blocks.
+    /// Returns whether the store has such pages, and a buffer of `blocks` such blocks.
     fn is_within(&self, blocks: usize) -> bool {
         let pages = self.blocks.len() as u64;
         self.blocks.start <= self.blocks.end

@@ -122,7 +122,7 @@ impl Request {
     ) -> Result<usize> {
         let request = self.ptr.as_ptr();
         // SAFETY: By the type invariants and the requirements of this function. `&mut self` shows
-        // that nobody else uses the request; it is done when the wait is over.
+        // that the request has no other user; it is done when the wait is over.
         unsafe {
             bindings::kernel_ext_acomp_request_set_buffers(
                 request,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Encryption of blocks in place: AES-XTS, with a key that nobody knows.
+//! Encryption of blocks in place: AES-XTS, with a random key that stays in the cipher.
 //!
 //! C header: [`include/crypto/skcipher.h`](srctree/include/crypto/skcipher.h)
 
@@ -94,7 +94,7 @@ impl Xts {
 
     fn crypt(&self, sector: u64, block: &mut Block, direction: CipherDirection) -> Result {
         // SAFETY: By the type invariants, the cipher is valid and has its key. The block is a page,
-        // and nobody else uses it. A whole page is aligned for all ciphers, which thus need no room
+        // and is borrowed for this. A whole page is aligned for all ciphers, which thus need no room
         // to copy it to.
         to_result(unsafe {
             bindings::kernel_ext_sync_skcipher_page(
@@ -109,7 +109,7 @@ impl Xts {
 
 impl Drop for Xts {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants, it is ours; nobody uses it any more. Its memory is wiped.
+        // SAFETY: By the type invariants, it is ours, and not used any more. Its memory is wiped.
         unsafe { bindings::kernel_ext_free_sync_skcipher(self.0.as_ptr()) };
     }
 }

@@ -125,19 +125,19 @@ impl SourceFile {
         unsafe { (*self.inode()).i_size as u64 }
     }
 
-    /// If it is root's, and nobody else may read or write it.
+    /// Returns whether it is root's, and only root may read or write it.
     pub(crate) fn is_private_to_root(&self) -> bool {
         // SAFETY: The inode is valid as long as the file.
         unsafe { (*self.inode()).i_uid.val == 0 && (*self.inode()).i_mode & 0o077 == 0 }
     }
 
-    /// If it is on a filesystem of this type, as [`super::single_file::FileSystem::MAGIC`].
+    /// Returns whether it is on a filesystem of this type, as [`super::single_file::FileSystem::MAGIC`].
     pub(crate) fn is_on(&self, magic: usize) -> bool {
         // SAFETY: The inode is valid as long as the file, and its superblock with it.
         unsafe { (*(*self.inode()).i_sb).s_magic == magic as c_ulong }
     }
 
-    /// If `other` is open on the same file.
+    /// Returns whether `other` is open on the same file.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.inode() == other.inode()
     }

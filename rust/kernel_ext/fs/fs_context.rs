@@ -15,7 +15,7 @@ use kernel::{
     seq_file::SeqFile, //
 };
 
-/// Where messages about a mount go: to who reads the context's file descriptor, or, for mount(2), to
+/// Where messages about a mount go: to the reader of the context's file descriptor, or, for mount(2), to
 /// the kernel's log.
 pub(crate) struct FsLog<'a> {
     log: bindings::p_log,

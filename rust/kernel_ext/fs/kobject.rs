@@ -350,7 +350,7 @@ impl<T: Attributes> Drop for KobjectDir<T> {
     fn drop(&mut self) {
         let kobject = self.inner.kobject.get();
         // SAFETY: By the type invariants, it is initialised and the reference is ours. Deleting it
-        // waits for those who read its files.
+        // waits for tasks that read its files.
         unsafe {
             bindings::kobject_del(kobject);
             bindings::kobject_put(kobject);

@@ -231,7 +231,7 @@ impl<T: FileSystem> Registration<T> {
     ///
     /// # Safety
     ///
-    /// Called by the VFS, once, for a superblock of this type that nobody uses any more.
+    /// Called by the VFS, once, for a superblock of this type that is not in use any more.
     unsafe extern "C" fn kill_sb(sb: *mut bindings::super_block) {
         // SAFETY: The superblock is valid. One without a root was not filled to the end, and nothing
         // of it is in use.
@@ -250,7 +250,7 @@ impl<T: FileSystem> Registration<T> {
     /// Called by the VFS, when the superblock's inodes are gone, or by `kill_sb()`.
     unsafe extern "C" fn put_super(sb: *mut bindings::super_block) {
         // SAFETY: The superblock is valid. Its data is of `fill_super()`, if that came so far, and
-        // nobody uses it any more. The type is in use until this is done.
+        // it is not used any more. The type is in use until this is done.
         unsafe {
             let mount = core::mem::replace(&mut (*sb).s_fs_info, core::ptr::null_mut());
             if !mount.is_null() {

@@ -3,7 +3,7 @@
 //! The one file of a [`FileSystem`]: root's, never written, read as a header and zeros, and a swap
 //! file.
 //!
-//! Its size is two things. `stat(2)`, `read(2)` and `lseek(2)` show the area's, so that nobody warns of
+//! Its size is two things. `stat(2)`, `read(2)` and `lseek(2)` show the area's, so that no tool warns of
 //! a short file; the inode's own is 0, because swapon(2) takes a header of any size then, see
 //! `read_swap_header()` in `mm/swapfile.c`.
 //!

@@ -3,7 +3,7 @@
 //! Pages being swapped in that are filled after `submit_bio` returned.
 //!
 //! Every page that is put off counts once more in its bio, as a chained bio does, so the bio ends
-//! when all are done. That takes no memory; and those who wait for something queue up in the pages
+//! when all are done. That takes no memory; and loads that wait for something queue up in the pages
 //! that they wait to fill, so that takes none either.
 //!
 //! C header: [`include/linux/bio.h`](srctree/include/linux/bio.h)
@@ -71,7 +71,7 @@ impl LoadTarget<'_> {
         unsafe { DestPage::new(self.data) }
     }
 
-    /// Puts the page off, to be filled by whoever has what this returns.
+    /// Puts the page off, to be filled by the owner of what this returns.
     ///
     /// Context: any.
     pub(crate) fn defer(self) -> (PendingPage, Loaded) {
@@ -89,7 +89,7 @@ impl LoadTarget<'_> {
 /// A page that was put off. If this is dropped, loading it failed.
 ///
 /// It keeps the area on: a slot is in use until its page was brought in, so swapoff(2) waits for it.
-/// It does not keep the area's [`Hooks`](super::swap::Hooks), so who needs them has an `Arc`.
+/// It does not keep the area's [`Hooks`](super::swap::Hooks), so code that needs them has an `Arc`.
 ///
 /// # Invariants
 ///

@@ -65,7 +65,7 @@ const INDICES: usize = FANOUT * FANOUT * FANOUT;
 ///
 /// # Invariants
 ///
-/// A pointer that is not null is to a `C` made from a `KBox`, and nobody else's.
+/// A pointer that is not null is to a `C` made from a `KBox`, and the only one.
 #[repr(transparent)]
 struct Node<C>([Atomic<*mut C>; FANOUT]);
 
@@ -338,7 +338,7 @@ impl<T: Send + Sync> SparseArray<T> {
     /// The caller saw `element` of this array die.
     #[cold]
     unsafe fn remove(&self, element: NonNull<Element<T>>) {
-        // SAFETY: Only who saw it die frees it, and that is the caller, below.
+        // SAFETY: Only the caller, which saw it die, frees it, below.
         let index = unsafe { element.as_ref() }.index;
         if let Some(place) = self.place(index) {
             let _locked = self.lock.lock();
@@ -347,7 +347,7 @@ impl<T: Send + Sync> SparseArray<T> {
                 place.store(core::ptr::null_mut(), Relaxed);
             }
         }
-        // SAFETY: The element is out of the array, dead, and so pinned by nobody. Those who still
+        // SAFETY: The element is out of the array, dead, and so not pinned. Lookups that still
         // read it are in an RCU read side that this waits for. The caller is the only one to get
         // here with it.
         unsafe { bindings::call_rcu(element.cast().as_ptr(), Some(reclaim::<T>)) };
@@ -359,7 +359,7 @@ impl<C> Drop for Node<C> {
         for place in &self.0 {
             let child = place.load(Relaxed);
             if !child.is_null() {
-                // SAFETY: By the type invariants. Nobody has a pin or a read side when the array goes,
+                // SAFETY: By the type invariants. There is no pin and no read side when the array goes,
                 // and only then do nodes.
                 drop(unsafe { KBox::from_raw(child) });
             }
@@ -372,8 +372,8 @@ impl<T: Send + Sync> PinnedDrop for SparseArray<T> {
     fn drop(self: Pin<&mut Self>) {
         let root = self.root.load(Relaxed);
         if !root.is_null() {
-            // SAFETY: It was made from a box, and nobody else has the array any more. Its elements are
-            // used by nobody: no pin outlives the array.
+            // SAFETY: It was made from a box, and the array has no other user any more. Its elements are
+            // not used: no pin outlives the array.
             drop(unsafe { KBox::from_raw(root) });
         }
     }
@@ -383,7 +383,7 @@ impl<T: Send + Sync> PinnedDrop for SparseArray<T> {
 ///
 /// # Safety
 ///
-/// `head` is the first field of an `Element<T>` made from a box, which nobody uses any more.
+/// `head` is the first field of an `Element<T>` made from a box, which is not used any more.
 unsafe extern "C" fn reclaim<T>(head: *mut bindings::callback_head) {
     // SAFETY: By the requirement of this function. `Element` has C layout, so its first field and
     // itself have one address.

@@ -82,7 +82,7 @@ impl<H: Hooks> SwapDisk<H> {
         let mut limits: bindings::queue_limits = pin_init::zeroed();
         limits.logical_block_size = PAGE_SIZE as u32;
         limits.physical_block_size = PAGE_SIZE as u32;
-        // Stable writes: nobody changes a page while it is stored. Not rotational: clusters are allocated
+        // Stable writes: a page does not change while it is stored. Not rotational: clusters are allocated
         // per CPU.
         limits.features = bindings::KERNEL_EXT_BLK_FEAT_STABLE_WRITES;
         if hooks.is_synchronous() {
@@ -95,7 +95,7 @@ impl<H: Hooks> SwapDisk<H> {
             // SAFETY: It was just allocated, and is not added yet where this is run.
             unsafe { bindings::put_disk(disk) };
         });
-        // SAFETY: Nobody else knows the disk yet.
+        // SAFETY: The disk is not known elsewhere yet.
         unsafe {
             (*disk).flags |= (bindings::GENHD_FL_HIDDEN | bindings::GENHD_FL_NO_PART) as c_int;
             (*disk).fops = Self::OPERATIONS;
@@ -190,7 +190,7 @@ impl<H: Hooks> SwapDisk<H> {
 
     /// # Safety
     ///
-    /// `bio` was submitted to be read: its pages are locked, and nobody else touches them.
+    /// `bio` was submitted to be read: its pages are locked, and touched by nothing else.
     unsafe fn read(hooks: ArcBorrow<'_, H>, bio: *mut bindings::bio) -> bindings::blk_status_t {
         // SAFETY: By the requirement of this function; the bio is ended after this returned.
         let loaded = unsafe {

@@ -14,7 +14,7 @@ const WORDS: usize = PAGE_SIZE / size_of::<u64>();
 ///
 /// # Invariants
 ///
-/// For `'a`, `data` points to `PAGE_SIZE` readable, page-aligned bytes, which nobody writes: their
+/// For `'a`, `data` points to `PAGE_SIZE` readable, page-aligned bytes, which are not written: their
 /// folio is under writeback to a disk that asks for stable writes.
 pub(crate) struct SourcePage<'a> {
     data: NonNull<u64>,
@@ -47,7 +47,7 @@ impl SourcePage<'_> {
     /// The word that the page repeats, if it does.
     #[inline]
     pub(crate) fn repeated_word(&self) -> Option<u64> {
-        // SAFETY: By the type invariants, these are `WORDS` aligned, readable words that nobody
+        // SAFETY: By the type invariants, these are `WORDS` aligned, readable words that nothing
         // writes while this borrow of `self` lasts.
         let words: &[u64; WORDS] = unsafe { self.data.cast().as_ref() };
         let first = words[0];
@@ -64,17 +64,17 @@ impl SourcePage<'_> {
 ///
 /// # Invariants
 ///
-/// For `'a`, `data` points to `PAGE_SIZE` writable, page-aligned bytes, which nobody else touches:
+/// For `'a`, `data` points to `PAGE_SIZE` writable, page-aligned bytes, touched by nothing else:
 /// their folio is locked and not up to date.
 pub(crate) struct DestPage<'a> {
     data: NonNull<u8>,
     _folio: PhantomData<&'a mut [u64; WORDS]>,
 }
 
-/// That all of a page was filled: who fills one gets this, and a load ends well only with it. A page that
+/// That all of a page was filled: filling one returns this, and a load ends well only with it. A page that
 /// is given to its user shows nothing of what its memory held before.
 ///
-/// It does not say which page. Who has several at once must keep them apart.
+/// It does not say which page. Code that has several at once must keep them apart.
 #[must_use]
 pub(crate) struct Filled(());
 
@@ -112,7 +112,7 @@ impl DestPage<'_> {
 
     /// Writes `page` over the whole page.
     pub(crate) fn copy_from(&mut self, page: &[u8; PAGE_SIZE]) -> Filled {
-        // SAFETY: By the type invariants, `PAGE_SIZE` bytes are writable at `data` and nobody else
+        // SAFETY: By the type invariants, `PAGE_SIZE` bytes are writable at `data` and nothing else
         // touches them, so they do not overlap `page`.
         unsafe { core::ptr::copy_nonoverlapping(page.as_ptr(), self.data.as_ptr(), PAGE_SIZE) };
         self.filled()

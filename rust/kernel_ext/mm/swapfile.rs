@@ -187,7 +187,7 @@ impl ClaimedSwap {
         &self.path
     }
 
-    /// If nobody but root may read or write it; of a device, nobody but root and its group. Swap may
+    /// Returns whether only root may read or write it; of a device, only root and its group. Swap may
     /// hold secrets, so swapon(8) warns where it is not.
     pub(crate) fn is_private_to_root(&self) -> bool {
         let others = if self.file.is_device() { 0o007 } else { 0o077 };
@@ -199,7 +199,7 @@ impl ClaimedSwap {
         }
     }
 
-    /// If the device can be told that pages are not needed, see [`ClaimedSwap::discard`].
+    /// Returns whether the device can be told that pages are not needed, see [`ClaimedSwap::discard`].
     pub(crate) fn supports_discard(&self) -> bool {
         // SAFETY: By the type invariants.
         unsafe { bindings::kernel_ext_bdev_max_discard_sectors(self.device.as_ptr()) > 0 }
@@ -226,12 +226,12 @@ impl ClaimedSwap {
         Ok(((extent.place + skip) << PAGE_SECTORS_SHIFT, row))
     }
 
-    /// If `pages` pages from `first` on are there and may be written, the header's not among them.
+    /// Returns whether `pages` pages from `first` on are there and may be written, the header's not among them.
     pub(in crate::kernel_ext) fn may_write(&self, first: u64, pages: u64) -> bool {
         first > 0 && self.has(first, pages)
     }
 
-    /// If `pages` pages from `first` on are there.
+    /// Returns whether `pages` pages from `first` on are there.
     pub(in crate::kernel_ext) fn has(&self, first: u64, pages: u64) -> bool {
         first
             .checked_add(pages)
@@ -391,7 +391,7 @@ impl ClaimedFile {
         }
         // INVARIANT: It is set here; when this value is dropped, it is cleared.
         self.marked = true;
-        // SAFETY: The inode is valid and locked. Once it is marked nobody writes to it; what was
+        // SAFETY: The inode is valid and locked. Once it is marked it is not written to; what was
         // written before is waited for here.
         unsafe {
             (*inode).i_flags |= bindings::S_SWAPFILE;
@@ -430,7 +430,7 @@ impl ClaimedFile {
         // SAFETY: The inode is valid as long as the file, and so is its superblock.
         area.0.bdev = unsafe { (*(*self.inode()).i_sb).s_bdev };
         let mut span = 0;
-        // SAFETY: The area is as swapon(2) would have it at this point, but that nobody else knows
+        // SAFETY: The area is as swapon(2) would have it at this point, but that it is not known elsewhere
         // it: its size, its device, and an empty tree. The inode is locked.
         let activated = unsafe { activate(&mut *area.0, self.file.as_ptr(), &mut span) };
         if activated < 0 {
@@ -452,7 +452,7 @@ impl ClaimedFile {
         let extents = area.take_extents()?;
         let mut known = 0;
         for extent in &extents {
-            // What is between two of them would be somebody else's.
+            // What is between two of them would not be of the file.
             if extent.page != known {
                 return Err(ClaimError::Holes);
             }
@@ -470,7 +470,7 @@ impl ClaimedFile {
         })
     }
 
-    /// If it has less blocks than its length takes: how swapon(8) knows holes. Blocks of 512 bytes.
+    /// Returns whether it has fewer blocks than its length takes: how swapon(8) knows holes. Blocks of 512 bytes.
     fn has_holes(&self) -> bool {
         // SAFETY: The inode is valid as long as the file.
         unsafe { (*self.inode()).i_blocks << 9 < (*self.inode()).i_size as u64 }

@@ -34,7 +34,7 @@ const HANDLE_SHIFT: u32 = 3;
 
 /// An object of a [`ZsPool`], owned by its bearer.
 ///
-/// It belongs to the pool that made it and must go back there; who has objects of several pools
+/// It belongs to the pool that made it and must go back there; code that has objects of several pools
 /// must keep them apart.
 ///
 /// # Invariants
@@ -93,7 +93,7 @@ impl ZsPool {
     pub(crate) fn new(name: &CStr) -> Result<Self> {
         // SAFETY: `name` is a C string, and is copied.
         let ptr = unsafe { bindings::zs_create_pool(name.as_char_ptr()) };
-        // INVARIANT: It was just created, and nobody else knows it.
+        // INVARIANT: It was just created, and is not known elsewhere.
         let ptr = NonNull::new(ptr).ok_or(ENOMEM)?;
         Ok(Self {
             ptr,
@@ -211,7 +211,7 @@ impl ZsPool {
     /// Context: any but interrupts; takes spinlocks, never sleeps.
     #[inline]
     pub(crate) fn free(&self, object: ZsObject) {
-        // SAFETY: By the invariants of `ZsObject`, the handle is valid, and nobody uses it any more.
+        // SAFETY: By the invariants of `ZsObject`, the handle is valid, and not used any more.
         unsafe { bindings::zs_free(self.ptr.as_ptr(), self.handle(&object)) };
     }
 }
@@ -244,7 +244,7 @@ impl Deref for Reading<'_> {
     fn deref(&self) -> &[u8] {
         // SAFETY: By the type invariants, so many bytes are at `data` until the reading ends. They
         // are the object's own or the buffer's, which is borrowed; an object is written only before
-        // anybody else knows it.
+        // it is known elsewhere.
         unsafe { core::slice::from_raw_parts(self.data, self.length) }
     }
 }

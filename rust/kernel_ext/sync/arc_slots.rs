@@ -47,7 +47,7 @@ impl<T: Send + Sync, const N: usize> ArcSlots<T, N> {
 
     /// What is in place `index`.
     ///
-    /// Context: any. Whoever has it may be the last to let it go.
+    /// Context: any. The caller may have the last reference when it drops it.
     pub(crate) fn get(&self, index: usize) -> Option<Arc<T>> {
         let _guard = rcu::read_lock();
         let value = self.0.get(index)?.load(Acquire);

@@ -2,8 +2,8 @@
 
 //! Values that are made when they are first wanted, even where memory is being reclaimed.
 //!
-//! Who reclaims memory must not take locks that are held while memory is allocated, so a worker
-//! makes the value, and who wants it waits a moment.
+//! A task that reclaims memory must not take locks that are held while memory is allocated. So a worker
+//! makes the value, and the task waits a moment.
 //!
 //! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
 
@@ -111,7 +111,7 @@ impl<T: Make> WorkItem for LazyInit<T> {
 
     fn run(this: Arc<Self>) {
         if this.get().is_none() {
-            // Those who wait are about to free memory, so this may take from the reserves, as they
+            // The tasks that wait are about to free memory, so this may take from the reserves, as they
             // do, and does not reclaim itself: that would be to wait for itself.
             //
             // SAFETY: The flags are those of this task, and are put back below.

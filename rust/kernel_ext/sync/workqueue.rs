@@ -52,7 +52,7 @@ impl ReclaimQueue {
         Self::with_flags(name, 0)
     }
 
-    /// A new queue, for work that somebody waits for.
+    /// A new queue, for work that a task waits for.
     ///
     /// Context: may sleep. Errors: [`ENOMEM`].
     pub(crate) fn new_urgent(name: &CStr) -> Result<Self> {
