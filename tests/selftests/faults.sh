@@ -147,29 +147,29 @@ play_loads_ahead() {
 
 play_claim() {
 	script+=(fault)
-	told add_store "$second"
+	told add_backing "$second"
 }
 
 play_release() {
 	memory=(-p 8)
 	told writeback all
 	script+=(fault)
-	told remove_store "$first"
+	told remove_backing "$first"
 }
 
 play_release_to_another() {
 	memory=(-p 8)
 	batches 2
-	told add_store "$second"
+	told add_backing "$second"
 	script+=(fault)
-	told remove_store "$first"
+	told remove_backing "$first"
 }
 
 # It is advice, so the segment is used again, whatever comes of it.
 play_discard() {
 	options+=,discard
 	batches 3
-	script+=(fault free settle mend is "$SYSFS/walk/store0/retired_segments" 0)
+	script+=(fault free settle mend is "$SYSFS/walk/backing0/retired_segments" 0)
 }
 
 play_swapoff() {

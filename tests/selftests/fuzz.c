@@ -504,7 +504,7 @@ static void write_any(const char *path)
 		error = error_of(write(fd, text.bytes, text.length));
 		close(fd);
 	}
-	if (!strcmp(name, "add_store") || !strcmp(name, "remove_store"))
+	if (!strcmp(name, "add_backing") || !strcmp(name, "remove_backing"))
 		one_reason(name, error, text.bytes, text.length);
 	else if (!error && !(!strcmp(name, "writeback") && is_amount(&text)))
 		wrong(text.bytes, text.length, "%s takes it", path);

@@ -23,7 +23,6 @@ PAGE=4096
 newline=$'\n'
 CGROUPS=/sys/fs/cgroup
 SYSFS=/sys/fs/ghostswap
-DEBUGFS=/sys/kernel/debug/ghostswap
 
 # Programs that need no library start several times faster here.
 fast=$BUILD/selftests/fast
@@ -318,14 +317,14 @@ tell() {
 
 # store_figure FILE NUMBER NAME: one of the figures of a store of a mounted file's pool.
 store_figure() {
-	figure "$1" "store$2/$3"
+	figure "$1" "backing$2/$3"
 }
 
 # The paths of the stores of a mounted file's pool, in their order.
 stores_of() {
 	local pool store path
 	find_pool "$1"
-	for store in "$SYSFS/$pool"/store[0-7]; do
+	for store in "$SYSFS/$pool"/backing[0-7]; do
 		[[ -e $store ]] || continue
 		read -r path <"$store/path"
 		echo "$path"
@@ -524,7 +523,7 @@ leftovers() {
 	local found type
 	# A disk that is claimed stays as it is when it is detached.
 	no_loops || echo "a loop device"
-	for found in /sys/block/* "$SYSFS"/* "$DEBUGFS"/*; do
+	for found in /sys/block/* "$SYSFS"/*; do
 		[[ ! -e $found || $disks_before == *" $found "* ]] || echo "$found"
 	done
 	while read -r _ found type _; do

@@ -197,18 +197,21 @@ static void page_out_from_all_cpus(void)
 
 static void swap_out(void)
 {
-	static const char names[][8] = { "text", "random", "same", "zero" };
+	static const char names[][8] = { "text", "random", "same", "word", "zero" };
+	enum { NR_KINDS = sizeof(names) / sizeof(names[0]) };
 	unsigned char *resident = malloc(pages);
-	size_t i, swapped[4] = { 0 };
+	size_t i, out = 0, swapped[NR_KINDS] = { 0 };
 
 	page_out_from_all_cpus();
 	if (!resident || mincore(memory, pages * PAGE, resident))
 		err(1, "mincore");
 	for (i = 0; i < pages; i++)
-		if (!(resident[i] & 1))
+		if (!(resident[i] & 1)) {
 			swapped[strchr(KINDS, kind_of(i)) - KINDS]++;
-	printf("out=%zu", swapped[0] + swapped[1] + swapped[2] + swapped[3]);
-	for (i = 0; i < 4; i++)
+			out++;
+		}
+	printf("out=%zu", out);
+	for (i = 0; i < NR_KINDS; i++)
 		printf(" %s=%zu", names[i], swapped[i]);
 	putchar('\n');
 	free(resident);

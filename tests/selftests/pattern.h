@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What a page must hold, given where it is and its stamp: who wrote it, and
- * when. A stamp of 0 stands for nobody: zeros.
+ * What a page must hold, given where it is and its stamp, which says when it was
+ * written and by which process. A stamp of 0 is a page that was not written: zeros.
  */
 #ifndef PATTERN_H
 #define PATTERN_H
@@ -13,8 +13,11 @@
 #define WORDS (PAGE / sizeof(uint64_t))
 #define HUGE_PAGE (2UL << 20)
 
-/* t(ext, compresses to about a third), r(andom), s(ame word), z(ero) */
-#define KINDS "trsz"
+/*
+ * t(ext, compresses to about a third), r(andom), s(ame 32-bit word), w(ord of 64 bits, over and
+ * over; its halves differ), z(ero)
+ */
+#define KINDS "trswz"
 
 static inline uint64_t mix(uint64_t x)
 {
@@ -44,6 +47,8 @@ static inline void content(uint64_t *page, char kind, uint64_t index, uint64_t s
 	}
 	for (i = 0; i < WORDS; i++) {
 		if (kind == 's')
+			page[i] = (uint32_t)state | state << 32;
+		else if (kind == 'w')
 			page[i] = state;
 		else if (kind == 'r' || i % 4 == 0)
 			page[i] = next(&state);
@@ -51,7 +56,7 @@ static inline void content(uint64_t *page, char kind, uint64_t index, uint64_t s
 			page[i] = 0x0000200000000000ULL + i % 16;
 	}
 	/* A stranger's page is then known by what it begins with. */
-	if (kind != 's') {
+	if (kind != 's' && kind != 'w') {
 		page[0] = stamp;
 		page[1] = index;
 	}

@@ -17,9 +17,9 @@ CPU1=/sys/devices/system/cpu/cpu1/online
 come_or_go() { # DISK
 	if [[ $(stores_of one) == *"$1"* ]]; then
 		# There may be no room for what it has.
-		[[ $(tell one remove_store "$1") =~ ^(OK|ENOSPC)$ ]]
+		[[ $(tell one remove_backing "$1") =~ ^(OK|ENOSPC)$ ]]
 	else
-		gives OK tell one add_store "$1"
+		gives OK tell one add_backing "$1"
 	fi
 }
 
@@ -150,11 +150,11 @@ do_to_a_disk() {
 }
 
 is_removed() {
-	[[ $(tell one remove_store "$1") == OK ]]
+	[[ $(tell one remove_backing "$1") == OK ]]
 }
 
 is_back() {
-	is_removed "$bad" && [[ $(tell one add_store "$bad") == OK ]]
+	is_removed "$bad" && [[ $(tell one add_backing "$bad") == OK ]]
 }
 
 # A page is right, or lost with an error that was counted; and only as long as the disk fails.
@@ -171,13 +171,13 @@ disks_fail() {
 	begin frail fill churn check
 	goes_on do_to_a_disk
 	load_table linear DISK 0
-	[[ $(stores_of one) == *"$bad"* ]] || gives OK tell one add_store "$bad"
+	[[ $(stores_of one) == *"$bad"* ]] || gives OK tell one add_backing "$bad"
 	until_true "it is removed and added again" 60 is_back
 	failed=$(figure one failed_loads)
 	until_true "the other one is removed" 60 is_removed "$good"
 	start pages -s 4 -k tttr fill out hold check
 	write_back one
-	holds "bytes in it" "$(cat "$SYSFS"/shared/store?/live_bytes) > 0"
+	holds "bytes in it" "$(cat "$SYSFS"/shared/backing?/live_bytes) > 0"
 	release
 	end
 	lost=$(awk -F= '/^lost=/ { sum += $2 } END { print sum + 0 }' said.*)

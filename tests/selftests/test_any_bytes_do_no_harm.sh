@@ -72,9 +72,9 @@ files() {
 	local pool
 	find_pool file
 	fuzz_for_a_while -w "$first" -w "$second" files \
-		"$SYSFS/$pool"/{writeback,add_store,remove_store} \
-		"$SYSFS/$pool"/{writeback,add_store,remove_store} \
-		"$SYSFS/$pool"/* "$SYSFS/$pool"/store0/* "$DEBUGFS/$pool"/*
+		"$SYSFS/$pool"/{writeback,add_backing,remove_backing} \
+		"$SYSFS/$pool"/{writeback,add_backing,remove_backing} \
+		"$SYSFS/$pool"/* "$SYSFS/$pool"/backing0/*
 }
 
 # One of the things that read what was damaged, or move it, or write over it.
@@ -82,8 +82,8 @@ something() {
 	case $((RANDOM % 6)) in
 	0) ;;
 	1) gives OK mnt swapoff file && gives OK mnt swapon file ;;
-	2) [[ $(tell file remove_store "$disk") =~ ^(OK|EIO|ENOSPC)$ ]] ;;
-	3) gives OK tell file add_store "$second" && tell file remove_store "$disk" >/dev/null ;;
+	2) [[ $(tell file remove_backing "$disk") =~ ^(OK|EIO|ENOSPC)$ ]] ;;
+	3) gives OK tell file add_backing "$second" && tell file remove_backing "$disk" >/dev/null ;;
 	# What is written then finds a store in which there is little room.
 	*) pages -i 2 -s 4 -k r fill out check >/dev/null ;;
 	esac

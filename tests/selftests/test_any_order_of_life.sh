@@ -94,9 +94,9 @@ store_step() {
 		[[ -n ${mounted[$file]:-} ]] || continue
 		if [[ -n $(stores_of "$file") ]]; then
 			gives OK tell "$file" writeback all
-			gives OK tell "$file" remove_store "$disk"
+			gives OK tell "$file" remove_backing "$disk"
 		else
-			gives OK tell "$file" add_store "$disk"
+			gives OK tell "$file" add_backing "$disk"
 		fi
 		return
 	done
@@ -134,9 +134,9 @@ all_down() {
 meddle() {
 	local file
 	while sleep 0.02; do
-		for file in "$SYSFS"/*/* "$SYSFS"/*/store*/*; do
+		for file in "$SYSFS"/*/* "$SYSFS"/*/backing*/*; do
 			case $file in
-			*/add_store | */remove_store) echo /nonesuch >"$file" ;;
+			*/add_backing | */remove_backing) echo /nonesuch >"$file" ;;
 			*/writeback) echo 1 >"$file" ;;
 			*) read -r _ <"$file" ;;
 			esac || continue

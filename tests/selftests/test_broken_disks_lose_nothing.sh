@@ -58,8 +58,8 @@ all_writes_fail() {
 	equal "write errors" "$errors" "$(store_figure file 0 write_errors)"
 
 	# Removed and added it has a new life.
-	gives OK tell file remove_store "$disk"
-	gives OK tell file add_store "$disk"
+	gives OK tell file remove_backing "$disk"
+	gives OK tell file add_backing "$disk"
 	write_back file
 	holds "pages in the store" "$(figure file redirected_pages) > 1900"
 	release
@@ -115,11 +115,11 @@ header_unreadable() {
 	gives EIO mnt mount file file "backing=$disk"
 	one_line "backing=$disk: "
 	mark_log
-	gives EIO tell other add_store "$disk"
+	gives EIO tell other add_backing "$disk"
 	one_line "backing=$disk: "
 	equal "stores" "" "$(stores_of other)"
 	mend_disk
-	gives OK tell other add_store "$disk"
+	gives OK tell other add_backing "$disk"
 }
 
 one_read_fails() {
@@ -179,11 +179,11 @@ removed_while_broken() {
 	start pages -s 8 -k tr fill out hold check
 	write_back file
 	break_disk
-	[[ $(tell file remove_store "$disk") != OK ]] || fail "it was removed"
+	[[ $(tell file remove_backing "$disk") != OK ]] || fail "it was removed"
 	equal "stores" "$disk" "$(stores_of file)"
 	equal "stored" "$(said_number out)" "$(figure file stored_pages)"
 	mend_disk
-	gives OK tell file remove_store "$disk"
+	gives OK tell file remove_backing "$disk"
 	equal "pages in stores" 0 "$(figure file redirected_pages)"
 	release
 	equal "failed loads" 0 "$(figure file failed_loads)"
@@ -211,7 +211,7 @@ full_and_at_the_limit() {
 	holds "stores refused" "$(figure file failed_stores_limit) > 0"
 	nearly_within_limit file
 	disk large.image 64M
-	gives OK tell file add_store "$disk"
+	gives OK tell file add_backing "$disk"
 	go_on
 	failed=$(figure file failed_stores_limit)
 	go_on

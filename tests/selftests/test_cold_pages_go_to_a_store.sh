@@ -59,7 +59,7 @@ refused_by_hand() {
 	gives ENXIO tell file writeback all
 	gives ENXIO tell file writeback 10
 	disk disk.image 16M
-	gives OK tell file add_store "$disk"
+	gives OK tell file add_backing "$disk"
 	for text in -1 +1 many 1.5 "10 pages" ALL; do
 		gives EINVAL tell file writeback "$text"
 	done
@@ -68,7 +68,7 @@ refused_by_hand() {
 same_filled_come_back() {
 	disk disk.image 16M
 	area file 1G "limit=64M,backing=$disk"
-	start pages -s 8 -k sz fill out hold check rewrite:2 out hold check
+	start pages -s 8 -k swz fill out hold check rewrite:2 out hold check
 	write_back file
 	go_on
 	write_back file

@@ -82,7 +82,7 @@ nothing_without_cipher() {
 	refused_for_cipher mnt mount file file "backing=$disk"
 	gives OK mnt mount file file
 	refused_for_cipher mnt remount file "limit=5M,backing=$disk"
-	refused_for_cipher tell file add_store "$disk"
+	refused_for_cipher tell file add_backing "$disk"
 	equal "stores" "" "$(stores_of file)"
 	holds "limit" "$(figure file limit_bytes) != 5 << 20"
 	content_if_told_so

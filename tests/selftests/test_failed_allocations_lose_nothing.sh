@@ -100,12 +100,12 @@ claims() {
 	dir=$SYSFS/$(pool_of file)
 	count_allocations
 	mark_log
-	fail_each 20 ENOMEM fault write "$dir/add_store" "$disk" mend \
-		write "$dir/remove_store" "$disk"
+	fail_each 20 ENOMEM fault write "$dir/add_backing" "$disk" mend \
+		write "$dir/remove_backing" "$disk"
 	one_line_each
 	equal "lines that deny the cipher" "" "$(log_since | grep 'has no xts' || true)"
 	equal "stores" "" "$(stores_of file)"
-	gives OK tell file add_store "$disk"
+	gives OK tell file add_backing "$disk"
 	start pages -s 2 -k tr fill out hold check
 	write_back file
 	release

@@ -9,7 +9,7 @@ FILES=(areas comp compressed_bytes failed_loads failed_stores_limit
 	failed_stores_memory fixed_bytes incompressible_pages invalidates limit_bytes
 	loads pool_bytes redirected_bytes redirected_pages same_filled_pages
 	stored_pages stores table_bytes written_pages)
-ORDERS=(add_store remove_store writeback)
+ORDERS=(add_backing remove_backing writeback)
 STORE=(cleaned_bytes discarded_bytes free_segments garbage_bytes live_bytes open_segments path
 	read_bytes read_errors read_ios retired_segments sealed_segments size_bytes
 	used_bytes write_errors written_bytes written_ios)
@@ -35,13 +35,13 @@ one_value() {
 	area file 1G "backing=$disk"
 	dir=$SYSFS/$(pool_of file)
 	pages -s 2 fill out check
-	are_there "$dir" "${FILES[@]}" "${ORDERS[@]}" store0
+	are_there "$dir" "${FILES[@]}" "${ORDERS[@]}" backing0
 	for name in "${FILES[@]}"; do
 		reads "$dir/$name" "[0-9]+|lz4"
 	done
-	are_there "$dir/store0" "${STORE[@]}"
+	are_there "$dir/backing0" "${STORE[@]}"
 	for name in "${STORE[@]}"; do
-		reads "$dir/store0/$name" "[0-9]+|$disk"
+		reads "$dir/backing0/$name" "[0-9]+|$disk"
 	done
 }
 

@@ -63,9 +63,9 @@ limit_follows_remount() {
 	release
 }
 
-# Same-filled pages take little else than table pages, and those count.
+# Same-filled pages take nothing but table pages, and those count.
 tables_count() {
-	area file 1G limit=64K
+	area file 1G limit=16K
 	start pages -s 16 -k s fill out hold check
 	within_limit file
 	holds "pages out" "$(said_number out) > 500 && $(said_number out) < 4096"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # What is in use cannot be taken away, and what was turned off is gone: in any
-# order, disks, sysfs, debugfs, threads and memory.
+# order, disks, sysfs, threads and memory.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -78,15 +78,6 @@ lazy_umount_under_load() {
 	kill "$holder"
 	kill -TERM "$pid"
 	wait "$pid"
-}
-
-open_debugfs_file() {
-	area file
-	hold_open "$DEBUGFS/$(pool_of file)/clusters"
-	gone file
-	! rmmod ghostswap 2>/dev/null || fail "rmmod took the module from an open file"
-	kill "$holder"
-	until_true "the module is free" 5 rmmod ghostswap
 }
 
 step() { # swapoff|umount|rmmod
@@ -181,7 +172,6 @@ promise "a mounted ghost file is busy for another mount" one_mount_a_file
 promise "also where the first mount lies elsewhere, or under another name" hidden_below
 promise "lazy umount, then swapoff: every page is there" lazy_umount
 promise "lazy umount under load: every page is there" lazy_umount_under_load
-promise "an open file of debugfs keeps the module, and no longer" open_debugfs_file
 promise "any order of swapoff, umount and rmmod ends with nothing left" every_order
 promise "no thread outlives the module" threads_go
 promise "mount, swapon, swap, swapoff, umount give all memory back" memory_comes_back

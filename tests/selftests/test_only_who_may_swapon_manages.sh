@@ -26,8 +26,8 @@ managed() {
 refused() {
 	local errno=$1
 	shift
-	equal "add_store by $1" "$errno" "$("$@" mnt write "$dir/add_store" "$second")"
-	equal "remove_store by $1" "$errno" "$("$@" mnt write "$dir/remove_store" "$first")"
+	equal "add_backing by $1" "$errno" "$("$@" mnt write "$dir/add_backing" "$second")"
+	equal "remove_backing by $1" "$errno" "$("$@" mnt write "$dir/remove_backing" "$first")"
 	equal "writeback by $1" "$errno" "$("$@" mnt write "$dir/writeback" all)"
 	equal "remount by $1" EPERM "$("$@" mnt remount file limit=1M)"
 	equal "swapoff by $1" EPERM "$("$@" mnt swapoff file)"
@@ -73,9 +73,9 @@ an_open_file() {
 nothing_else_is_needed() {
 	local first second dir
 	managed
-	equal "add_store" OK "$("${ONLY_WITH[@]}" mnt write "$dir/add_store" "$second")"
+	equal "add_backing" OK "$("${ONLY_WITH[@]}" mnt write "$dir/add_backing" "$second")"
 	equal "writeback" OK "$("${ONLY_WITH[@]}" mnt write "$dir/writeback" all)"
-	equal "remove_store" OK "$("${ONLY_WITH[@]}" mnt write "$dir/remove_store" "$first")"
+	equal "remove_backing" OK "$("${ONLY_WITH[@]}" mnt write "$dir/remove_backing" "$first")"
 	equal "stores" "$second" "$(stores_of file)"
 	release
 }
@@ -86,16 +86,13 @@ all_may_read() {
 	managed
 	gives OK tell file writeback 512
 	# What cannot be read are the orders.
-	said=$("${USER[@]}" cat "$dir"/*_* "$dir"/store0/*_* 2>/dev/null) || true
+	said=$("${USER[@]}" cat "$dir"/*_* "$dir"/backing0/*_* 2>/dev/null) || true
 	holds "figures that a user reads" "$(grep -c '^[0-9]*$' <<<"$said") >= 30"
-	for name in "$dir"/* "$dir"/store0/* /sys/kernel/debug/ghostswap/*/*; do
+	for name in "$dir"/* "$dir"/backing0/*; do
 		[[ -r $name && ! -d $name && $(stat -c %a "$name") != 200 ]] || continue
 		! grep -Eq 'ffff[0-9a-f]{8}' "$name" || fail "$name tells an address"
 	done
 	! raw_log_since | grep -Eq 'ghostswap.*ffff[0-9a-f]{8}' || fail "the log tells an address"
-	if "${USER[@]}" ls /sys/kernel/debug/ghostswap 2>/dev/null; then
-		fail "a user sees debugfs"
-	fi
 	release
 }
 

@@ -48,36 +48,7 @@ crowded() {
 	ends_empty file
 }
 
-# The state of every cluster, as debugfs shows it, adds up to the figures.
-clusters_add_up() {
-	local id file="$work/file"
-	area "$file"
-	id=$(pool_of "$file")
-	start pages -s 6 -k tttrs fill out hold keep:3 hold
-	adds_up "$DEBUGFS/$id/clusters" "$file"
-	go_on
-	adds_up "$DEBUGFS/$id/clusters" "$file"
-	release
-	equal "clusters at the end" 1 "$(wc -l <"$DEBUGFS/$id/clusters")"
-}
-
-adds_up() { # CLUSTERS FILE
-	local lines live same cached raw
-	equal "head" "area cluster live same cached raw" "$(head -n 1 "$1" | awk '{ $1 = $1; print }')"
-	# No pointer and no content: names and decimal numbers.
-	equal "lines of another form" "" "$(sed 1d "$1" | grep -vE '^ *[^ ]+( +[0-9]+){5}$' || true)"
-	read -r lines live same cached raw < <(awk 'NR > 1 {
-		lines++; live += $3; same += $4; cached += $5; raw += $6 }
-		END { print lines + 0, live + 0, same + 0, cached + 0, raw + 0 }' "$1")
-	equal "clusters" $(($(figure "$2" table_bytes) / PAGE)) "$lines"
-	equal "live" "$(figure "$2" stored_pages)" "$live"
-	equal "same" "$(figure "$2" same_filled_pages)" "$same"
-	equal "raw" "$(figure "$2" incompressible_pages)" "$raw"
-	equal "same, cached and raw" "$live" $((same + cached + raw))
-}
-
 promise "slots used again by one process show what it stored last" used_again
 promise "slots used again by another process, in another state, too" by_another_process
 promise "slots taken the moment they are free show nothing old" crowded
-promise "debugfs' clusters add up to the figures, and show no pointer" clusters_add_up
 finish

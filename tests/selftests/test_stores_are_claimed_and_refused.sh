@@ -82,7 +82,7 @@ refused() {
 	gives "$1" mnt remount file "backing=$3"
 	one_line "$3.*($2)"
 	mark_log
-	gives "$1" tell file add_store "$3"
+	gives "$1" tell file add_backing "$3"
 	one_line "$3.*($2)"
 	equal "stores" "$stores" "$(stores_of file)"
 	equal "options" "$options" "$(options_of file)"
@@ -115,7 +115,7 @@ no_swap_header() {
 	header disk.image size=32M length=16M
 	refused EINVAL "shorter" "$disk"
 	header disk.image size=16M length=16M
-	gives OK tell file add_store "$disk"
+	gives OK tell file add_backing "$disk"
 }
 
 too_small() {
@@ -158,7 +158,7 @@ on_a_zoned_device() {
 	# The same without zones is a store.
 	memory_disk
 	cat with_header >"$disk"
-	gives OK tell file add_store "$disk"
+	gives OK tell file add_backing "$disk"
 }
 
 encrypted_by_its_filesystem() {
@@ -174,7 +174,7 @@ encrypted_by_its_filesystem() {
 
 	# Another one there is a store.
 	swapfile ext4/swapfile 16M
-	gives OK tell file add_store "$work/ext4/swapfile"
+	gives OK tell file add_backing "$work/ext4/swapfile"
 }
 
 in_use() {
@@ -232,19 +232,19 @@ up_to_eight() {
 
 	area file 1G "limit=64M${options%",backing=$work/ext4/6"*}"
 	gives OK mnt remount file "backing=${paths[6]}"
-	gives OK tell file add_store "${paths[7]}"
+	gives OK tell file add_backing "${paths[7]}"
 	equal "stores" "$(printf '%s\n' "${paths[@]:0:8}")" "$(stores_of file)"
 	mark_log
 	gives ENOSPC mnt remount file "backing=${paths[8]}"
 	one_line "${paths[8]}"
 	mark_log
-	gives ENOSPC tell file add_store "${paths[8]}"
+	gives ENOSPC tell file add_backing "${paths[8]}"
 	one_line "${paths[8]}"
 
 	start pages -s 8 -k r fill out hold check
 	write_back file
-	gives OK tell file remove_store "${paths[2]}"
-	gives OK tell file add_store "${paths[8]}"
+	gives OK tell file remove_backing "${paths[2]}"
+	gives OK tell file add_backing "${paths[8]}"
 	equal "number of stores" 8 "$(stores_of file | wc -l)"
 	release
 }
@@ -256,7 +256,7 @@ at_run_time() {
 	disk two.image 16M
 	area file 1G limit=64M
 	equal "stores" "" "$(stores_of file)"
-	gives OK tell file add_store "$stores"
+	gives OK tell file add_backing "$stores"
 	gives OK mnt remount file "backing=$disk"
 	stores+=$newline$disk
 	equal "stores" "$stores" "$(stores_of file)"
@@ -266,7 +266,7 @@ at_run_time() {
 	start pages -s 4 -k tr fill out hold check
 	write_back file
 	gives OK mnt remount file "nobacking=$disk"
-	gives OK tell file remove_store "${stores%"$newline"*}"
+	gives OK tell file remove_backing "${stores%"$newline"*}"
 	equal "stores" "" "$(stores_of file)"
 	equal "pages in stores" 0 "$(figure file redirected_pages)"
 	[[ $(options_of file) != *backing* ]] || fail "/proc/mounts shows $(options_of file)"
@@ -274,7 +274,7 @@ at_run_time() {
 	release
 	# It is no store any more.
 	[[ $(mnt remount file "nobacking=$disk") != OK ]] || fail "remount removed it twice"
-	[[ $(tell file remove_store "$disk") != OK ]] || fail "it was removed twice"
+	[[ $(tell file remove_backing "$disk") != OK ]] || fail "it was removed twice"
 }
 
 # What /proc/mounts shows can be given again, to a mount that is there or to one

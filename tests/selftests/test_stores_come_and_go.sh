@@ -19,7 +19,7 @@ to_memory() {
 	start pages -s 12 -k tttrz fill out hold check
 	write_back file
 	swapped=$(swapped_kib) loads=$(figure file loads) stored=$(figure file stored_pages)
-	gives OK tell file remove_store "$disk"
+	gives OK tell file remove_backing "$disk"
 	equal "pages in stores" 0 "$(figure file redirected_pages)"
 	equal "stored" "$stored" "$(figure file stored_pages)"
 	equal "incompressible pages in memory" "$(said_number random)" \
@@ -41,8 +41,8 @@ to_another_store() {
 	swapped=$(swapped_kib) live=$(store_figure file 0 live_bytes)
 	gives OK mnt remount file limit=1M
 	disk two.image 32M
-	gives OK tell file add_store "$disk"
-	gives OK tell file remove_store "$first"
+	gives OK tell file add_backing "$disk"
+	gives OK tell file remove_backing "$first"
 	equal "stores" "$disk" "$(stores_of file)"
 	nearly_within_limit file
 	holds "pages in the store" "$(figure file redirected_pages) > 2000"
@@ -70,11 +70,11 @@ under_load() {
 	holds "pages in the store" "$(figure file redirected_pages) > 500"
 	before=$(visits said.1)
 	for round in 1 2; do
-		gives OK tell file add_store "$second"
-		gives OK tell file remove_store "$first"
+		gives OK tell file add_backing "$second"
+		gives OK tell file remove_backing "$first"
 		equal "stores" "$second" "$(stores_of file)"
-		gives OK tell file add_store "$first"
-		gives OK tell file remove_store "$second"
+		gives OK tell file add_backing "$first"
+		gives OK tell file remove_backing "$second"
 		equal "stores" "$first" "$(stores_of file)"
 	done
 	until_true "pages are visited" 60 has_visited said.1 "$before"
@@ -93,7 +93,7 @@ no_room_in_memory() {
 	write_back file
 	gives OK mnt remount file limit=1M
 	mark_log
-	gives ENOSPC tell file remove_store "$disk"
+	gives ENOSPC tell file remove_backing "$disk"
 	one_line "$disk"
 	equal "stores" "$disk" "$(stores_of file)"
 	equal "stored" "$(said_number out)" "$(figure file stored_pages)"
@@ -102,7 +102,7 @@ no_room_in_memory() {
 	go_on
 	holds "pages in the store" "$(figure file redirected_pages) > 1000"
 	gives OK mnt remount file limit=64M
-	gives OK tell file remove_store "$disk"
+	gives OK tell file remove_backing "$disk"
 	equal "pages in stores" 0 "$(figure file redirected_pages)"
 	release
 }
@@ -116,14 +116,14 @@ no_room_in_the_other_store() {
 	write_back file
 	gives OK mnt remount file limit=1M
 	disk two.image 8M
-	gives OK tell file add_store "$disk"
-	gives ENOSPC tell file remove_store "$first"
+	gives OK tell file add_backing "$disk"
+	gives ENOSPC tell file remove_backing "$first"
 	equal "stores" "$first$newline$disk" "$(stores_of file)"
 	equal "stored" "$(said_number out)" "$(figure file stored_pages)"
 	release
 	equal "failed loads" 0 "$(figure file failed_loads)"
-	gives OK tell file remove_store "$first"
-	gives OK tell file remove_store "$disk"
+	gives OK tell file remove_backing "$first"
+	gives OK tell file remove_backing "$disk"
 }
 
 empty_ones_at_once() {
@@ -131,8 +131,8 @@ empty_ones_at_once() {
 	area file 1G limit=64M
 	start pages -s 4 -k tr fill out hold check
 	for _ in 1 2 3; do
-		gives OK tell file add_store "$disk"
-		gives OK tell file remove_store "$disk"
+		gives OK tell file add_backing "$disk"
+		gives OK tell file remove_backing "$disk"
 	done
 	equal "pages ever written" 0 "$(figure file written_pages)"
 	release
@@ -147,7 +147,7 @@ while_it_is_read() {
 	write_back file
 	pid=$HELD_PID
 	echo >&"${HELD[1]}"
-	gives OK tell file remove_store "$disk"
+	gives OK tell file remove_backing "$disk"
 	equal "pages in stores" 0 "$(figure file redirected_pages)"
 	wait "$pid"
 	equal "failed loads" 0 "$(figure file failed_loads)"

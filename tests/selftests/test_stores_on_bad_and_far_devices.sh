@@ -29,8 +29,8 @@ fails_for_a_while() {
 	holds "write errors" "$(store_figure file 0 write_errors) > 0"
 	equal "pages in the store" 0 "$(figure file redirected_pages)"
 	load_table linear DISK 0
-	gives OK tell file remove_store "$disk"
-	gives OK tell file add_store "$disk"
+	gives OK tell file remove_backing "$disk"
+	gives OK tell file add_backing "$disk"
 	write_back file
 	holds "pages in the store" "$(figure file redirected_pages) > 1500"
 	release
