@@ -3,10 +3,16 @@
 //! What a fuzzer draws, and the corpus keeps: bytes, of which the first says what the others are.
 //! What they run out of is zero, and numbers are little-endian.
 
-use ghostswap_core::segment::{blocks, Owner, Wanted, Writer, BLOCK, UNIT};
+use ghostswap_core::payload::Length;
+use ghostswap_core::segment::{blocks, Owner, SegmentWriter, Wanted, BLOCK, UNIT};
 use ghostswap_core::PAGE_SIZE;
 
 use crate::model::{check_header, check_limit, check_pool_name, check_read, check_records, crc32c};
+
+/// A length that an object can have.
+fn length(bytes: usize) -> Length {
+    Length::new(bytes).expect("a length in its range")
+}
 
 /// What is left of an input.
 struct Rest<'a>(&'a [u8]);
@@ -83,17 +89,17 @@ fn blocks_of_bytes(mut rest: Rest<'_>) {
     let wanted = Wanted {
         unit: rest.u32() as usize,
         owner: rest.owner(),
-        length: rest.u16().into(),
-        life: rest.u32(),
+        length: length(usize::from(rest.u16()) % PAGE_SIZE + 1),
+        generation: rest.u32(),
     };
     check_read(rest.0, &wanted, checksum);
-    check_records(rest.0, wanted.life, checksum);
+    check_records(rest.0, wanted.generation, checksum);
 }
 
-/// A segment as it is written, of objects of these lengths; what was there in an earlier life; and what
+/// A segment as it is written, of objects of these lengths; what was there in an earlier generation; and what
 /// may become of it on a disk.
 fn segment(mut rest: Rest<'_>) {
-    let life = rest.u32();
+    let generation = rest.u32();
     let objects: Vec<_> = (0..rest.u8() % 16)
         .map(|_| {
             let length = usize::from(rest.u16()) % PAGE_SIZE + 1;
@@ -102,32 +108,32 @@ fn segment(mut rest: Rest<'_>) {
             (rest.owner(), object)
         })
         .collect();
-    let write = |life| {
+    let write = |generation| {
         let mut image = vec![0xa5; 17 * BLOCK];
-        let mut writer = Writer::new(&mut image, life, crc32c);
+        let mut writer = SegmentWriter::new(&mut image, generation, crc32c);
         let wanted: Vec<_> = objects
             .iter()
             .map(|(owner, object)| Wanted {
                 unit: writer.append(*owner, object).expect("there is room"),
                 owner: *owner,
-                length: object.len(),
-                life,
+                length: length(object.len()),
+                generation,
             })
             .collect();
         let blocks = writer.finish();
         image.truncate(blocks * BLOCK);
         (image, wanted)
     };
-    let (earlier, _) = write(life.wrapping_sub(1));
-    let (written, wanted) = write(life);
+    let (earlier, _) = write(generation.wrapping_sub(1));
+    let (written, wanted) = write(generation);
     let mut image = written.clone();
     while !rest.is_empty() && !image.is_empty() {
         damage(&mut image, &earlier, &mut rest);
     }
 
-    check_records(&image, life, crc32c);
+    check_records(&image, generation, crc32c);
     for wanted in &wanted {
-        let touched = blocks(wanted.unit, wanted.length);
+        let touched = blocks(wanted.unit, wanted.length.bytes());
         let (begin, end) = (touched.start * BLOCK, touched.end * BLOCK);
         let end = end.min(image.len());
         check_read(image.get(begin..end).unwrap_or(&[]), wanted, crc32c);

@@ -3,7 +3,7 @@
 //! What bytes from outside mean, said once more and as simply as can be: each function has
 //! `rust/core/` read some, and panics if that takes them for anything else.
 
-use ghostswap_core::header::Header;
+use ghostswap_core::header::SwapHeader;
 use ghostswap_core::limit::Limit;
 use ghostswap_core::pool_name;
 use ghostswap_core::segment::{parse, records, Checksum, Owner, Record, Wanted};
@@ -27,17 +27,22 @@ pub fn check_header(page: &[u8; PAGE_SIZE], max_pages: u64) {
         && field(1024) == 1
         && field(1032) == 0
         && (1..max_pages).contains(&last_page.into());
-    match Header::parse(page, max_pages) {
+    match SwapHeader::parse(page, max_pages) {
         Ok(header) => {
             assert!(fine, "{header:?} with {max_pages} pages at most");
-            assert_eq!(header, Header { last_page });
+            assert_eq!(header, SwapHeader { last_page });
             assert_eq!(header.slots(), u64::from(last_page) + 1);
             assert_eq!(header.size(), header.slots() * 4096);
         }
         Err(problem) => {
             assert!(!fine, "{problem:?} with {max_pages} pages at most");
-            let values = [1024, 1028, 1032].map(|at| Some(field(at)));
-            assert!(problem.value().is_none() || values.contains(&problem.value()));
+            let text = problem.to_string();
+            let value = text.rsplit(' ').next().and_then(|word| word.parse().ok());
+            let values = [1024, 1028, 1032].map(field);
+            assert!(
+                value.is_none_or(|value: u32| values.contains(&value)),
+                "{text}"
+            );
         }
     }
 }
@@ -61,12 +66,11 @@ pub fn check_limit(text: &[u8]) {
         _ => None,
     };
     assert_eq!(Limit::parse(text).ok(), limit);
-    let shown = match limit {
-        Some(Limit::Bytes(bytes)) => bytes.to_string(),
-        Some(Limit::Percent(percent)) => format!("{percent}%"),
-        None => return,
-    };
-    assert_eq!(Limit::parse(shown.as_bytes()).ok(), limit);
+    // What is shown can be given again, and means the same.
+    if let Some(limit) = limit {
+        let shown = limit.to_string();
+        assert_eq!(Limit::parse(shown.as_bytes()), Ok(limit), "{shown}");
+    }
 }
 
 /// A pool's name needs no escaping in a path or in `/proc/mounts`.
@@ -76,7 +80,7 @@ pub fn check_pool_name(name: &[u8]) {
         && name
             .iter()
             .all(|c| c.is_ascii_alphanumeric() || b"_.-".contains(c));
-    assert_eq!(pool_name::problem(name).is_none(), fine);
+    assert_eq!(pool_name::check(name).is_ok(), fine);
 }
 
 /// The object that `wanted` is of, if it is in `bytes` as a writer would have left it.
@@ -85,21 +89,22 @@ fn object<'a>(bytes: &'a [u8], wanted: &Wanted, checksum: Checksum) -> Option<&'
         unit,
         owner: Owner { area, slot },
         length,
-        life,
+        generation,
     } = *wanted;
+    let length = length.bytes();
     let record = bytes.get(unit % 256 * 16..)?;
     let body = record.get(16..16 + length.div_ceil(16) * 16)?;
     let mut header = Vec::new();
     header.extend(slot.to_le_bytes());
     header.extend(area.to_le_bytes());
     header.extend(u16::try_from(length).ok()?.to_le_bytes());
-    header.extend(life.to_le_bytes());
+    header.extend(generation.to_le_bytes());
     header.extend(checksum(&[&header, body]).to_le_bytes());
     record.starts_with(&header).then(|| &body[..length])
 }
 
-/// The records of `image`, of the life `life`.
-fn all_records(image: &[u8], life: u32, checksum: Checksum) -> Vec<Record<'_>> {
+/// The records of `image`, of the generation `generation`.
+fn all_records(image: &[u8], generation: u32, checksum: Checksum) -> Vec<Record<'_>> {
     let mut found = Vec::new();
     let mut at = 0;
     while let Some(header) = image.get(at..at + 16) {
@@ -109,7 +114,8 @@ fn all_records(image: &[u8], life: u32, checksum: Checksum) -> Vec<Record<'_>> {
         };
         let length = number(6, 8) as usize;
         let body = image.get(at + 16..at + 16 + length.div_ceil(16) * 16);
-        let Some(body) = body.filter(|_| number(8, 12) == life && (1..=4096).contains(&length))
+        let Some(body) =
+            body.filter(|_| number(8, 12) == generation && (1..=4096).contains(&length))
         else {
             break;
         };
@@ -135,7 +141,7 @@ pub fn check_read(bytes: &[u8], wanted: &Wanted, checksum: Checksum) {
 }
 
 /// The records of `image` are found, and no others.
-pub fn check_records(image: &[u8], life: u32, checksum: Checksum) {
-    let found: Vec<_> = records(image, life, checksum).collect();
-    assert_eq!(found, all_records(image, life, checksum));
+pub fn check_records(image: &[u8], generation: u32, checksum: Checksum) {
+    let found: Vec<_> = records(image, generation, checksum).collect();
+    assert_eq!(found, all_records(image, generation, checksum));
 }

@@ -2,24 +2,35 @@
 
 //! An object for the slots under test.
 
-use ghostswap_core::entry::{Form, PAYLOAD_BITS};
-use ghostswap_core::slot::{Key, Payload};
+use ghostswap_core::payload::{Key, Length, Payload, PAYLOAD_BITS};
+use ghostswap_core::PAGE_SIZE;
 
 /// Names have all their bits in use, so that one that is cut short is another.
 const FIRST_NAME: u64 = (1 << PAYLOAD_BITS) - 100;
 
+/// The length of an incompressible page.
+pub const INCOMPRESSIBLE: Length = match Length::new(PAGE_SIZE) {
+    Some(length) => length,
+    None => panic!("a page is as long as an object can be"),
+};
+
+/// A length that an object can have.
+pub fn length<T: Into<usize>>(bytes: T) -> Length {
+    Length::new(bytes.into()).expect("a length in its range")
+}
+
 /// An object that its bearer owns. To lose it is a leak, so it may not be dropped.
 pub struct Object {
     name: u64,
-    form: Form,
+    length: Length,
 }
 
 impl Object {
     /// The object of number `index`.
-    pub fn new(index: usize, form: Form) -> Self {
+    pub fn new(index: usize, length: Length) -> Self {
         Self {
             name: FIRST_NAME + index as u64,
-            form,
+            length,
         }
     }
 
@@ -28,9 +39,9 @@ impl Object {
         (self.name - FIRST_NAME) as usize
     }
 
-    /// What it holds, as its bearer was told.
-    pub fn form(&self) -> Form {
-        self.form
+    /// Its length, as its bearer was told.
+    pub fn length(&self) -> Length {
+        self.length
     }
 
     /// Gives it up.
@@ -40,14 +51,14 @@ impl Object {
 }
 
 impl Payload for Object {
-    fn into_parts(self) -> (u64, Form) {
-        let parts = (self.name, self.form);
+    fn into_parts(self) -> (u64, Length) {
+        let parts = (self.name, self.length);
         self.forget();
         parts
     }
 
-    fn from_parts(name: u64, form: Form, _: Key) -> Self {
-        Self { name, form }
+    fn from_parts(name: u64, length: Length, _: Key) -> Self {
+        Self { name, length }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::sync::Mutex;
 
-use ghostswap_core::entry::Form;
+use ghostswap_core::payload::Length;
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicBool, Ordering};
 
@@ -22,17 +22,17 @@ struct Memory {
 
 /// A heap that gives out again at once what was just freed.
 pub struct Heap {
-    form: fn(Mark) -> Form,
+    length: fn(Mark) -> Length,
     memory: Vec<Memory>,
     /// Loom need not try orders of this: `live` has them.
     free: Mutex<Vec<usize>>,
 }
 
 impl Heap {
-    /// A heap of `size` objects, whose forms are what `form` says.
-    pub fn new(size: usize, form: fn(Mark) -> Form) -> Self {
+    /// A heap of `size` objects, whose lengths are what `length` says.
+    pub fn new(size: usize, length: fn(Mark) -> Length) -> Self {
         Self {
-            form,
+            length,
             memory: (0..size)
                 .map(|_| Memory {
                     live: AtomicBool::new(false),
@@ -53,7 +53,7 @@ impl Heap {
         memory
             .content
             .with_mut(|content| unsafe { *content = mark });
-        Object::new(index, (self.form)(mark))
+        Object::new(index, (self.length)(mark))
     }
 
     /// What is in `object`.
@@ -63,8 +63,8 @@ impl Heap {
             .content
             .with(|content| unsafe { *content });
         assert_eq!(
-            object.form(),
-            (self.form)(mark),
+            object.length(),
+            (self.length)(mark),
             "this is another's content"
         );
         mark

@@ -8,9 +8,9 @@
 mod heap;
 #[path = "../common/object.rs"]
 mod object;
+mod pin_count;
 mod redirect;
 mod slot;
 mod tally;
 mod transitions;
-mod usage;
 mod world;

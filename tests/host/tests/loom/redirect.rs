@@ -85,7 +85,7 @@ impl Scene {
             assert_eq!(slot.peek(), Entry::Free);
         }
         world.heap.check_all_free();
-        let figures = world.log.figures();
+        let figures = world.log.stats();
         assert_eq!(figures.free, self.segments, "a segment leaked");
         assert_eq!(world.log.free(), self.segments);
         assert_eq!(figures.live, 0);

@@ -7,13 +7,12 @@
 //! object is freed exactly once, never while held, and none is left; a load finds what was stored
 //! last; nobody reads another's content, though freed objects are given out again at once.
 
-use ghostswap_core::entry::Form;
 use ghostswap_core::slot::{Content, Displaced, Look, Slot};
 use loom::sync::Arc;
 use loom::thread;
 
 use crate::heap::{Heap, Mark};
-use crate::object::Object;
+use crate::object::{length, Object};
 use crate::tally::{bound, Tally};
 use crate::transitions::watch;
 
@@ -48,7 +47,7 @@ impl World {
     fn new(workers: usize) -> Self {
         Self {
             slot: Slot::new(),
-            heap: Heap::new(2 + workers, Form::Packed),
+            heap: Heap::new(2 + workers, length::<u16>),
         }
     }
 
@@ -103,9 +102,9 @@ impl<'w> Kernel<'w> {
         match displaced {
             Displaced::Free => assert_eq!(before, Page::None),
             Displaced::Same => assert!(matches!(before, Page::Same(_))),
-            Displaced::Held(form) => assert_eq!(before, Page::Object(form.length() as Mark)),
-            Displaced::Object(object, form) => {
-                assert_eq!(object.form(), form);
+            Displaced::Held(length) => assert_eq!(before, Page::Object(length.bytes() as Mark)),
+            Displaced::Object(object, length) => {
+                assert_eq!(object.length(), length);
                 assert_eq!(before, Page::Object(self.world.heap.read(&object)));
                 self.world.heap.free(object);
             }

@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use ghostswap_core::entry::{Entry, State};
+use ghostswap_core::entry::{Entry, ObjectState};
 use ghostswap_core::slot::Slot;
 use ghostswap_core::sync::{Change, Word, OBSERVER};
 
@@ -69,9 +69,9 @@ fn kind(word: u64) -> Kind {
         Entry::Free => Free,
         Entry::Same { .. } => Same,
         Entry::Cached { state, .. } => match state {
-            State::Idle => Idle,
-            State::Held => Held,
-            State::Marked => Marked,
+            ObjectState::Idle => Idle,
+            ObjectState::Held => Held,
+            ObjectState::Marked => Marked,
         },
         Entry::Redirected(_) => Redirected,
     }

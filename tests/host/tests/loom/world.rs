@@ -8,13 +8,14 @@
 //! another worker does. There are few segments, each of one place a slot, so they are used again at
 //! once.
 //!
-//! All objects have the same form, so that an entry may be equal to an earlier one, but each store puts
+//! All objects have the same length, so that an entry may be equal to an earlier one, but each store puts
 //! something else into its object. What is checked at each step: a load finds what was stored last; an
 //! object is freed once, never while read; no record is read while its place is filled anew or given
 //! up; each record ends once.
 
-use ghostswap_core::entry::{Entry, Form, Redirect};
-use ghostswap_core::log::{Claim, Cursor, Log, Pinned, Segment};
+use ghostswap_core::entry::{Entry, Redirect};
+use ghostswap_core::log::{Cursor, PinnedSegment, Segment, SegmentLog, TakenSegment};
+use ghostswap_core::payload::Length;
 use ghostswap_core::segment::Location;
 use ghostswap_core::slot::{Content, Displaced, Look, Mark as Marked, Slot};
 use loom::cell::UnsafeCell;
@@ -22,9 +23,9 @@ use loom::sync::Arc;
 use loom::thread;
 
 use crate::heap::{Heap, Mark};
-use crate::object::Object;
+use crate::object::{Object, INCOMPRESSIBLE};
 
-const FORM: Form = Form::Whole;
+const LENGTH: Length = INCOMPRESSIBLE;
 const STORE: usize = 5;
 
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +68,7 @@ use Job::{Clean, Discard, FailToWrite, Leave, Move, Recall, TakeBack, Visit, Wri
 /// What is at a place of a segment.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Record {
-    life: u32,
+    generation: u32,
     slot: usize,
     mark: Mark,
 }
@@ -75,7 +76,7 @@ struct Record {
 pub struct World {
     pub slots: Vec<Slot<Object>>,
     pub heap: Heap,
-    pub log: Log<Vec<Segment>>,
+    pub log: SegmentLog<Vec<Segment>>,
     /// For each segment, a place for each slot.
     disk: Vec<Vec<UnsafeCell<Option<Record>>>>,
 }
@@ -89,17 +90,17 @@ impl World {
         Self {
             slots: (0..slots).map(|_| Slot::new()).collect(),
             // Each slot's and one that is stored to it, and what the worker and the visitor have.
-            heap: Heap::new(2 * slots + 2, |_| FORM),
-            log: Log::new((0..segments).map(|_| Segment::new()).collect()),
+            heap: Heap::new(2 * slots + 2, |_| LENGTH),
+            log: SegmentLog::new((0..segments).map(|_| Segment::new()).collect()),
             disk: (0..segments)
                 .map(|_| (0..slots).map(|_| UnsafeCell::new(None)).collect())
                 .collect(),
         }
     }
 
-    fn write(&self, claim: &Claim, slot: usize, mark: Mark) -> Location {
+    fn write(&self, claim: &TakenSegment, slot: usize, mark: Mark) -> Location {
         let record = Record {
-            life: claim.life(),
+            generation: claim.generation(),
             slot,
             mark,
         };
@@ -122,8 +123,8 @@ impl World {
         record.expect("what an entry names was written")
     }
 
-    /// What the life of segment `pinned` left at each place.
-    fn read_segment(&self, pinned: &Pinned) -> Vec<(usize, Mark)> {
+    /// What the generation of segment `pinned` left at each place.
+    fn read_segment(&self, pinned: &PinnedSegment) -> Vec<(usize, Mark)> {
         let places = &self.disk[pinned.segment()];
         // SAFETY: loom checks that nobody writes them.
         let records = places
@@ -131,23 +132,26 @@ impl World {
             .map(|place| place.with(|disk| unsafe { *disk }));
         let of_this_life = records
             .flatten()
-            .filter(|record| record.life == pinned.life());
+            .filter(|record| record.generation == pinned.generation());
         of_this_life
             .map(|record| (record.slot, record.mark))
             .collect()
     }
 
     /// Reads the record of `slot` at `at`, twice.
-    fn read_pinned(&self, pinned: &Pinned, slot: usize, at: Location) -> Mark {
+    fn read_pinned(&self, pinned: &PinnedSegment, slot: usize, at: Location) -> Mark {
         let record = self.read(at);
-        assert_eq!((record.life, record.slot), (pinned.life(), slot));
+        assert_eq!(
+            (record.generation, record.slot),
+            (pinned.generation(), slot)
+        );
         assert_eq!(self.read(at), record);
         record.mark
     }
 
     fn end(&self, redirect: Redirect) {
         self.log
-            .end_record(redirect.location.segment(), redirect.form.length());
+            .end_record(redirect.location.segment(), redirect.length.bytes());
     }
 
     /// Calls `read` with the segment of `redirect` pinned, if the slot's object is still there.
@@ -155,7 +159,7 @@ impl World {
         &self,
         slot: usize,
         redirect: Redirect,
-        read: impl FnOnce(&Pinned) -> R,
+        read: impl FnOnce(&PinnedSegment) -> R,
     ) -> Option<R> {
         let pinned = self.log.pin(redirect.location.segment())?;
         let result = self.slots[slot].still(redirect).then(|| read(&pinned));
@@ -167,9 +171,9 @@ impl World {
         match job {
             WriteBack => self.write_back(cursor, true),
             FailToWrite => self.write_back(cursor, false),
-            Clean => self.relocate(self.log.victim(), cursor),
-            Move(segment) => self.relocate(self.log.claim(segment), cursor),
-            TakeBack(segment) => self.take_back(self.log.claim(segment)),
+            Clean => self.move_redirect(self.log.victim(), cursor),
+            Move(segment) => self.move_redirect(self.log.take(segment), cursor),
+            TakeBack(segment) => self.take_back(self.log.take(segment)),
             Discard(segment) => {
                 if let Some(claim) = self.log.open_at(cursor, segment) {
                     self.discard(segment);
@@ -228,12 +232,12 @@ impl World {
             .map(|(slot, copy, mark)| (slot, mark, self.write(&claim, slot, copy)))
             .collect();
         for (slot, mark, location) in written {
-            self.log.begin_record(&claim, FORM.length());
+            self.log.begin_record(&claim, LENGTH.bytes());
             match self.slots[slot].commit(mark, location) {
                 Some(object) => self.heap.free(object),
                 None => self.end(Redirect {
                     location,
-                    form: FORM,
+                    length: LENGTH,
                 }),
             }
         }
@@ -256,15 +260,15 @@ impl World {
     }
 
     /// Moves what is left of the segment of `source` to another, as far as one is free.
-    fn relocate(&self, source: Option<Claim>, cursor: &mut Cursor) {
+    fn move_redirect(&self, source: Option<TakenSegment>, cursor: &mut Cursor) {
         let Some(source) = source else { return };
         if let Some(claim) = self.log.open(cursor) {
             let moves: Vec<_> = (self.left_in(&source).into_iter())
                 .map(|(slot, from, mark)| (slot, from, self.write(&claim, slot, mark)))
                 .collect();
             for (slot, from, location) in moves {
-                self.log.begin_record(&claim, FORM.length());
-                let moved = self.slots[slot].relocate(from, location);
+                self.log.begin_record(&claim, LENGTH.bytes());
+                let moved = self.slots[slot].move_redirect(from, location);
                 self.end(if moved {
                     from
                 } else {
@@ -277,7 +281,7 @@ impl World {
     }
 
     /// Moves what is left of the segment of `source` to the cache.
-    fn take_back(&self, source: Option<Claim>) {
+    fn take_back(&self, source: Option<TakenSegment>) {
         let Some(source) = source else { return };
         for (slot, from, mark) in self.left_in(&source) {
             self.recall(slot, from, mark);
@@ -295,12 +299,12 @@ impl World {
 
     /// The records of the segment of `source` that slots name, found as the mover finds them: read
     /// first, then looked for.
-    fn left_in(&self, source: &Claim) -> Vec<(usize, Redirect, Mark)> {
+    fn left_in(&self, source: &TakenSegment) -> Vec<(usize, Redirect, Mark)> {
         let records = self.read_segment(source).into_iter();
         let redirects = records.map(|(slot, mark)| {
             let from = Redirect {
                 location: location(source.segment(), slot),
-                form: FORM,
+                length: LENGTH,
             };
             (slot, from, mark)
         });
@@ -375,7 +379,7 @@ impl Kernel {
                     return Some(mark);
                 }
                 Look::Redirected(redirect) => {
-                    let read = |pinned: &Pinned| {
+                    let read = |pinned: &PinnedSegment| {
                         self.world.read_pinned(pinned, self.slot, redirect.location)
                     };
                     if let Some(mark) = self.world.pinned(self.slot, redirect, read) {

@@ -3,7 +3,7 @@
 //! What cleaning costs: a store kept at one fill, where what is freed is any of what is there, as
 //! likely one as another. That is the worst for a log: nothing is colder than the rest.
 
-use ghostswap_core::log::{high_mark, low_mark, Claim, Cursor, Log, Segment};
+use ghostswap_core::log::{high_mark, low_mark, Cursor, Segment, SegmentLog, TakenSegment};
 
 /// Objects of a third of a page, about.
 const LENGTH: usize = 1_400;
@@ -13,10 +13,10 @@ const PER_SEGMENT: usize = 100;
 
 /// A store.
 struct Store {
-    log: Log<Vec<Segment>>,
+    log: SegmentLog<Vec<Segment>>,
     cursor: Cursor,
-    open: Option<Claim>,
-    /// The objects that were written to each segment in its life.
+    open: Option<TakenSegment>,
+    /// The objects that were written to each segment in its generation.
     written: Vec<Vec<usize>>,
     /// The segment of each object that is live.
     segments: Vec<Option<usize>>,
@@ -26,7 +26,7 @@ struct Store {
 impl Store {
     fn new() -> Self {
         Self {
-            log: Log::new((0..SEGMENTS).map(|_| Segment::new()).collect()),
+            log: SegmentLog::new((0..SEGMENTS).map(|_| Segment::new()).collect()),
             cursor: Cursor::new(0),
             open: None,
             written: vec![Vec::new(); SEGMENTS],
@@ -36,7 +36,7 @@ impl Store {
     }
 
     fn write(&mut self, object: usize) {
-        let is_full = |claim: &Claim| self.written[claim.segment()].len() == PER_SEGMENT;
+        let is_full = |claim: &TakenSegment| self.written[claim.segment()].len() == PER_SEGMENT;
         if self.open.as_ref().is_none_or(is_full) {
             if let Some(full) = self.open.take() {
                 self.log.seal(full);

@@ -2,26 +2,28 @@
 
 //! What the encoding of an entry promises.
 
-use ghostswap_core::entry::{doubled, halves, Entry, Form, Redirect, State, PAYLOAD_BITS};
+use ghostswap_core::entry::{doubled, halves, Entry, ObjectState, Redirect};
+use ghostswap_core::payload::{Length, PAYLOAD_BITS};
 use ghostswap_core::segment::{Location, MAX_SEGMENTS, MAX_STORES, SEGMENT, UNIT};
 use ghostswap_core::PAGE_SIZE;
 use proptest::prelude::*;
 
 use crate::config;
+use crate::object::{length as of_bytes, INCOMPRESSIBLE};
 
 const PAYLOADS: u64 = 1 << PAYLOAD_BITS;
 const UNITS: usize = SEGMENT / UNIT;
 
-fn any_form() -> impl Strategy<Value = Form> {
-    prop_oneof![
-        (1..PAGE_SIZE as u16).prop_map(Form::Packed),
-        Just(Form::Whole),
-        Just(Form::Fill),
-    ]
+fn any_length() -> impl Strategy<Value = Length> {
+    (below(PAGE_SIZE)).prop_map(|below| of_bytes(below + 1))
 }
 
-fn any_state() -> impl Strategy<Value = State> {
-    prop_oneof![Just(State::Idle), Just(State::Held), Just(State::Marked)]
+fn any_state() -> impl Strategy<Value = ObjectState> {
+    prop_oneof![
+        Just(ObjectState::Idle),
+        Just(ObjectState::Held),
+        Just(ObjectState::Marked)
+    ]
 }
 
 fn any_payload() -> impl Strategy<Value = u64> {
@@ -48,10 +50,10 @@ fn any_entry() -> impl Strategy<Value = Entry> {
     prop_oneof![
         1 => Just(Entry::Free),
         3 => any::<u32>().prop_map(|fill| Entry::Same { fill }),
-        9 => (any_payload(), any_form(), any_state())
-            .prop_map(|(payload, form, state)| cached(payload, form, state)),
-        6 => (any_location(), any_form())
-            .prop_map(|(location, form)| Entry::Redirected(Redirect { location, form })),
+        9 => (any_payload(), any_length(), any_state())
+            .prop_map(|(payload, length, state)| cached(payload, length, state)),
+        6 => (any_location(), any_length())
+            .prop_map(|(location, length)| Entry::Redirected(Redirect { location, length })),
     ]
 }
 
@@ -70,10 +72,10 @@ fn encode(entry: Entry) -> u64 {
     entry.encode().expect("a valid entry has a word")
 }
 
-fn cached(payload: u64, form: Form, state: State) -> Entry {
+fn cached(payload: u64, length: Length, state: ObjectState) -> Entry {
     Entry::Cached {
         payload,
-        form,
+        length,
         state,
     }
 }
@@ -102,19 +104,19 @@ proptest! {
     fn a_changed_field_changes_the_word(
         payload in any_payload(),
         other_payload in any_payload(),
-        form in any_form(),
-        other_form in any_form(),
+        length in any_length(),
+        other_length in any_length(),
     ) {
-        let word = encode(cached(payload, form, State::Idle));
-        prop_assert_ne!(word, encode(cached(payload, form, State::Held)));
-        prop_assert_ne!(word, encode(cached(payload, form, State::Marked)));
+        let word = encode(cached(payload, length, ObjectState::Idle));
+        prop_assert_ne!(word, encode(cached(payload, length, ObjectState::Held)));
+        prop_assert_ne!(word, encode(cached(payload, length, ObjectState::Marked)));
         prop_assert_eq!(
-            word == encode(cached(other_payload, form, State::Idle)),
+            word == encode(cached(other_payload, length, ObjectState::Idle)),
             payload == other_payload
         );
         prop_assert_eq!(
-            word == encode(cached(payload, other_form, State::Idle)),
-            form == other_form
+            word == encode(cached(payload, other_length, ObjectState::Idle)),
+            length == other_length
         );
     }
 
@@ -130,10 +132,10 @@ proptest! {
             (0..u64::BITS - PAYLOAD_BITS).prop_map(|bit| 1 << bit),
         ],
         low in 0..PAYLOADS,
-        form in any_form(),
+        length in any_length(),
         state in any_state(),
     ) {
-        prop_assert_eq!(cached(excess << PAYLOAD_BITS | low, form, state).encode(), None);
+        prop_assert_eq!(cached(excess << PAYLOAD_BITS | low, length, state).encode(), None);
     }
 
     #[test]
@@ -161,11 +163,11 @@ proptest! {
     }
 
     #[test]
-    fn a_redirected_object_survives_the_round_trip(location in any_location(), form in any_form()) {
-        let word = encode(Entry::Redirected(Redirect { location, form }));
+    fn a_redirected_object_survives_the_round_trip(location in any_location(), length in any_length()) {
+        let word = encode(Entry::Redirected(Redirect { location, length }));
         match Entry::decode(word) {
             Some(Entry::Redirected(redirect)) => {
-                prop_assert_eq!(redirect.form, form);
+                prop_assert_eq!(redirect.length, length);
                 prop_assert_eq!(redirect.location.store(), location.store());
                 prop_assert_eq!(redirect.location.segment(), location.segment());
                 prop_assert_eq!(redirect.location.unit(), location.unit());
@@ -203,37 +205,37 @@ fn free_is_all_zero() {
 }
 
 #[test]
-fn every_length_of_a_compressed_page_has_a_word_and_no_other_length_has() {
+fn every_length_of_an_object_has_a_word_of_its_own() {
     let location =
         Location::new(MAX_STORES - 1, MAX_SEGMENTS - 1, UNITS - 1).expect("the last one");
-    for length in 0..=u16::MAX {
-        let form = Form::Packed(length);
+    let mut words = std::collections::HashSet::new();
+    for length in (1..=PAGE_SIZE).map(of_bytes) {
         for entry in [
-            cached(PAYLOADS - 1, form, State::Idle),
-            Entry::Redirected(Redirect { location, form }),
+            cached(PAYLOADS - 1, length, ObjectState::Idle),
+            Entry::Redirected(Redirect { location, length }),
         ] {
-            match entry.encode() {
-                Some(word) => {
-                    assert!((1..PAGE_SIZE).contains(&length.into()), "{length}");
-                    assert_eq!(Entry::decode(word), Some(entry));
-                }
-                None => assert!(!(1..PAGE_SIZE).contains(&length.into()), "{length}"),
-            }
+            let word = encode(entry);
+            assert_eq!(Entry::decode(word), Some(entry));
+            assert!(words.insert(word), "{length:?}");
         }
     }
 }
 
 #[test]
-fn each_tag_has_a_meaning() {
+fn each_tag_has_a_meaning_and_one_bit_is_not_used() {
     let location = Location::new(0, 0, 0).expect("the first one");
-    let forms = [Form::Packed(1), Form::Whole, Form::Fill];
-    let redirected = |form| Entry::Redirected(Redirect { location, form });
-    let entries = [Entry::Free, Entry::Same { fill: 0 }]
-        .into_iter()
-        .chain(forms.map(|form| cached(0, form, State::Idle)))
-        .chain(forms.map(redirected));
-    let tags: Vec<_> = entries.map(|entry| encode(entry) & 7).collect();
-    assert_eq!(tags, [0, 1, 2, 3, 4, 5, 6, 7]);
+    let length = of_bytes(1usize);
+    let entries = [
+        Entry::Free,
+        Entry::Same { fill: 0 },
+        cached(0, length, ObjectState::Idle),
+        Entry::Redirected(Redirect { location, length }),
+    ];
+    let words = entries.map(encode);
+    assert_eq!(words.map(|word| word & 7), [0, 1, 2, 3]);
+    for word in words {
+        assert_eq!(Entry::decode(word | 4), None);
+    }
 }
 
 #[test]
@@ -241,14 +243,14 @@ fn an_object_is_not_both_held_and_marked_and_a_redirected_one_is_neither() {
     const HELD: u64 = 1 << 3;
     const MARKED: u64 = 1 << 16;
     let location = Location::new(1, 2, 3).expect("all are in their ranges");
-    for form in [Form::Packed(1), Form::Whole, Form::Fill] {
-        let word = encode(cached(5, form, State::Idle));
+    for length in [of_bytes(1usize), INCOMPRESSIBLE, of_bytes(8usize)] {
+        let word = encode(cached(5, length, ObjectState::Idle));
         let decode = |bits| Entry::decode(word | bits);
-        assert_eq!(decode(HELD), Some(cached(5, form, State::Held)));
-        assert_eq!(decode(MARKED), Some(cached(5, form, State::Marked)));
+        assert_eq!(decode(HELD), Some(cached(5, length, ObjectState::Held)));
+        assert_eq!(decode(MARKED), Some(cached(5, length, ObjectState::Marked)));
         assert_eq!(decode(HELD | MARKED), None);
 
-        let word = encode(Entry::Redirected(Redirect { location, form }));
+        let word = encode(Entry::Redirected(Redirect { location, length }));
         for bits in [HELD, MARKED, HELD | MARKED] {
             assert_eq!(Entry::decode(word | bits), None);
         }
@@ -256,26 +258,25 @@ fn an_object_is_not_both_held_and_marked_and_a_redirected_one_is_neither() {
 }
 
 #[test]
-fn a_form_knows_its_length() {
-    assert_eq!(Form::Whole.length(), PAGE_SIZE);
-    assert_eq!(Form::Fill.length(), 8);
-    for length in 0..3 * PAGE_SIZE {
-        match Form::packed(length) {
-            Some(form) => {
-                assert!((1..PAGE_SIZE).contains(&length));
-                assert_eq!(form.length(), length);
+fn a_length_is_of_a_page_at_most_and_then_incompressible() {
+    for bytes in 0..3 * PAGE_SIZE {
+        match Length::new(bytes) {
+            Some(length) => {
+                assert!((1..=PAGE_SIZE).contains(&bytes));
+                assert_eq!(length.bytes(), bytes);
+                assert_eq!(length.is_incompressible(), bytes == PAGE_SIZE);
             }
-            None => assert!(!(1..PAGE_SIZE).contains(&length)),
+            None => assert!(!(1..=PAGE_SIZE).contains(&bytes)),
         }
     }
-    assert_eq!(Form::packed(usize::MAX), None);
-    assert_eq!(Form::packed((1 << 16) + 1), None);
+    assert_eq!(Length::new(usize::MAX), None);
+    assert_eq!(Length::new((1 << 16) + 1), None);
 }
 
 #[test]
 fn an_aligned_address_in_a_direct_map_of_1_pib_fits() {
     let last = (1 << 50) - 8;
-    assert!(cached(last >> 3, Form::Whole, State::Held)
+    assert!(cached(last >> 3, INCOMPRESSIBLE, ObjectState::Held)
         .encode()
         .is_some());
 }

@@ -4,7 +4,8 @@
 //! reading, cleaning, moving and failing, one step at a time.
 
 use ghostswap_core::log::{
-    high_mark, low_mark, Claim, Cursor, Figures, Log, Pinned, Segment, MAX_VICTIM, RESERVE,
+    high_mark, low_mark, Cursor, LogStats, PinnedSegment, Segment, SegmentLog, TakenSegment,
+    MAX_VICTIM, RESERVE,
 };
 use ghostswap_core::segment::{record_size, SEGMENT};
 use ghostswap_core::PAGE_SIZE;
@@ -26,9 +27,9 @@ enum Step {
     Pin(Index),
     Unpin(Index),
     Victim,
-    Claim(Index),
-    SealClaimed(Index),
-    RetireClaimed(Index),
+    TakenSegment(Index),
+    SealTaken(Index),
+    RetireTaken(Index),
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -43,14 +44,14 @@ fn any_step() -> impl Strategy<Value = Step> {
         4 => any_index().prop_map(Step::Pin),
         4 => any_index().prop_map(Step::Unpin),
         2 => Just(Step::Victim),
-        4 => any_index().prop_map(Step::Claim),
-        4 => any_index().prop_map(Step::SealClaimed),
-        1 => any_index().prop_map(Step::RetireClaimed),
+        4 => any_index().prop_map(Step::TakenSegment),
+        4 => any_index().prop_map(Step::SealTaken),
+        1 => any_index().prop_map(Step::RetireTaken),
     ]
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-enum State {
+enum SegmentState {
     #[default]
     Free,
     Open,
@@ -62,11 +63,11 @@ enum State {
 /// What the model knows of a segment.
 #[derive(Default)]
 struct Known {
-    state: State,
+    state: SegmentState,
     /// If it was retired once.
     retired: bool,
-    life: u32,
-    /// How many lives of any segment began before.
+    generation: u32,
+    /// How many generations of any segment began before.
     since: usize,
     /// The lengths of the records that have not ended.
     records: Vec<usize>,
@@ -79,34 +80,34 @@ impl Known {
     }
 
     fn is_full(&self) -> bool {
-        self.state == State::Sealed && !self.records.is_empty()
+        self.state == SegmentState::Sealed && !self.records.is_empty()
     }
 
     fn is_alive(&self) -> bool {
-        let claimed = matches!(self.state, State::Open | State::Cleaning);
+        let claimed = matches!(self.state, SegmentState::Open | SegmentState::Cleaning);
         claimed || self.pins > 0 || !self.records.is_empty()
     }
 }
 
 struct Run {
-    log: Log<Vec<Segment>>,
+    log: SegmentLog<Vec<Segment>>,
     cursor: Cursor,
     first_life: u32,
-    lives: usize,
+    generations: usize,
     last: Option<usize>,
     known: Vec<Known>,
-    open: Option<Claim>,
-    claimed: Vec<Claim>,
-    pins: Vec<Pinned>,
+    open: Option<TakenSegment>,
+    claimed: Vec<TakenSegment>,
+    pins: Vec<PinnedSegment>,
 }
 
 impl Run {
     fn new(segments: usize, first_life: u32) -> Self {
         Self {
-            log: Log::new((0..segments).map(|_| Segment::new()).collect()),
+            log: SegmentLog::new((0..segments).map(|_| Segment::new()).collect()),
             cursor: Cursor::new(first_life),
             first_life,
-            lives: 0,
+            generations: 0,
             last: None,
             known: (0..segments).map(|_| Known::default()).collect(),
             open: None,
@@ -120,7 +121,7 @@ impl Run {
             Step::Open if self.open.is_none() => self.open(),
             Step::OpenAt(segment) if self.open.is_none() => {
                 let segment = segment.index(self.known.len());
-                let free = self.known[segment].state == State::Free;
+                let free = self.known[segment].state == SegmentState::Free;
                 self.open = self.log.open_at(&mut self.cursor, segment);
                 self.begin(free.then_some(segment));
             }
@@ -134,18 +135,22 @@ impl Run {
                     }
                 }
             }
-            Step::Seal => self.end(State::Sealed, |run| run.open.take()),
-            Step::Retire => self.end(State::Retired, |run| run.open.take()),
-            Step::SealClaimed(which) => self.end(State::Sealed, |run| run.take_claimed(which)),
-            Step::RetireClaimed(which) => self.end(State::Retired, |run| run.take_claimed(which)),
+            Step::Seal => self.end(SegmentState::Sealed, |run| run.open.take()),
+            Step::Retire => self.end(SegmentState::Retired, |run| run.open.take()),
+            Step::SealTaken(which) => self.end(SegmentState::Sealed, |run| run.take_taken(which)),
+            Step::RetireTaken(which) => {
+                self.end(SegmentState::Retired, |run| run.take_taken(which))
+            }
             Step::End(segment, count) => {
                 let segment = segment.index(self.known.len());
                 for _ in 0..count {
                     let Some(length) = self.known[segment].records.pop() else {
                         break;
                     };
-                    let died = self.log.end_record(segment, length);
-                    assert_eq!(died, !self.known[segment].is_alive());
+                    let end = self.log.end_record(segment, length);
+                    let known = &self.known[segment];
+                    assert_eq!(end.emptied, known.records.is_empty());
+                    assert_eq!(end.freed, !known.is_alive());
                 }
                 self.settle(segment);
             }
@@ -155,7 +160,10 @@ impl Run {
                 let pinned = self.log.pin(segment);
                 assert_eq!(pinned.is_some(), known.is_alive());
                 if let Some(pinned) = pinned {
-                    assert_eq!((pinned.segment(), pinned.life()), (segment, known.life));
+                    assert_eq!(
+                        (pinned.segment(), pinned.generation()),
+                        (segment, known.generation)
+                    );
                     known.pins += 1;
                     self.pins.push(pinned);
                 }
@@ -163,8 +171,9 @@ impl Run {
             Step::Unpin(which) if !self.pins.is_empty() => {
                 let pinned = self.pins.swap_remove(which.index(self.pins.len()));
                 let segment = pinned.segment();
-                self.log.unpin(pinned);
                 self.known[segment].pins -= 1;
+                let died = self.log.unpin(pinned);
+                assert_eq!(died, !self.known[segment].is_alive());
                 self.settle(segment);
             }
             Step::Victim => {
@@ -180,12 +189,12 @@ impl Run {
                 );
                 self.clean(claim);
             }
-            Step::Claim(segment) => {
+            Step::TakenSegment(segment) => {
                 let segment = segment.index(self.known.len());
                 let known = &self.known[segment];
-                let done = matches!(known.state, State::Sealed | State::Retired);
+                let done = matches!(known.state, SegmentState::Sealed | SegmentState::Retired);
                 let expected = (done && known.is_alive()).then_some(segment);
-                let claim = self.log.claim(segment);
+                let claim = self.log.take(segment);
                 assert_eq!(claim.as_ref().map(|claim| claim.segment()), expected);
                 self.clean(claim);
             }
@@ -193,16 +202,16 @@ impl Run {
         }
     }
 
-    fn clean(&mut self, claim: Option<Claim>) {
+    fn clean(&mut self, claim: Option<TakenSegment>) {
         if let Some(claim) = claim {
             let known = &mut self.known[claim.segment()];
-            assert_eq!(claim.life(), known.life);
-            known.state = State::Cleaning;
+            assert_eq!(claim.generation(), known.generation);
+            known.state = SegmentState::Cleaning;
             self.claimed.push(claim);
         }
     }
 
-    fn take_claimed(&mut self, which: Index) -> Option<Claim> {
+    fn take_taken(&mut self, which: Index) -> Option<TakenSegment> {
         let count = self.claimed.len();
         (count > 0).then(|| self.claimed.swap_remove(which.index(count)))
     }
@@ -212,7 +221,7 @@ impl Run {
         let first = self.last.map_or(0, |last| last + 1);
         let next = (first..first + count)
             .map(|segment| segment % count)
-            .find(|&segment| self.known[segment].state == State::Free);
+            .find(|&segment| self.known[segment].state == SegmentState::Free);
         self.open = self.log.open(&mut self.cursor);
         self.begin(next);
         self.last = next.or(self.last);
@@ -222,53 +231,58 @@ impl Run {
     fn begin(&mut self, expected: Option<usize>) {
         assert_eq!(self.open.as_ref().map(|claim| claim.segment()), expected);
         if let Some(claim) = &self.open {
-            let life = self.first_life.wrapping_add(self.lives as u32);
-            assert_eq!(claim.life(), life, "each life is another");
+            let generation = self.first_life.wrapping_add(self.generations as u32);
+            assert_eq!(claim.generation(), generation, "each generation is another");
             let known = &mut self.known[claim.segment()];
             assert!(!known.is_alive());
-            (known.state, known.life, known.since) = (State::Open, life, self.lives);
-            self.lives += 1;
+            (known.state, known.generation, known.since) =
+                (SegmentState::Open, generation, self.generations);
+            self.generations += 1;
         }
     }
 
-    fn end(&mut self, state: State, take: impl FnOnce(&mut Self) -> Option<Claim>) {
+    fn end(&mut self, state: SegmentState, take: impl FnOnce(&mut Self) -> Option<TakenSegment>) {
         let Some(claim) = take(self) else { return };
         let segment = claim.segment();
         match state {
-            State::Retired => self.log.retire(claim),
+            SegmentState::Retired => self.log.retire(claim),
             _ => self.log.seal(claim),
         }
         let known = &mut self.known[segment];
-        known.retired |= state == State::Retired;
-        known.state = if known.retired { State::Retired } else { state };
+        known.retired |= state == SegmentState::Retired;
+        known.state = if known.retired {
+            SegmentState::Retired
+        } else {
+            state
+        };
         self.settle(segment);
     }
 
     /// A sealed segment is free as soon as it is dead.
     fn settle(&mut self, segment: usize) {
         let known = &mut self.known[segment];
-        if known.state == State::Sealed && !known.is_alive() {
-            known.state = State::Free;
+        if known.state == SegmentState::Sealed && !known.is_alive() {
+            known.state = SegmentState::Free;
         }
     }
 
     /// What is true after every step.
     fn check(&self) {
-        let mut figures = Figures::default();
+        let mut figures = LogStats::default();
         for (segment, known) in self.known.iter().enumerate() {
             assert_eq!(self.log.live(segment), known.live());
             figures.live += known.live() as u64;
             match known.state {
-                State::Free => figures.free += 1,
-                State::Open => figures.open += 1,
-                State::Sealed | State::Cleaning => {
+                SegmentState::Free => figures.free += 1,
+                SegmentState::Open => figures.open += 1,
+                SegmentState::Sealed | SegmentState::Cleaning => {
                     figures.sealed += 1;
                     figures.garbage += (SEGMENT - known.live()) as u64;
                 }
-                State::Retired => figures.retired += 1,
+                SegmentState::Retired => figures.retired += 1,
             }
         }
-        assert_eq!(self.log.figures(), figures);
+        assert_eq!(self.log.stats(), figures);
         assert_eq!(self.log.free(), figures.free);
 
         let full = self.known.iter().enumerate();
@@ -288,7 +302,7 @@ impl Run {
     fn finish(mut self) {
         self.step(Step::Seal);
         while !self.claimed.is_empty() {
-            self.end(State::Sealed, |run| run.claimed.pop());
+            self.end(SegmentState::Sealed, |run| run.claimed.pop());
         }
         while let Some(pinned) = self.pins.pop() {
             self.known[pinned.segment()].pins -= 1;
@@ -302,7 +316,7 @@ impl Run {
         }
         self.check();
         assert!(self.log.is_idle());
-        let figures = self.log.figures();
+        let figures = self.log.stats();
         assert_eq!(figures.free + figures.retired, self.known.len());
     }
 }
@@ -313,7 +327,7 @@ proptest! {
     #[test]
     fn a_log_does_what_lists_do_and_loses_no_segment(
         segments in 1..6usize,
-        // The count of lives often comes around meanwhile.
+        // The count of generations often comes around meanwhile.
         first_life in prop_oneof![any::<u32>(), (0..16u32).prop_map(|left| u32::MAX - left)],
         steps in prop::collection::vec(any_step(), 1..150),
     ) {
@@ -347,12 +361,12 @@ fn bytes_that_no_record_fits_into_are_not_won_by_cleaning() {
 
 #[test]
 fn a_log_of_nothing_has_nothing_to_give() {
-    let log = Log::new(Vec::new());
+    let log = SegmentLog::new(Vec::new());
     assert!(log.open(&mut Cursor::new(0)).is_none());
     assert!(log.victim().is_none());
     assert!(log.oldest(&Cursor::new(0)).is_none());
     assert!(log.is_idle());
-    assert_eq!(log.figures(), Figures::default());
+    assert_eq!(log.stats(), LogStats::default());
 }
 
 #[test]

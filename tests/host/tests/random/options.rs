@@ -2,7 +2,7 @@
 
 //! What the reading of the mount options promises.
 
-use ghostswap_core::limit::{Limit, Problem};
+use ghostswap_core::limit::{Limit, LimitError};
 use ghostswap_core::pool_name;
 use proptest::prelude::*;
 
@@ -21,7 +21,7 @@ const SUFFIXES: [(&str, u32); 9] = [
     ("T", 40),
 ];
 
-fn parse(text: &str) -> Result<Limit, Problem> {
+fn parse(text: &str) -> Result<Limit, LimitError> {
     Limit::parse(text.as_bytes())
 }
 
@@ -51,7 +51,7 @@ fn a_limit_that_is_no_number_is_refused_as_that() {
         "", " ", "%", "K", "M%", "-", "-%", "-K", "--5", "5-", "+5", "1.5G", "0x10", "1 M", " 1",
         "1 ", "1MB", "1KiB", "5%%", "5%5", "%5", "1P", "1E", "ten", "1\n", "\u{0661}", "1,000",
     ] {
-        assert_eq!(parse(text), Err(Problem::NotANumber), "{text:?}");
+        assert_eq!(parse(text), Err(LimitError::NotANumber), "{text:?}");
     }
 }
 
@@ -60,14 +60,14 @@ fn a_limit_of_nothing_or_less_is_refused_as_that() {
     for text in [
         "0", "000", "0K", "0T", "0%", "-0", "-1", "-20%", "-5G", "-0%",
     ] {
-        assert_eq!(parse(text), Err(Problem::NotPositive), "{text:?}");
+        assert_eq!(parse(text), Err(LimitError::NotPositive), "{text:?}");
     }
 }
 
 #[test]
 fn a_limit_over_all_memory_is_refused_as_that() {
     for text in ["101%", "256%", "257%", "65537%", "4294967297%"] {
-        assert_eq!(parse(text), Err(Problem::OverHundred), "{text:?}");
+        assert_eq!(parse(text), Err(LimitError::OverHundred), "{text:?}");
     }
 }
 
@@ -81,7 +81,7 @@ fn a_limit_that_overflows_is_refused_as_that() {
         "16777216T",
         "18446744073709551615T",
     ] {
-        assert_eq!(parse(text), Err(Problem::TooLarge), "{text:?}");
+        assert_eq!(parse(text), Err(LimitError::TooLarge), "{text:?}");
     }
 }
 
@@ -93,7 +93,7 @@ fn the_longest_run_of_signs_costs_no_stack() {
         .spawn(|| Limit::parse(&[b'-'; 4096]))
         .expect("a thread")
         .join();
-    assert_eq!(parsed.expect("no panic"), Err(Problem::NotANumber));
+    assert_eq!(parsed.expect("no panic"), Err(LimitError::NotANumber));
 }
 
 #[test]
@@ -113,12 +113,12 @@ fn without_the_option_the_limit_is_a_fifth() {
 #[test]
 fn every_problem_of_a_limit_has_its_own_reason() {
     let reasons = [
-        Problem::NotANumber,
-        Problem::NotPositive,
-        Problem::OverHundred,
-        Problem::TooLarge,
+        LimitError::NotANumber,
+        LimitError::NotPositive,
+        LimitError::OverHundred,
+        LimitError::TooLarge,
     ]
-    .map(Problem::reason);
+    .map(|error| error.to_string());
     for (i, reason) in reasons.iter().enumerate() {
         assert!(!reason.is_empty());
         assert!(!reasons[..i].contains(reason));
@@ -134,8 +134,8 @@ proptest! {
         (suffix, shift) in prop::sample::select(&SUFFIXES[..]),
     ) {
         let expected = match u128::from(number) << shift {
-            0 => Err(Problem::NotPositive),
-            bytes => u64::try_from(bytes).map(Limit::Bytes).map_err(|_| Problem::TooLarge),
+            0 => Err(LimitError::NotPositive),
+            bytes => u64::try_from(bytes).map(Limit::Bytes).map_err(|_| LimitError::TooLarge),
         };
         prop_assert_eq!(parse(&format!("{number}{suffix}")), expected);
     }
@@ -143,9 +143,9 @@ proptest! {
     #[test]
     fn a_percentage_is_one_to_a_hundred(number in prop_oneof![0..300u64, any::<u64>()]) {
         let expected = match number {
-            0 => Err(Problem::NotPositive),
+            0 => Err(LimitError::NotPositive),
             1..=100 => Ok(Limit::Percent(number as u8)),
-            _ => Err(Problem::OverHundred),
+            _ => Err(LimitError::OverHundred),
         };
         prop_assert_eq!(parse(&format!("{number}%")), expected);
     }
@@ -170,7 +170,7 @@ proptest! {
         if parse(&text).is_ok() {
             prop_assert!(number, "{:?} was accepted", text);
         } else if number {
-            prop_assert_ne!(parse(&text), Err(Problem::NotANumber));
+            prop_assert_ne!(parse(&text), Err(LimitError::NotANumber));
         }
     }
 
@@ -213,7 +213,7 @@ fn pool_names_of_people_are_accepted() {
         "A.",
         &longest,
     ] {
-        assert_eq!(pool_name::problem(name.as_bytes()), None, "{name:?}");
+        assert_eq!(pool_name::check(name.as_bytes()), Ok(()), "{name:?}");
     }
 }
 
@@ -224,6 +224,6 @@ fn pool_names_that_would_escape_or_hide_are_refused() {
         "", ".", "..", ".hidden", "a/b", "/", "a b", "a\n", "a\\040", "a,b", "a=b", "\u{e9}",
         "a\0", "0:45", "#", &too_long,
     ] {
-        assert!(pool_name::problem(name.as_bytes()).is_some(), "{name:?}");
+        assert!(pool_name::check(name.as_bytes()).is_err(), "{name:?}");
     }
 }

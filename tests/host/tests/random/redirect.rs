@@ -9,16 +9,17 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use ghostswap_core::entry::{Entry, Form, Redirect, State};
-use ghostswap_core::log::{Claim, Cursor, Log, Segment};
+use ghostswap_core::entry::{Entry, ObjectState, Redirect};
+use ghostswap_core::log::{Cursor, Segment, SegmentLog, TakenSegment};
+use ghostswap_core::payload::Length;
 use ghostswap_core::segment::{
-    blocks, parse, record_size, records, Location, Owner, Wanted, Writer, BLOCK,
+    blocks, parse, record_size, records, Location, Owner, SegmentWriter, Wanted, BLOCK,
 };
 use ghostswap_core::slot::{Content, Displaced, Hold, Look, Mark, Slot};
 use proptest::prelude::*;
 
 use crate::config;
-use crate::object::Object;
+use crate::object::{length as of_bytes, Object, INCOMPRESSIBLE};
 
 const SLOTS: usize = 12;
 const SEGMENTS: usize = 3;
@@ -36,18 +37,18 @@ fn checksum(parts: &[&[u8]]) -> u32 {
 }
 
 /// What a page was stored as.
-type Page = (Form, Vec<u8>);
+type Page = (Length, Vec<u8>);
 
 fn any_page() -> impl Strategy<Value = Page> {
-    let form = prop_oneof![
+    let length = prop_oneof![
         // Of few lengths, so that entries come again.
-        4 => (1..5u16).prop_map(|length| Form::Packed(length * 400)),
-        1 => Just(Form::Whole),
-        1 => Just(Form::Fill),
+        4 => (1..5u16).prop_map(|hundreds| of_bytes(hundreds * 400)),
+        1 => Just(INCOMPRESSIBLE),
+        1 => Just(of_bytes(8usize)),
     ];
-    (form, any::<u8>()).prop_map(|(form, byte)| {
-        let bytes = (0..form.length()).map(|at| byte.wrapping_add(at as u8));
-        (form, bytes.collect())
+    (length, any::<u8>()).prop_map(|(length, byte)| {
+        let bytes = (0..length.bytes()).map(|at| byte.wrapping_add(at as u8));
+        (length, bytes.collect())
     })
 }
 
@@ -73,7 +74,7 @@ impl Heap {
     fn read(&self, object: &Object) -> Page {
         let page = self.objects.borrow()[object.index()].clone();
         let page = page.expect("it is not free");
-        assert_eq!(page.0, object.form());
+        assert_eq!(page.0, object.length());
         page
     }
 
@@ -127,7 +128,7 @@ struct Copied {
 struct Run<'t> {
     slots: &'t [Slot<Object>],
     heap: Heap,
-    log: Log<Vec<Segment>>,
+    log: SegmentLog<Vec<Segment>>,
     cursor: Cursor,
     disk: Vec<Vec<u8>>,
     batch: Vec<Copied>,
@@ -138,12 +139,12 @@ struct Run<'t> {
 }
 
 impl<'t> Run<'t> {
-    fn new(slots: &'t [Slot<Object>], life: u32) -> Self {
+    fn new(slots: &'t [Slot<Object>], generation: u32) -> Self {
         Self {
             slots,
             heap: Heap::default(),
-            log: Log::new((0..SEGMENTS).map(|_| Segment::new()).collect()),
-            cursor: Cursor::new(life),
+            log: SegmentLog::new((0..SEGMENTS).map(|_| Segment::new()).collect()),
+            cursor: Cursor::new(generation),
             disk: vec![vec![0; ROOM]; SEGMENTS],
             batch: Vec::new(),
             pages: HashMap::new(),
@@ -229,27 +230,27 @@ impl<'t> Run<'t> {
 
     /// Reads the object of `slot` out of the store, as a load does.
     fn read(&self, slot: usize, redirect: Redirect) -> Page {
-        let Redirect { location, form } = redirect;
+        let Redirect { location, length } = redirect;
         assert_eq!(location.store(), STORE);
         let pinned = self.log.pin(location.segment()).expect("it has a record");
         let wanted = Wanted {
             unit: location.unit(),
             owner: owner(slot),
-            length: form.length(),
-            life: pinned.life(),
+            length,
+            generation: pinned.generation(),
         };
-        let blocks = blocks(wanted.unit, wanted.length);
+        let blocks = blocks(wanted.unit, wanted.length.bytes());
         let bytes = &self.disk[location.segment()][blocks.start * BLOCK..blocks.end * BLOCK];
         let page = parse(bytes, &wanted, checksum)
             .expect("it is there")
             .to_vec();
         self.log.unpin(pinned);
-        (form, page)
+        (length, page)
     }
 
     fn end(&self, redirect: Redirect) {
         self.log
-            .end_record(redirect.location.segment(), redirect.form.length());
+            .end_record(redirect.location.segment(), redirect.length.bytes());
     }
 
     fn mark(&mut self, slot: usize) {
@@ -297,9 +298,13 @@ impl<'t> Run<'t> {
     }
 
     /// Writes `objects` to the segment of `claim`; says where each is, if there was room for it.
-    fn write(&mut self, claim: &Claim, objects: Vec<(usize, &Page)>) -> Vec<Option<Location>> {
+    fn write(
+        &mut self,
+        claim: &TakenSegment,
+        objects: Vec<(usize, &Page)>,
+    ) -> Vec<Option<Location>> {
         let mut image = vec![0xa5; ROOM];
-        let mut writer = Writer::new(&mut image, claim.life(), checksum);
+        let mut writer = SegmentWriter::new(&mut image, claim.generation(), checksum);
         let locations = objects.into_iter().map(|(slot, page)| {
             let unit = writer.append(owner(slot), &page.1)?;
             Location::new(STORE, claim.segment(), unit)
@@ -318,13 +323,13 @@ impl<'t> Run<'t> {
             return self.log.seal(victim);
         };
         let image = self.disk[victim.segment()].clone();
-        let live: Vec<_> = records(&image, victim.life(), checksum)
+        let live: Vec<_> = records(&image, victim.generation(), checksum)
             .filter_map(|record| {
                 assert!(record.intact);
                 let location = Location::new(STORE, victim.segment(), record.unit)?;
                 match self.slots[record.owner.slot as usize].peek() {
                     Entry::Redirected(from) if from.location == location => {
-                        let page = (from.form, record.data.to_vec());
+                        let page = (from.length, record.data.to_vec());
                         Some((record.owner.slot as usize, from, page))
                     }
                     _ => None,
@@ -333,17 +338,17 @@ impl<'t> Run<'t> {
             .collect();
         let live_bytes: usize = live
             .iter()
-            .map(|(_, from, _)| record_size(from.form.length()))
+            .map(|(_, from, _)| record_size(from.length.bytes()))
             .sum();
         assert!(live_bytes > 0, "an empty segment is free, and not cleaned");
         let objects = live.iter().map(|(slot, _, page)| (*slot, page)).collect();
         let locations = self.write(&claim, objects);
         for ((slot, from, _), to) in live.iter().zip(locations) {
             let to = to.expect("what fits in one segment fits in another");
-            self.log.begin_record(&claim, from.form.length());
-            assert!(self.slots[*slot].relocate(*from, to));
+            self.log.begin_record(&claim, from.length.bytes());
+            assert!(self.slots[*slot].move_redirect(*from, to));
             assert!(
-                !self.slots[*slot].relocate(*from, to),
+                !self.slots[*slot].move_redirect(*from, to),
                 "it is not there any more"
             );
             self.end(*from);
@@ -363,14 +368,14 @@ impl<'t> Run<'t> {
                 Entry::Free => assert!(!self.pages.contains_key(&slot)),
                 Entry::Same { .. } => assert_eq!(self.pages[&slot], None),
                 Entry::Cached { state, .. } => {
-                    assert_eq!(state == State::Marked, self.marked.contains(&slot));
+                    assert_eq!(state == ObjectState::Marked, self.marked.contains(&slot));
                     cached += 1;
                 }
-                Entry::Redirected(redirect) => live += record_size(redirect.form.length()),
+                Entry::Redirected(redirect) => live += record_size(redirect.length.bytes()),
             }
         }
         assert_eq!(self.heap.live(), cached);
-        let figures = self.log.figures();
+        let figures = self.log.stats();
         assert_eq!(figures.live, live as u64);
         assert_eq!(figures.free + figures.sealed, SEGMENTS);
     }
@@ -395,7 +400,7 @@ fn mark(slot: &Slot<Object>) -> Mark {
 #[test]
 fn of_two_equal_marks_the_last_counts() {
     let slot = Slot::new();
-    let _ = slot.replace(Content::Object(Object::new(7, Form::Packed(100))));
+    let _ = slot.replace(Content::Object(Object::new(7, of_bytes(100usize))));
     let first = mark(&slot);
     let Displaced::Object(object, _) = slot.replace(Content::Free) else {
         panic!("nobody holds it");
@@ -408,7 +413,7 @@ fn of_two_equal_marks_the_last_counts() {
     assert!(slot.commit(first, at(1)).is_none());
     let redirect = Redirect {
         location: at(2),
-        form: Form::Packed(100),
+        length: of_bytes(100usize),
     };
     assert_eq!(slot.peek(), Entry::Redirected(redirect));
 }
@@ -418,11 +423,11 @@ proptest! {
 
     #[test]
     fn pages_come_back_from_wherever_they_went(
-        life in any::<u32>(),
+        generation in any::<u32>(),
         steps in prop::collection::vec(any_step(), 1..200),
     ) {
         let slots: Vec<_> = (0..SLOTS).map(|_| Slot::new()).collect();
-        let mut run = Run::new(&slots, life);
+        let mut run = Run::new(&slots, generation);
         for step in steps {
             run.step(step);
             run.check();

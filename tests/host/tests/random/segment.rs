@@ -3,14 +3,15 @@
 //! What the layout of a segment promises.
 
 use ghostswap_core::segment::{
-    blocks, parse, record_size, records, Checksum, Owner, Problem, Wanted, Writer, BLOCK, BLOCKS,
-    SEGMENT, UNIT,
+    blocks, parse, record_size, records, Checksum, Owner, RecordError, SegmentWriter, Wanted,
+    BLOCK, BLOCKS, SEGMENT, UNIT,
 };
 use ghostswap_core::PAGE_SIZE;
 use proptest::prelude::*;
 
 use crate::config;
 use crate::model::{check_read, check_records, crc32c};
+use crate::object::length as of_bytes;
 
 const HEADER: usize = 16;
 
@@ -47,9 +48,9 @@ struct Written {
 const STALE: u8 = 0xa5;
 
 /// Writes `objects` to an image of `room` blocks, as many as there is room for.
-fn write(objects: &[(Owner, Vec<u8>)], life: u32, room: usize) -> (Vec<u8>, Vec<Written>) {
+fn write(objects: &[(Owner, Vec<u8>)], generation: u32, room: usize) -> (Vec<u8>, Vec<Written>) {
     let mut image = vec![STALE; room * BLOCK];
-    let mut writer = Writer::new(&mut image, life, crc32c);
+    let mut writer = SegmentWriter::new(&mut image, generation, crc32c);
     let mut written: Vec<Written> = Vec::new();
     for (owner, data) in objects {
         let end = written.last().map_or(0, |last| {
@@ -67,8 +68,8 @@ fn write(objects: &[(Owner, Vec<u8>)], life: u32, room: usize) -> (Vec<u8>, Vec<
             wanted: Wanted {
                 unit,
                 owner: *owner,
-                length: data.len(),
-                life,
+                length: of_bytes(data.len()),
+                generation,
             },
             data: data.clone(),
         });
@@ -79,8 +80,8 @@ fn write(objects: &[(Owner, Vec<u8>)], life: u32, room: usize) -> (Vec<u8>, Vec<
 }
 
 /// Reads a record as a load does: only the blocks that it touches.
-fn read<'a>(image: &'a [u8], wanted: &Wanted) -> Result<&'a [u8], Problem> {
-    let blocks = blocks(wanted.unit, wanted.length);
+fn read<'a>(image: &'a [u8], wanted: &Wanted) -> Result<&'a [u8], RecordError> {
+    let blocks = blocks(wanted.unit, wanted.length.bytes());
     parse(
         &image[blocks.start * BLOCK..blocks.end * BLOCK],
         wanted,
@@ -114,7 +115,7 @@ fn the_layout_is_the_one_of_the_documentation() {
         slot: 0x3344_5566,
     };
     let mut image = [STALE; BLOCK];
-    let mut writer = Writer::new(&mut image, 0x7788_99aa, |_| 0xbbcc_ddee);
+    let mut writer = SegmentWriter::new(&mut image, 0x7788_99aa, |_| 0xbbcc_ddee);
     assert_eq!(writer.append(owner, &[1, 2, 3]), Some(0));
     assert_eq!(writer.append(owner, &[4; 16]), Some(2));
     assert_eq!(writer.finish(), 1);
@@ -138,7 +139,7 @@ fn the_layout_is_the_one_of_the_documentation() {
 fn a_segment_is_filled_to_its_last_unit() {
     let owner = Owner { area: 0, slot: 1 };
     let mut image = vec![STALE; SEGMENT];
-    let mut writer = Writer::new(&mut image, 1, |_| 0);
+    let mut writer = SegmentWriter::new(&mut image, 1, |_| 0);
     let whole = (0..).take_while(|_| writer.append(owner, &[7; PAGE_SIZE]).is_some());
     let left = SEGMENT - whole.count() * record_size(PAGE_SIZE);
     assert!(left < record_size(PAGE_SIZE));
@@ -154,20 +155,24 @@ fn a_segment_is_filled_to_its_last_unit() {
 
 #[test]
 fn a_record_of_more_than_a_page_ends_the_segment() {
-    let life = 5;
+    let generation = 5;
     for (length, found) in [(PAGE_SIZE, 1), (PAGE_SIZE + 1, 0), (u16::MAX.into(), 0)] {
         let mut image = vec![0; SEGMENT];
         image[6..8].copy_from_slice(&(length as u16).to_le_bytes());
-        image[8..12].copy_from_slice(&u32::to_le_bytes(life));
-        assert_eq!(records(&image, life, crc32c).count(), found, "{length}");
+        image[8..12].copy_from_slice(&u32::to_le_bytes(generation));
+        assert_eq!(
+            records(&image, generation, crc32c).count(),
+            found,
+            "{length}"
+        );
     }
 }
 
 #[test]
 fn an_empty_segment_takes_no_block() {
     let mut image = [STALE; BLOCK];
-    assert_eq!(Writer::new(&mut image, 0, crc32c).finish(), 0);
-    assert_eq!(Writer::new(&mut [], 0, crc32c).finish(), 0);
+    assert_eq!(SegmentWriter::new(&mut image, 0, crc32c).finish(), 0);
+    assert_eq!(SegmentWriter::new(&mut [], 0, crc32c).finish(), 0);
 }
 
 proptest! {
@@ -176,10 +181,10 @@ proptest! {
     #[test]
     fn what_was_appended_is_read_again(
         objects in any_objects(),
-        life in any::<u32>(),
+        generation in any::<u32>(),
         room in 1..40usize,
     ) {
-        let (image, written) = write(&objects, life, room);
+        let (image, written) = write(&objects, generation, room);
         let end = written.last().map_or(0, |last| {
             last.wanted.unit * UNIT + record_size(last.data.len())
         });
@@ -189,7 +194,7 @@ proptest! {
         for Written { wanted, data } in &written {
             prop_assert_eq!(read(&image, wanted), Ok(&data[..]));
         }
-        let found: Vec<_> = records(&image, life, crc32c).collect();
+        let found: Vec<_> = records(&image, generation, crc32c).collect();
         prop_assert_eq!(found.len(), written.len());
         for (record, Written { wanted, data }) in found.iter().zip(&written) {
             prop_assert_eq!(record.unit, wanted.unit);
@@ -200,49 +205,50 @@ proptest! {
     }
 
     #[test]
-    fn a_reader_who_wants_something_else_is_told_what_is_wrong(
+    fn a_reader_that_wants_something_else_is_told_what_is_wrong(
         (owner, data) in (any_owner(), any_object()),
-        life in any::<u32>(),
+        generation in any::<u32>(),
         bit in 0..32u32,
     ) {
-        let (image, written) = write(&[(owner, data)], life, 2);
+        let (image, written) = write(&[(owner, data)], generation, 2);
         let right = written[0].wanted;
-        let other_life = Wanted { life: life ^ 1 << bit, ..right };
-        prop_assert_eq!(read(&image, &other_life), Err(Problem::Life(life)));
+        let other_generation = Wanted { generation: generation ^ 1 << bit, ..right };
+        prop_assert_eq!(read(&image, &other_generation), Err(RecordError::Generation(generation)));
         let area = Owner { area: owner.area ^ 1 << (bit % 16), ..owner };
         let wanted = Wanted { owner: area, ..right };
-        prop_assert_eq!(read(&image, &wanted), Err(Problem::Area(owner.area)));
+        prop_assert_eq!(read(&image, &wanted), Err(RecordError::Area(owner.area)));
         let slot = Owner { slot: owner.slot ^ 1 << bit, ..owner };
         let wanted = Wanted { owner: slot, ..right };
-        prop_assert_eq!(read(&image, &wanted), Err(Problem::Slot(owner.slot)));
-        let wanted = Wanted { length: right.length ^ 1, ..right };
+        prop_assert_eq!(read(&image, &wanted), Err(RecordError::Slot(owner.slot)));
+        let other = of_bytes(right.length.bytes() % PAGE_SIZE + 1);
+        let wanted = Wanted { length: other, ..right };
         prop_assert_eq!(
             parse(&image, &wanted, crc32c),
-            Err(Problem::Length(right.length as u16))
+            Err(RecordError::Length(right.length.bytes() as u16))
         );
-        let cut = record_size(right.length) - 1;
-        prop_assert_eq!(parse(&image[..cut], &right, crc32c), Err(Problem::Short));
+        let cut = record_size(right.length.bytes()) - 1;
+        prop_assert_eq!(parse(&image[..cut], &right, crc32c), Err(RecordError::Short));
     }
 
     #[test]
-    fn what_an_earlier_life_left_is_not_read(
+    fn what_an_earlier_generation_left_is_not_read(
         earlier in any_objects(),
         objects in any_objects(),
-        life in any::<u32>(),
+        generation in any::<u32>(),
         other in any::<u32>(),
     ) {
-        prop_assume!(life != other);
+        prop_assume!(generation != other);
         let (mut blocks, old) = write(&earlier, other, 40);
-        let (image, written) = write(&objects, life, 40);
+        let (image, written) = write(&objects, generation, 40);
         // As on the disk: the blocks that were written replace what was there, the others stay.
         blocks.resize(blocks.len().max(image.len()), 0);
         blocks[..image.len()].copy_from_slice(&image);
-        prop_assert_eq!(records(&blocks, life, crc32c).count(), written.len());
+        prop_assert_eq!(records(&blocks, generation, crc32c).count(), written.len());
         prop_assert_eq!(records(&blocks, other, crc32c).count(), 0);
         for Written { wanted, .. } in &old {
-            let wanted = Wanted { life, ..*wanted };
+            let wanted = Wanted { generation, ..*wanted };
             if wanted.unit * UNIT >= image.len() {
-                prop_assert_eq!(read(&blocks, &wanted), Err(Problem::Life(other)));
+                prop_assert_eq!(read(&blocks, &wanted), Err(RecordError::Generation(other)));
             }
         }
     }
@@ -250,15 +256,15 @@ proptest! {
     #[test]
     fn a_flipped_bit_spoils_the_record_that_it_is_in_and_no_other(
         objects in any_objects(),
-        life in any::<u32>(),
+        generation in any::<u32>(),
         which in any::<prop::sample::Index>(),
         at in any::<prop::sample::Index>(),
         bit in 0..8u32,
     ) {
-        let (mut image, written) = write(&objects, life, 40);
+        let (mut image, written) = write(&objects, generation, 40);
         let hit = which.index(written.len());
         let Wanted { unit, length, .. } = written[hit].wanted;
-        let at = at.index(record_size(length));
+        let at = at.index(record_size(length.bytes()));
         image[unit * UNIT + at] ^= 1 << bit;
 
         for (index, Written { wanted, data }) in written.iter().enumerate() {
@@ -269,7 +275,7 @@ proptest! {
                 prop_assert_eq!(read, Ok(&data[..]));
             }
         }
-        let found: Vec<_> = records(&image, life, crc32c).collect();
+        let found: Vec<_> = records(&image, generation, crc32c).collect();
         let chain_holds = !(6..12).contains(&at);
         if chain_holds {
             prop_assert_eq!(found.len(), written.len());
@@ -284,23 +290,28 @@ proptest! {
     #[test]
     fn zeros_are_no_record(
         wanted in (0..SEGMENT / UNIT - 300, any_owner(), 1..=PAGE_SIZE, any::<u32>())
-            .prop_map(|(unit, owner, length, life)| Wanted { unit, owner, length, life }),
+            .prop_map(|(unit, owner, length, generation)| Wanted {
+                unit,
+                owner,
+                length: of_bytes(length),
+                generation,
+            }),
         blocks in 0..3usize,
     ) {
         prop_assert!(parse(&vec![0; blocks * BLOCK], &wanted, crc32c).is_err());
-        prop_assert_eq!(records(&vec![0; blocks * BLOCK], wanted.life, crc32c).count(), 0);
+        prop_assert_eq!(records(&vec![0; blocks * BLOCK], wanted.generation, crc32c).count(), 0);
     }
 
     #[test]
     fn no_bytes_make_a_reader_panic_or_go_astray(
         mut bytes in prop::collection::vec(any::<u8>(), 0..3 * BLOCK),
         headers in prop::collection::vec((any::<prop::sample::Index>(), 0..5000u16), 0..40),
-        wanted in (any::<u32>(), any_owner(), any::<u16>(), 0..2u32)
-            .prop_map(|(unit, owner, length, life)| Wanted {
+        wanted in (any::<u32>(), any_owner(), 1..=PAGE_SIZE, 0..2u32)
+            .prop_map(|(unit, owner, length, generation)| Wanted {
                 unit: unit as usize,
                 owner,
-                length: length.into(),
-                life,
+                length: of_bytes(length),
+                generation,
             }),
     ) {
         // Some of it looks like headers, or all would be refused at once.
@@ -310,13 +321,13 @@ proptest! {
             bytes[at + 4..at + 6].copy_from_slice(&wanted.owner.area.to_le_bytes());
             bytes[at..at + 4].copy_from_slice(&wanted.owner.slot.to_le_bytes());
             bytes[at + 6..at + 8].copy_from_slice(&length.to_le_bytes());
-            bytes[at + 8..at + 12].copy_from_slice(&wanted.life.to_le_bytes());
+            bytes[at + 8..at + 12].copy_from_slice(&wanted.generation.to_le_bytes());
         }
         // Also with a checksum that lets everything pass.
         let checksums: [Checksum; 2] = [crc32c, |_| 0];
         for checksum in checksums {
             check_read(&bytes, &wanted, checksum);
-            check_records(&bytes, wanted.life, checksum);
+            check_records(&bytes, wanted.generation, checksum);
         }
     }
 }

@@ -10,13 +10,14 @@
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 
-use ghostswap_core::entry::{Entry, Form};
+use ghostswap_core::entry::Entry;
+use ghostswap_core::payload::Length;
+use ghostswap_core::pin_count::PinCount;
 use ghostswap_core::slot::{Content, Displaced, Hold, Look, Slot};
-use ghostswap_core::usage::Usage;
 use proptest::prelude::*;
 
 use crate::config;
-use crate::object::Object;
+use crate::object::{length as of_bytes, Object, INCOMPRESSIBLE};
 
 const CLUSTERS: usize = 3;
 const SLOTS: usize = 4;
@@ -26,30 +27,30 @@ type Mark = usize;
 
 #[derive(Default)]
 struct Heap {
-    objects: RefCell<Vec<Option<(Form, Mark)>>>,
+    objects: RefCell<Vec<Option<(Length, Mark)>>>,
     free: RefCell<Vec<usize>>,
 }
 
 impl Heap {
-    fn allocate(&self, form: Form, mark: Mark) -> Object {
+    fn allocate(&self, length: Length, mark: Mark) -> Object {
         let mut objects = self.objects.borrow_mut();
         let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
             objects.push(None);
             objects.len() - 1
         });
-        assert!(objects[index].replace((form, mark)).is_none());
-        Object::new(index, form)
+        assert!(objects[index].replace((length, mark)).is_none());
+        Object::new(index, length)
     }
 
-    fn read(&self, object: &Object) -> (Form, Mark) {
-        let (form, mark) = self.objects.borrow()[object.index()].expect("not free");
-        assert_eq!(form, object.form());
-        (form, mark)
+    fn read(&self, object: &Object) -> (Length, Mark) {
+        let (length, mark) = self.objects.borrow()[object.index()].expect("not free");
+        assert_eq!(length, object.length());
+        (length, mark)
     }
 
     fn free(&self, object: Object) {
         let freed = self.objects.borrow_mut()[object.index()].take();
-        assert_eq!(freed.expect("no double free").0, object.form());
+        assert_eq!(freed.expect("no double free").0, object.length());
         self.free.borrow_mut().push(object.index());
         object.forget();
     }
@@ -67,7 +68,7 @@ struct Place {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Store(Place, Form),
+    Store(Place, Length),
     StoreSame(Place, u32),
     Load(Place),
     Invalidate(Place),
@@ -77,13 +78,13 @@ enum Step {
 
 fn any_step() -> impl Strategy<Value = Step> {
     let place = || (0..CLUSTERS, 0..SLOTS).prop_map(|(cluster, slot)| Place { cluster, slot });
-    let form = prop_oneof![
-        (1..4096u16).prop_map(Form::Packed),
-        Just(Form::Whole),
-        Just(Form::Fill),
+    let length = prop_oneof![
+        (1..4096u16).prop_map(of_bytes),
+        Just(INCOMPRESSIBLE),
+        Just(of_bytes(8usize)),
     ];
     prop_oneof![
-        6 => (place(), form).prop_map(|(place, form)| Step::Store(place, form)),
+        6 => (place(), length).prop_map(|(place, length)| Step::Store(place, length)),
         2 => (place(), any::<u32>()).prop_map(|(place, fill)| Step::StoreSame(place, fill)),
         4 => place().prop_map(Step::Load),
         6 => place().prop_map(Step::Invalidate),
@@ -94,14 +95,14 @@ fn any_step() -> impl Strategy<Value = Step> {
 
 /// One cluster's part of the table.
 struct Cluster {
-    usage: Usage,
+    usage: PinCount,
     slots: [Slot<Object>; SLOTS],
 }
 
 impl Cluster {
     fn new() -> Self {
         Self {
-            usage: Usage::new_pinned(),
+            usage: PinCount::new_pinned(),
             slots: std::array::from_fn(|_| Slot::new()),
         }
     }
@@ -111,7 +112,7 @@ impl Cluster {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Page {
     Same(u32),
-    Object(Form, Mark),
+    Object(Length, Mark),
 }
 
 /// An object that a worker holds still.
@@ -119,7 +120,7 @@ struct Held<'t> {
     hold: Hold<'t, Object>,
     cluster: usize,
     slot: usize,
-    found: (Form, Mark),
+    found: (Length, Mark),
     /// Nothing else was stored there since.
     current: bool,
 }
@@ -195,16 +196,16 @@ impl<'t> Run<'t> {
         match displaced {
             Displaced::Free => assert_eq!(expected, None),
             Displaced::Same => assert!(matches!(expected, Some(Page::Same(_)))),
-            Displaced::Object(object, form) => {
-                assert_eq!(object.form(), form);
+            Displaced::Object(object, length) => {
+                assert_eq!(object.length(), length);
                 assert!(holder.is_none(), "a held object is its holder's");
-                let (form, mark) = self.heap.read(&object);
-                assert_eq!(expected, Some(Page::Object(form, mark)));
+                let (length, mark) = self.heap.read(&object);
+                assert_eq!(expected, Some(Page::Object(length, mark)));
                 self.heap.free(object);
             }
-            Displaced::Held(form) => {
+            Displaced::Held(length) => {
                 let held = holder.expect("somebody holds it");
-                assert_eq!(form, held.found.0);
+                assert_eq!(length, held.found.0);
                 assert_eq!(expected, Some(Page::Object(held.found.0, held.found.1)));
                 held.current = false;
             }
@@ -225,8 +226,8 @@ impl<'t> Run<'t> {
                 .iter()
                 .any(|held| held.current && (held.cluster, held.slot) == (cluster, slot))),
             Look::Object(hold) => {
-                let (form, mark) = self.heap.read(hold.object());
-                assert_eq!(expected, Some(Page::Object(form, mark)));
+                let (length, mark) = self.heap.read(hold.object());
+                assert_eq!(expected, Some(Page::Object(length, mark)));
                 return Some(hold);
             }
         }
@@ -235,10 +236,10 @@ impl<'t> Run<'t> {
 
     fn step(&mut self, step: &Step) {
         match *step {
-            Step::Store(place, form) => {
+            Step::Store(place, length) => {
                 self.stores += 1;
-                let object = self.heap.allocate(form, self.stores);
-                let page = Page::Object(form, self.stores);
+                let object = self.heap.allocate(length, self.stores);
+                let page = Page::Object(length, self.stores);
                 self.change(place, Content::Object(object), page);
             }
             Step::StoreSame(place, fill) => {
@@ -321,8 +322,8 @@ impl<'t> Run<'t> {
         for (&(cluster, slot), page) in &self.model {
             match (self.directory[&cluster].slots[slot].peek(), *page) {
                 (Entry::Same { fill }, Page::Same(expected)) => assert_eq!(fill, expected),
-                (Entry::Cached { form, .. }, Page::Object(expected, _)) => {
-                    assert_eq!(form, expected);
+                (Entry::Cached { length, .. }, Page::Object(expected, _)) => {
+                    assert_eq!(length, expected);
                 }
                 (entry, page) => panic!("{entry:?} where {page:?} is"),
             }

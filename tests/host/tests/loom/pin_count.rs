@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The life of an element of a sparse array, in every interleaving.
+//! The generation of an element of a sparse array, in every interleaving.
 //!
 //! Several threads work with one place of the array, each with a slot of its own in the element
 //! there, as different slots of one cluster are. The array does what the module's does
@@ -15,7 +15,7 @@
 use std::sync::atomic::{AtomicUsize as Count, Ordering::Relaxed};
 use std::sync::Mutex as Ledger;
 
-use ghostswap_core::usage::Usage;
+use ghostswap_core::pin_count::PinCount;
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Mutex};
@@ -26,7 +26,7 @@ use crate::tally::{bound, Tally};
 const NOTHING: usize = 0;
 
 struct Element {
-    usage: Usage,
+    usage: PinCount,
     /// Operations on the counts that are not over. A thread is never interrupted after the last
     /// touch of one, so until then it has more to do.
     operations: Count,
@@ -39,7 +39,7 @@ struct Element {
 impl Element {
     fn new(threads: usize) -> Self {
         Self {
-            usage: Usage::new_pinned(),
+            usage: PinCount::new_pinned(),
             operations: Count::new(0),
             valid: UnsafeCell::new(false),
             slots: (0..threads).map(|_| UnsafeCell::new(false)).collect(),
@@ -74,7 +74,7 @@ impl Element {
     }
 
     /// Does an operation on the counts.
-    fn count<R>(&self, operation: impl FnOnce(&Usage) -> R) -> R {
+    fn count<R>(&self, operation: impl FnOnce(&PinCount) -> R) -> R {
         self.read();
         self.operations.fetch_add(1, Relaxed);
         let result = operation(&self.usage);
@@ -205,12 +205,12 @@ impl Place {
     fn get(&self, thread: usize) -> Option<usize> {
         self.rcu.read(thread, self, || {
             self.find()
-                .filter(|&number| self.element(number).count(Usage::pin))
+                .filter(|&number| self.element(number).count(PinCount::pin))
         })
     }
 
     fn unpin(&self, number: usize) {
-        if self.element(number).count(Usage::unpin) {
+        if self.element(number).count(PinCount::unpin) {
             self.remove(number);
         }
     }
@@ -221,7 +221,7 @@ impl Place {
         let _lock = self.lock.lock().unwrap();
         let found = self
             .find()
-            .filter(|&number| self.element(number).count(Usage::pin));
+            .filter(|&number| self.element(number).count(PinCount::pin));
         found.unwrap_or_else(|| {
             let number = {
                 let mut made = self.made.lock().unwrap();
@@ -238,7 +238,7 @@ impl Place {
     fn add_use(&self, thread: usize) -> usize {
         let occupy = |number| {
             let element = self.element(number);
-            if !element.count(Usage::add_use) {
+            if !element.count(PinCount::add_use) {
                 return false;
             }
             if element.set_used(thread, true) {
@@ -268,7 +268,7 @@ impl Place {
     }
 
     fn end_use_of(&self, number: usize) {
-        if self.element(number).count(Usage::end_use) {
+        if self.element(number).count(PinCount::end_use) {
             self.remove(number);
         }
     }
