@@ -52,7 +52,7 @@ use super::{
 
 const STATE_MASK: u64 = (1 << LIVE_SHIFT) - 1;
 const LIVE_SHIFT: u32 = 3;
-const LIFE_SHIFT: u32 = 32;
+const GENERATION_SHIFT: u32 = 32;
 
 /// Free segments that are kept for cleaning: without one to relocate to, nothing can be cleaned.
 pub const RESERVE: usize = 1;
@@ -101,14 +101,14 @@ struct Account {
 
 impl Account {
     fn encode(self) -> u64 {
-        u64::from(self.generation) << LIFE_SHIFT
+        u64::from(self.generation) << GENERATION_SHIFT
             | (self.live as u64) << LIVE_SHIFT
             | self.state as u64
     }
 
     fn decode(word: u64) -> Self {
         Self {
-            generation: (word >> LIFE_SHIFT) as u32,
+            generation: (word >> GENERATION_SHIFT) as u32,
             live: (word as u32 >> LIVE_SHIFT) as usize,
             state: match word & STATE_MASK {
                 0 => SegmentState::Free,
