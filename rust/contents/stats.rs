@@ -40,7 +40,7 @@ pub(crate) enum StoreFailure {
 
 /// Whether a page comes or goes.
 #[derive(Clone, Copy)]
-enum Change {
+enum PageFlow {
     Comes,
     Goes,
 }
@@ -69,10 +69,10 @@ impl Stats {
 
     /// Counts a page kept as an object of `length`, or, if there is none, in its entry.
     #[inline]
-    fn count(&self, length: Option<Length>, change: Change) {
+    fn count(&self, length: Option<Length>, change: PageFlow) {
         let signed = |count: u64| match change {
-            Change::Comes => count,
-            Change::Goes => count.wrapping_neg(),
+            PageFlow::Comes => count,
+            PageFlow::Goes => count.wrapping_neg(),
         };
         let pages = match length {
             None => Counter::SamePages,
@@ -88,7 +88,7 @@ impl Stats {
     /// A page came that is kept as an object of `length`, if there is one.
     #[inline]
     pub(crate) fn came(&self, length: Option<Length>) {
-        self.count(length, Change::Comes);
+        self.count(length, PageFlow::Comes);
     }
 
     /// A page that came was stored.
@@ -100,12 +100,12 @@ impl Stats {
     /// A page is gone that was kept as an object of `length`, if it was one.
     #[inline]
     pub(crate) fn gone(&self, length: Option<Length>) {
-        self.count(length, Change::Goes);
+        self.count(length, PageFlow::Goes);
     }
 
     /// An object of `length` went to a backing store.
     pub(crate) fn redirected(&self, length: Length) {
-        self.count(Some(length), Change::Goes);
+        self.count(Some(length), PageFlow::Goes);
         self.add(Counter::RedirectedPages, 1);
         self.add(Counter::RedirectedBytes, length.bytes() as u64);
         self.add(Counter::WrittenPages, 1);
@@ -114,7 +114,7 @@ impl Stats {
     /// An object of `length` came back from a backing store.
     pub(crate) fn recalled(&self, length: Length) {
         self.gone_redirected(length);
-        self.count(Some(length), Change::Comes);
+        self.count(Some(length), PageFlow::Comes);
     }
 
     /// A page is gone that was kept as an object of `length` in a backing store.

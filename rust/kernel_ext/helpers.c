@@ -280,11 +280,13 @@ void kernel_ext_wake_up_all(struct wait_queue_head *queue)
 long kernel_ext_wait_timeout(struct wait_queue_head *queue, const u32 *count, u32 seen,
 			     long timeout)
 {
+	/* What happened before the event was counted is visible after. */
 	return wait_event_timeout(*queue, smp_load_acquire(count) != seen, timeout);
 }
 
 long kernel_ext_wait_interruptible_timeout(struct wait_queue_head *queue, const u32 *count,
 					   u32 seen, long timeout)
 {
+	/* As above. */
 	return wait_event_interruptible_timeout(*queue, smp_load_acquire(count) != seen, timeout);
 }

@@ -32,7 +32,7 @@ use crate::{
     mount::{
         options::{
             self,
-            Key,
+            OptionKey,
             Options, //
         },
         registry::Registry,
@@ -79,14 +79,14 @@ pub(crate) struct Mount {
 impl FileSystem for GhostSwap {
     const NAME: &'static CStr = c"ghostswap";
     const MAGIC: usize = FS_MAGIC;
-    const OPTIONS: &'static [OptionSpec<Key>] = options::OPTIONS;
+    const OPTIONS: &'static [OptionSpec<OptionKey>] = options::OPTIONS;
 
-    type Key = Key;
+    type Key = OptionKey;
     type Options = Options;
     type Mount = Mount;
     type Area = Area;
 
-    fn parse(options: &mut Options, key: Key, value: &CStr, log: &FsLog<'_>) -> Result {
+    fn parse(options: &mut Options, key: OptionKey, value: &CStr, log: &FsLog<'_>) -> Result {
         options.parse(key, value, log)
     }
 

@@ -39,7 +39,7 @@ use kernel::{
 
 /// An option.
 #[derive(Clone, Copy)]
-pub(crate) enum Key {
+pub(crate) enum OptionKey {
     Comp,
     Limit,
     Pool,
@@ -51,15 +51,15 @@ pub(crate) enum Key {
 }
 
 /// All options.
-pub(crate) const OPTIONS: &[OptionSpec<Key>] = &[
-    OptionSpec::new(c"comp", Value, Key::Comp),
-    OptionSpec::new(c"limit", Value, Key::Limit),
-    OptionSpec::new(c"pool", Value, Key::Pool),
-    OptionSpec::new(c"cache", Value, Key::Cache),
-    OptionSpec::new(c"encrypt", Value, Key::Encrypt),
-    OptionSpec::new(c"backing", Value, Key::Backing),
-    OptionSpec::new(c"nobacking", Value, Key::NoBacking),
-    OptionSpec::new(c"discard", Flag, Key::Discard),
+pub(crate) const OPTIONS: &[OptionSpec<OptionKey>] = &[
+    OptionSpec::new(c"comp", Value, OptionKey::Comp),
+    OptionSpec::new(c"limit", Value, OptionKey::Limit),
+    OptionSpec::new(c"pool", Value, OptionKey::Pool),
+    OptionSpec::new(c"cache", Value, OptionKey::Cache),
+    OptionSpec::new(c"encrypt", Value, OptionKey::Encrypt),
+    OptionSpec::new(c"backing", Value, OptionKey::Backing),
+    OptionSpec::new(c"nobacking", Value, OptionKey::NoBacking),
+    OptionSpec::new(c"discard", Flag, OptionKey::Discard),
 ];
 
 /// What is to be done with a backing store.
@@ -95,24 +95,24 @@ pub(crate) struct Options {
 
 impl Options {
     /// Takes an option.
-    pub(crate) fn parse(&mut self, key: Key, value: &CStr, log: &FsLog<'_>) -> Result {
+    pub(crate) fn parse(&mut self, key: OptionKey, value: &CStr, log: &FsLog<'_>) -> Result {
         match key {
-            Key::Comp => self.comp = Some(value.to_cstring()?),
-            Key::Limit => {
+            OptionKey::Comp => self.comp = Some(value.to_cstring()?),
+            OptionKey::Limit => {
                 let limit = Limit::parse(value.to_bytes())
                     .map_err(|error| log.error(EINVAL, fmt!("limit={}: {error}", value)))?;
                 self.limit = Some(limit);
             }
-            Key::Pool => {
+            OptionKey::Pool => {
                 pool_name::check(value.to_bytes())
                     .map_err(|error| log.error(EINVAL, fmt!("pool: the name {error}")))?;
                 self.pool = Some(value.to_cstring()?);
             }
-            Key::Cache => self.cache = Some(on_or_off(c"cache", value, log)?),
-            Key::Encrypt => self.encrypt = Some(on_or_off(c"encrypt", value, log)?),
-            Key::Backing => self.change(StoreChange::Add(value.to_cstring()?), log)?,
-            Key::NoBacking => self.change(StoreChange::Remove(value.to_cstring()?), log)?,
-            Key::Discard => self.discard = true,
+            OptionKey::Cache => self.cache = Some(on_or_off(c"cache", value, log)?),
+            OptionKey::Encrypt => self.encrypt = Some(on_or_off(c"encrypt", value, log)?),
+            OptionKey::Backing => self.change(StoreChange::Add(value.to_cstring()?), log)?,
+            OptionKey::NoBacking => self.change(StoreChange::Remove(value.to_cstring()?), log)?,
+            OptionKey::Discard => self.discard = true,
         }
         Ok(())
     }

@@ -197,8 +197,8 @@ static void page_out_from_all_cpus(void)
 
 static void swap_out(void)
 {
-	static const char names[][8] = { "text", "random", "same", "word", "zero" };
-	enum { NR_KINDS = sizeof(names) / sizeof(names[0]) };
+	enum { NR_KINDS = sizeof(KINDS) - 1 };
+	static const char names[NR_KINDS][8] = { "text", "random", "same", "word", "zero" };
 	unsigned char *resident = malloc(pages);
 	size_t i, out = 0, swapped[NR_KINDS] = { 0 };
 

@@ -68,22 +68,25 @@ impl fmt::Display for Value<'_> {
     }
 }
 
+/// What a file shows.
+type Show<T> = for<'a> fn(&'a T) -> Value<'a>;
+
+/// What is done with the text that was written to a file.
+type Order<T> = fn(&Arc<T>, &[u8]) -> Result;
+
 /// A file in sysfs, of a `T`.
 pub(crate) struct Attribute<T: 'static> {
     name: &'static CStr,
     mode: u16,
-    show: Option<for<'a> fn(&'a T) -> Value<'a>>,
-    store: Option<fn(&Arc<T>, &[u8]) -> Result>,
+    show: Option<Show<T>>,
+    store: Option<Order<T>>,
 }
 
 impl<T: 'static> Attribute<T> {
     /// The file `name`, which shows what `show` returns.
     ///
     /// Context of `show`: may sleep.
-    pub(crate) const fn read_only(
-        name: &'static CStr,
-        show: for<'a> fn(&'a T) -> Value<'a>,
-    ) -> Self {
+    pub(crate) const fn read_only(name: &'static CStr, show: Show<T>) -> Self {
         Self {
             name,
             mode: 0o444,
@@ -97,10 +100,7 @@ impl<T: 'static> Attribute<T> {
     ///
     /// Context of `store`: may sleep; in a task that has `CAP_SYS_ADMIN` where the machine's users are
     /// told apart, as swapon(2) wants it. Others, even root, get [`EPERM`].
-    pub(crate) const fn write_only(
-        name: &'static CStr,
-        store: fn(&Arc<T>, &[u8]) -> Result,
-    ) -> Self {
+    pub(crate) const fn write_only(name: &'static CStr, store: Order<T>) -> Self {
         Self {
             name,
             mode: 0o200,

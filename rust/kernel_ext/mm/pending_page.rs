@@ -156,13 +156,13 @@ pub(in crate::kernel_ext) unsafe fn fail(bio: *mut bindings::bio, status: bindin
 /// `first` and those that follow it are nodes in pages of which this value owns the `PendingPage`;
 /// the next of `last` is null.
 pub(crate) struct PendingQueue<T> {
-    first: *mut Node<T>,
-    last: *mut Node<T>,
+    first: *mut QueueNode<T>,
+    last: *mut QueueNode<T>,
 }
 
 /// What is written into a page that waits: its content is yet to come.
-struct Node<T> {
-    next: *mut Node<T>,
+struct QueueNode<T> {
+    next: *mut QueueNode<T>,
     page: PendingPage,
     what: T,
 }
@@ -183,13 +183,15 @@ impl<T> PendingQueue<T> {
     ///
     /// Context: any; takes no memory.
     pub(crate) fn push(&mut self, page: PendingPage, what: T) {
-        build_assert!(size_of::<Node<T>>() <= PAGE_SIZE && align_of::<Node<T>>() <= PAGE_SIZE);
-        let node: NonNull<Node<T>> = page.data.cast();
+        build_assert!(
+            size_of::<QueueNode<T>>() <= PAGE_SIZE && align_of::<QueueNode<T>>() <= PAGE_SIZE
+        );
+        let node: NonNull<QueueNode<T>> = page.data.cast();
         // SAFETY: By the invariants of `PendingPage`, the page is ours, writable, and aligned; it
         // has room for a node. By those of this type, `last` is valid if there is one.
         // INVARIANT: The node is now the last, and its page is owned by this value.
         unsafe {
-            node.write(Node {
+            node.write(QueueNode {
                 next: core::ptr::null_mut(),
                 page,
                 what,

@@ -67,14 +67,14 @@ const INDICES: usize = FANOUT * FANOUT * FANOUT;
 ///
 /// A pointer that is not null is to a `C` made from a `KBox`, and the only one.
 #[repr(transparent)]
-struct Node<C>([Atomic<*mut C>; FANOUT]);
+struct ArrayNode<C>([Atomic<*mut C>; FANOUT]);
 
 // SAFETY: Null pointers are zeros.
-unsafe impl<C> pin_init::Zeroable for Node<C> {}
+unsafe impl<C> pin_init::Zeroable for ArrayNode<C> {}
 
-type Leaf<T> = Node<Element<T>>;
-type Branch<T> = Node<Leaf<T>>;
-type Root<T> = Node<Branch<T>>;
+type Leaf<T> = ArrayNode<Element<T>>;
+type Branch<T> = ArrayNode<Leaf<T>>;
+type Root<T> = ArrayNode<Branch<T>>;
 
 /// The array.
 ///
@@ -183,7 +183,7 @@ impl<T: Send + Sync> SparseArray<T> {
 
     /// What `place`, in the array or one of its nodes, points to.
     #[inline]
-    fn node<'a, C>(&'a self, place: &'a Atomic<*mut Node<C>>) -> Option<&'a Node<C>> {
+    fn node<'a, C>(&'a self, place: &'a Atomic<*mut ArrayNode<C>>) -> Option<&'a ArrayNode<C>> {
         // SAFETY: By the type invariants, it stays as long as the array.
         unsafe { place.load(Acquire).as_ref() }
     }
@@ -191,9 +191,12 @@ impl<T: Send + Sync> SparseArray<T> {
     /// What `place`, in the array or one of its nodes, points to, which is made if nothing is there.
     ///
     /// Context: never sleeps. Errors: [`ENOMEM`].
-    fn node_or_new<'a, C>(&'a self, place: &'a Atomic<*mut Node<C>>) -> Result<&'a Node<C>> {
+    fn node_or_new<'a, C>(
+        &'a self,
+        place: &'a Atomic<*mut ArrayNode<C>>,
+    ) -> Result<&'a ArrayNode<C>> {
         if self.node(place).is_none() {
-            let new = KBox::init(pin_init::init_zeroed::<Node<C>>(), GFP_NOWAIT)?;
+            let new = KBox::init(pin_init::init_zeroed::<ArrayNode<C>>(), GFP_NOWAIT)?;
             let _locked = self.lock.lock();
             if place.load(Relaxed).is_null() {
                 // INVARIANT: It is a box of a node of null pointers, and the lock is held.
@@ -354,7 +357,7 @@ impl<T: Send + Sync> SparseArray<T> {
     }
 }
 
-impl<C> Drop for Node<C> {
+impl<C> Drop for ArrayNode<C> {
     fn drop(&mut self) {
         for place in &self.0 {
             let child = place.load(Relaxed);
