@@ -15,9 +15,13 @@ use kernel::{
         from_err_ptr,
         to_result, //
     },
-    fs::file::flags,
+    fs::file::{
+        flags,
+        File, //
+    },
     page::PAGE_SIZE,
     prelude::*,
+    sync::aref::ARef,
 };
 
 /// What a path leads to, as far as reading is concerned.
@@ -85,10 +89,11 @@ impl FoundFile {
                 bindings::kernel_ext_current_cred(),
             )
         })?;
-        // INVARIANT: It was just opened.
-        Ok(SourceFile {
-            file: NonNull::new(file).ok_or(ENOENT)?,
-        })
+        let file = NonNull::new(file).ok_or(ENOENT)?;
+        // SAFETY: It was just opened, and the reference is ours. No descriptor has it, so it is used by no
+        // fdget_pos().
+        let file = unsafe { ARef::from_raw(file.cast::<File>()) };
+        Ok(SourceFile { file })
     }
 }
 
@@ -101,21 +106,21 @@ impl Drop for FoundFile {
 
 /// A file open for reading. It stays the same file whatever becomes of its path.
 ///
-/// # Invariants
+/// # Examples
 ///
-/// `file` is a reference to an open file, owned by this value.
+/// ```ignore
+/// let file = FoundFile::new(c"/swap.ghost")?.open()?;
+/// if file.is_private_to_root() && file.size() == PAGE_SIZE as u64 {
+///     let page = file.read_page()?;
+/// }
+/// ```
 pub(crate) struct SourceFile {
-    file: NonNull<bindings::file>,
+    file: ARef<File>,
 }
-
-// SAFETY: A file may be used and closed by any task.
-unsafe impl Send for SourceFile {}
-// SAFETY: Reading at a given position changes nothing in the file.
-unsafe impl Sync for SourceFile {}
 
 impl SourceFile {
     fn inode(&self) -> *const bindings::inode {
-        // SAFETY: By the type invariants, the file is valid, and an open file has an inode.
+        // SAFETY: The file is valid, and an open file has an inode.
         unsafe { (*self.file.as_ptr()).f_inode }
     }
 
@@ -146,24 +151,18 @@ impl SourceFile {
     ///
     /// Context: may sleep. Errors: as read(2).
     pub(crate) fn read_page(&self) -> Result<KBox<[u8; PAGE_SIZE]>> {
-        // SAFETY: By the type invariants, the file is open for reading.
-        unsafe { read_first_page(self.file) }?.ok_or(EIO)
+        read_first_page(&self.file)?.ok_or(EIO)
     }
 }
 
 /// Reads the first page of `file`; [`None`] if it is shorter.
 ///
-/// Context: may sleep; takes locks of the file's inode. Errors: as read(2); [`ENOMEM`].
-///
-/// # Safety
-///
-/// `file` is valid, and open for reading.
-pub(in crate::kernel_ext) unsafe fn read_first_page(
-    file: NonNull<bindings::file>,
-) -> Result<Option<KBox<[u8; PAGE_SIZE]>>> {
+/// Context: may sleep; takes locks of the file's inode. Errors: as read(2); [`EINVAL`] if it is not open
+/// for reading; [`ENOMEM`].
+pub(in crate::kernel_ext) fn read_first_page(file: &File) -> Result<Option<KBox<[u8; PAGE_SIZE]>>> {
     let mut page = KBox::<[u8; PAGE_SIZE]>::init(pin_init::init_zeroed(), GFP_KERNEL)?;
     let mut position = 0;
-    // SAFETY: By the requirement of this function; the page has that many bytes to write.
+    // SAFETY: The file is valid; the page has that many bytes to write.
     let read = unsafe {
         bindings::kernel_read(
             file.as_ptr(),
@@ -176,12 +175,5 @@ pub(in crate::kernel_ext) unsafe fn read_first_page(
         Err(_) => Err(Error::from_errno(read as c_int)),
         Ok(PAGE_SIZE) => Ok(Some(page)),
         Ok(_) => Ok(None),
-    }
-}
-
-impl Drop for SourceFile {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariants, the reference is ours.
-        unsafe { bindings::fput(self.file.as_ptr()) };
     }
 }

@@ -25,7 +25,7 @@ use core::{
 };
 use kernel::{
     alloc::flags::GFP_NOWAIT,
-    new_spinlock,
+    container_of, new_spinlock,
     page::PAGE_SIZE,
     prelude::*,
     sync::{
@@ -46,9 +46,8 @@ use kernel::{
 ///
 /// While an element is in the array or pinned, it is valid. After that it stays so until the readers
 /// of the time have left their RCU read sides.
-#[repr(C)]
 struct Element<T> {
-    /// Only for the deferred free; [`reclaim`] relies on it being first.
+    /// Only for the deferred free.
     rcu: Opaque<bindings::callback_head>,
     pin_count: PinCount,
     index: usize,
@@ -353,7 +352,10 @@ impl<T: Send + Sync> SparseArray<T> {
         // SAFETY: The element is out of the array, dead, and so not pinned. Lookups that still
         // read it are in an RCU read side that this waits for. The caller is the only one to get
         // here with it.
-        unsafe { bindings::call_rcu(element.cast().as_ptr(), Some(reclaim::<T>)) };
+        unsafe {
+            let rcu = Opaque::cast_into(&raw const (*element.as_ptr()).rcu);
+            bindings::call_rcu(rcu, Some(reclaim::<T>));
+        }
     }
 }
 
@@ -386,11 +388,13 @@ impl<T: Send + Sync> PinnedDrop for SparseArray<T> {
 ///
 /// # Safety
 ///
-/// `head` is the first field of an `Element<T>` made from a box, which is not used any more.
+/// `head` is that of an `Element<T>` made from a box, which is not used any more.
 unsafe extern "C" fn reclaim<T>(head: *mut bindings::callback_head) {
-    // SAFETY: By the requirement of this function. `Element` has C layout, so its first field and
-    // itself have one address.
-    drop(unsafe { KBox::from_raw(head.cast::<Element<T>>()) });
+    // SAFETY: By the requirement of this function.
+    drop(unsafe {
+        let element = container_of!(Opaque::cast_from(head), Element<T>, rcu);
+        KBox::from_raw(element.cast_mut())
+    });
 }
 
 /// An element that stays while this exists.

@@ -20,13 +20,19 @@ use kernel::{
         AllocError,
         KVVec, //
     },
-    block::PAGE_SECTORS_SHIFT,
+    block::{
+        PAGE_SECTORS_SHIFT,
+        SECTOR_SHIFT, //
+    },
     container_of,
     error::{
         from_err_ptr,
         to_result, //
     },
-    fs::file::flags,
+    fs::file::{
+        flags,
+        File, //
+    },
     page::{
         PAGE_SHIFT,
         PAGE_SIZE, //
@@ -134,8 +140,9 @@ impl SwapFile {
     ///
     /// Context: may sleep. It takes no lock of ours, for xfs takes that of the inode.
     pub(crate) fn first_page(&self) -> Result<Option<KBox<[u8; PAGE_SIZE]>>> {
-        // SAFETY: By the invariants of `ClaimedFile`, the file is open for reading.
-        unsafe { read_first_page(self.0.file) }
+        // SAFETY: By the invariants of `ClaimedFile`, the file is valid. No descriptor has it, so it is used
+        // by no fdget_pos().
+        read_first_page(unsafe { File::from_raw_file(self.0.file.as_ptr()) })
     }
 
     /// Claims it, with at most `slots` pages.
@@ -280,6 +287,7 @@ struct Map {
 /// `file` is a reference to an open file, owned by this value. `activated` says that its filesystem's
 /// `swap_activate` succeeded, and `marked` that `S_SWAPFILE` of its inode was set by this value.
 struct ClaimedFile {
+    /// Not an `ARef`: that would put a device, too, by fput().
     file: NonNull<bindings::file>,
     activated: bool,
     marked: bool,
@@ -473,7 +481,7 @@ impl ClaimedFile {
     /// Returns whether it has fewer blocks than its length takes: how swapon(8) knows holes. Blocks of 512 bytes.
     fn has_holes(&self) -> bool {
         // SAFETY: The inode is valid as long as the file.
-        unsafe { (*self.inode()).i_blocks << 9 < (*self.inode()).i_size as u64 }
+        unsafe { (*self.inode()).i_blocks << SECTOR_SHIFT < (*self.inode()).i_size as u64 }
     }
 }
 
