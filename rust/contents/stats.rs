@@ -131,6 +131,12 @@ impl Stats {
         self.pages_in_cache() + self.sum(Counter::RedirectedPages)
     }
 
+    /// Pages that were stored and are not any more: freed, or stored anew.
+    pub(crate) fn invalidates(&self) -> u64 {
+        self.sum(Counter::Stores)
+            .saturating_sub(self.stored_pages())
+    }
+
     /// Pages that are in memory, those included that take nothing but their entry.
     pub(crate) fn pages_in_cache(&self) -> u64 {
         [

@@ -51,61 +51,53 @@ impl Drop for FsDir {
     }
 }
 
-/// What a file shows.
-pub(crate) enum Value<'a> {
-    /// A number, in decimal.
-    Number(u64),
-    /// A word.
-    Text(&'a CStr),
+/// What a file in sysfs is for.
+enum Access<T: 'static> {
+    /// It shows a number, in decimal.
+    Number(fn(&T) -> u64),
+    /// It shows a word.
+    Text(fn(&T) -> &CStr),
+    /// It is an order, with the text that is written to it.
+    Order(fn(&Arc<T>, &[u8]) -> Result),
 }
-
-impl fmt::Display for Value<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Value::Number(number) => f.write_fmt(fmt!("{number}")),
-            Value::Text(text) => f.write_fmt(fmt!("{}", text)),
-        }
-    }
-}
-
-/// What a file shows.
-type Show<T> = for<'a> fn(&'a T) -> Value<'a>;
-
-/// What is done with the text that was written to a file.
-type Order<T> = fn(&Arc<T>, &[u8]) -> Result;
 
 /// A file in sysfs, of a `T`.
 pub(crate) struct Attribute<T: 'static> {
     name: &'static CStr,
-    mode: u16,
-    show: Option<Show<T>>,
-    store: Option<Order<T>>,
+    access: Access<T>,
 }
 
 impl<T: 'static> Attribute<T> {
-    /// The file `name`, which shows what `show` returns.
+    /// The file `name`, which shows the number that `show` returns.
     ///
     /// Context of `show`: may sleep.
-    pub(crate) const fn read_only(name: &'static CStr, show: Show<T>) -> Self {
-        Self {
-            name,
-            mode: 0o444,
-            show: Some(show),
-            store: None,
-        }
+    pub(crate) const fn number(name: &'static CStr, show: fn(&T) -> u64) -> Self {
+        let access = Access::Number(show);
+        Self { name, access }
     }
 
-    /// The file `name`, which is an order. `store` does it; it is given what was written to the file,
+    /// The file `name`, which shows the word that `show` returns.
+    ///
+    /// Context of `show`: may sleep.
+    pub(crate) const fn text(name: &'static CStr, show: fn(&T) -> &CStr) -> Self {
+        let access = Access::Text(show);
+        Self { name, access }
+    }
+
+    /// The file `name`, which is an order. `act` does it; it is given what was written to the file,
     /// without the newline at its end.
     ///
-    /// Context of `store`: may sleep; in a task that has `CAP_SYS_ADMIN` where the machine's users are
-    /// told apart, as swapon(2) wants it. Others, even root, get [`EPERM`].
-    pub(crate) const fn write_only(name: &'static CStr, store: Order<T>) -> Self {
-        Self {
-            name,
-            mode: 0o200,
-            show: None,
-            store: Some(store),
+    /// Context of `act`: may sleep; in a task that has `CAP_SYS_ADMIN` where the machine's users are told
+    /// apart, as swapon(2) wants it. Others, even root, get [`EPERM`].
+    pub(crate) const fn order(name: &'static CStr, act: fn(&Arc<T>, &[u8]) -> Result) -> Self {
+        let access = Access::Order(act);
+        Self { name, access }
+    }
+
+    fn mode(&self) -> u16 {
+        match self.access {
+            Access::Order(_) => 0o200,
+            _ => 0o444,
         }
     }
 }
@@ -119,8 +111,8 @@ impl<T: 'static> Attribute<T> {
 ///
 /// impl Attributes for Lamp {
 ///     const ATTRIBUTES: &'static [Attribute<Self>] = &[
-///         Attribute::read_only(c"brightness", |lamp| Value::Number(lamp.0.load(Relaxed))),
-///         Attribute::write_only(c"off", |lamp, _| {
+///         Attribute::number(c"brightness", |lamp| lamp.0.load(Relaxed)),
+///         Attribute::order(c"off", |lamp, _| {
 ///             lamp.0.store(0, Relaxed);
 ///             Ok(())
 ///         }),
@@ -216,7 +208,7 @@ impl<T: Attributes> KobjectDir<T> {
         for attribute in T::ATTRIBUTES {
             let mut raw: bindings::attribute = pin_init::zeroed();
             raw.name = attribute.name.as_char_ptr();
-            raw.mode = attribute.mode;
+            raw.mode = attribute.mode();
             // SAFETY: `raw` is valid. It gets a lock class that is static, where there are such, so it
             // may be moved.
             unsafe { bindings::kernel_ext_sysfs_attr_init(&mut raw) };
@@ -287,18 +279,21 @@ impl<T: Attributes> KobjectDir<T> {
     ) -> isize {
         // SAFETY: By the requirement of this function; sysfs keeps the kobject while this runs.
         let (inner, attribute) = unsafe { Self::of(kobject, attribute) };
-        // Root can change the mode of a file, and then read an order.
-        let Some(show) = attribute.show else {
-            return EIO.to_errno() as isize;
+        let emit = |value: fmt::Arguments<'_>| {
+            // SAFETY: There is a page at `out`. `%pA` takes a pointer to arguments.
+            unsafe {
+                bindings::sysfs_emit(
+                    out,
+                    c"%pA\n".as_char_ptr(),
+                    core::ptr::from_ref(&value).cast::<c_void>(),
+                ) as isize
+            }
         };
-        let value = show(&inner.data);
-        // SAFETY: There is a page at `out`. `%pA` takes a pointer to arguments.
-        unsafe {
-            bindings::sysfs_emit(
-                out,
-                c"%pA\n".as_char_ptr(),
-                core::ptr::from_ref(&fmt!("{value}")).cast::<c_void>(),
-            ) as isize
+        match attribute.access {
+            Access::Number(show) => emit(fmt!("{}", show(&inner.data))),
+            Access::Text(show) => emit(fmt!("{}", show(&inner.data))),
+            // Root can change the mode of a file, and then read an order.
+            Access::Order(_) => EIO.to_errno() as isize,
         }
     }
 
@@ -325,8 +320,8 @@ impl<T: Attributes> KobjectDir<T> {
         //
         // SAFETY: Any capability may be asked for.
         let may = unsafe { bindings::capable(bindings::CAP_SYS_ADMIN as c_int) };
-        let done = match attribute.store {
-            Some(store) if may => store(&inner.data, text),
+        let done = match attribute.access {
+            Access::Order(act) if may => act(&inner.data, text),
             _ => Err(EPERM),
         };
         match done {
