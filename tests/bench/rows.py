@@ -98,6 +98,36 @@ JOBS = [
     Row("read", "read from it, MiB", "{:,.1f}", peers=["zswap"]),
     Row("peak", "memory without a limit, MiB", "{:,.1f}"),
 ]
+# On the clock: of each backend, and of the compressor alone.
+NATIVE = [
+    Row("out", "ns a page, out"),
+    Row("in", "in"),
+    Row("zero-out", ""),
+    Row("zero-in", ""),
+    Row("store", "the backend's, out", made_of=lambda get: get("out") - get("zero-out")),
+    Row("load", "in", made_of=lambda get: get("in") - get("zero-in")),
+    Row("pages-1", "pages a second", made_of=lambda get: 1e9 / (get("out") + get("in"))),
+    Row("pages-2", "with two CPUs", made_of=lambda get: 1e9 / get("two")),
+    Row(
+        "second",
+        "times as many",
+        "{:.2f}",
+        made_of=lambda get: (get("out") + get("in")) / get("two"),
+    ),
+    Row(
+        "zero-second",
+        "without a backend",
+        "{:.2f}",
+        made_of=lambda get: (get("zero-out") + get("zero-in")) / get("zero-two"),
+    ),
+    Row(
+        "store/codec",
+        "times compression, out",
+        "{:.2f}",
+        made_of=lambda get: get("store") / get("out", "codec"),
+    ),
+    Row("load/codec", "in", "{:.2f}", made_of=lambda get: get("load") / get("in", "codec")),
+]
 
 
 def whole_text(rows, row):
