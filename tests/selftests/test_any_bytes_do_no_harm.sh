@@ -70,7 +70,7 @@ remounts() {
 
 files() {
 	local pool
-	find_pool file
+	find_pool pool file
 	fuzz_for_a_while -w "$first" -w "$second" files \
 		"$SYSFS/$pool"/{writeback,add_backing,remove_backing} \
 		"$SYSFS/$pool"/{writeback,add_backing,remove_backing} \

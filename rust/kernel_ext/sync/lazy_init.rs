@@ -30,9 +30,10 @@ use kernel::{
 
 /// How long a worker is waited for, in milliseconds.
 ///
-/// Making a value takes a hundredth of that. If it takes much longer, its maker may wait for the very
-/// memory that the waiter is to free; so the waiter gives up, and tries again another time.
-const WAIT_MS: u32 = 100;
+/// Making a value takes a thousandth of that.
+/// If it takes much longer, its maker may wait for the very memory that the waiter is to free; so the
+/// waiter gives up, and tries again another time.
+const WAIT_MS: u32 = 500;
 
 /// What can be made on demand.
 pub(crate) trait Make: Send + Sync + Sized + 'static {

@@ -1,0 +1,93 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Processes that have memory, and wait or go on as they are told; sourced, not run.
+# shellcheck disable=SC2154 # what lib.sh sets
+
+# cgroup NAME [FILE=VALUE]...: for pages -g NAME. With memory.max the kernel may
+# kill at times where nothing is wrong, with any swap: its reclaim does not look
+# at active anonymous pages if the group has no other, and its statistics, which
+# are up to two seconds late, say that it has. memory.high just waits then.
+cgroup() {
+	local setting dir=$CGROUPS/ghostswap.$1
+	echo +memory >"$CGROUPS/cgroup.subtree_control"
+	mkdir -p "$dir"
+	for setting in "${@:2}"; do
+		echo "${setting#*=}" >"$dir/${setting%%=*}"
+	done
+}
+
+# oom_kills NAME: how many processes of the group were killed for memory.
+oom_kills() {
+	awk '$1 == "oom_kill" { print $2 }' "$CGROUPS/ghostswap.$1/memory.events"
+}
+
+# from_all_cpus FILE MIB KINDS COMMAND...: three processes of so many MiB have their pages
+# swapped out from all CPUs, and visit them, for 1,000 visits and until the command is
+# true. The command finds in $most what the pool of FILE held at most, which fits its limit.
+from_all_cpus() {
+	local i pids=() most=0
+	for i in 1 2 3; do
+		pages -i "$i" -s "$2" -k "$3" fill churn check >"said.$i" &
+		pids+=($!)
+	done
+	until_true "all is in use" 120 watch "$1" "${@:4}"
+	kill -TERM "${pids[@]}"
+	for i in "${pids[@]}"; do
+		wait "$i" || fail "a process ended with status $?"
+	done
+	holds "bytes held at most" "$most <= $(figure "$1" limit_bytes) + $ABOVE_LIMIT"
+}
+
+watch() { # FILE COMMAND...
+	local i now
+	for i in {1..9}; do
+		now=$(held "$1")
+		most=$((now > most ? now : most))
+	done
+	has_visited said.3 1000 && "${@:2}"
+}
+
+# hold_open FILE: as standard input of process $holder, whatever becomes of its name.
+hold_open() {
+	# shellcheck disable=SC2217 # it does not read it, but has it
+	sleep 600 <"$1" &
+	# shellcheck disable=SC2034 # for the tests
+	holder=$!
+}
+
+# start COMMAND...: run it until it holds (see pages.c); then answer what it said
+# in $said, and let it wait for release.
+start() {
+	coproc HELD { exec "$@"; }
+	said=
+	local line
+	while read -r line <&"${HELD[0]}"; do
+		[[ $line != holding ]] || return 0
+		said+=$line$'\n'
+	done
+	fail "$*: ended early: $said"
+}
+
+# Let it go on to its end, or to where it holds next.
+go_on() {
+	local line
+	said=
+	echo >&"${HELD[1]}"
+	while read -r line <&"${HELD[0]}"; do
+		[[ $line != holding ]] || return 0
+		said+=$line$'\n'
+	done
+}
+
+release() {
+	local pid=$HELD_PID
+	go_on
+	wait "$pid" || fail "it ended with status $?: $said"
+}
+
+# said_number KEY: the number after KEY= in what a process said.
+said_number() {
+	[[ $said =~ (^|[[:space:]])$1=([0-9]+) ]] || fail "no $1= in: $said"
+	echo "${BASH_REMATCH[2]}"
+}
