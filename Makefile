@@ -2,17 +2,17 @@
 
 define HELP
 make            build the module against the test kernel: build/ghostswap.ko
-make demo       see a machine with little memory finish a job larger than it
+make demo       show a machine with little memory finish a job larger than that
 make test       run all tests
 make test-host  run the tests that need no kernel
 make selftests  run the tests that need one, in a virtual machine
-make test-debug run the selftests on kernels that look for faults: 60 to 90 minutes
-make torture    everything at once, for MINUTES=3 and longer
-make fuzz       bytes that nobody meant to every way in, for MINUTES=2 and longer
+make test-debug run the selftests on the debug and KCSAN kernels: 60 to 90 minutes
+make torture    run all operations at once, for MINUTES=3 and longer
+make fuzz       fuzz every input interface, for MINUTES=2 and longer
 make vm         open a shell in a virtual machine with the module at hand
 make kernel     build the test kernel and print where it is
 make bench      measure ghostswap beside zram and zswap (under 30 minutes)
-make lint       look at the form of the code
+make lint       check the form of all files
 make clean      remove build/; the cache outside of the repository stays
 
 What is needed is set up on demand, in $${XDG_CACHE_HOME:-~/.cache}/ghostswap.

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Common ground of the scripts; sourced, not run.
+# What the scripts share; sourced, not run.
 # shellcheck disable=SC2034 # what is set here is used elsewhere
 
 set -euo pipefail
@@ -9,7 +9,7 @@ set -euo pipefail
 # Output of other tools is parsed, so it must not be translated.
 export LC_ALL=C
 
-# A make that called us is not the make that we call.
+# A make that started the script must not pass its flags on to a make that the script starts.
 unset MAKEFLAGS MFLAGS MAKELEVEL
 
 # Debian keeps depmod and mkswap where only root looks.
@@ -45,8 +45,8 @@ write_atomically() {
 	mv -f "$1.$$" "$1"
 }
 
-# Hold an exclusive lock, called NAME, until the script exits. Programs that the
-# script starts inherit it, so it is not lost while they still write.
+# lock NAME: hold an exclusive lock until the script exits. Programs that the script
+# starts inherit it, so it is held while they still write.
 declare -A locks=()
 lock() {
 	local fd
@@ -60,12 +60,12 @@ lock() {
 	fi
 }
 
-# The name of this machine's release.
+# Print the code name of this machine's release of Debian.
 codename() {
 	sed -n 's/^VERSION_CODENAME=//p' /etc/os-release
 }
 
-# The mirror that apt gets it from.
+# Print the mirror that apt gets that release from.
 mirror() {
 	local uri
 	# shellcheck disable=SC2016 # the $ are for apt
@@ -75,7 +75,7 @@ mirror() {
 	[[ -n $uri ]] && echo "$uri"
 }
 
-# A short name for whatever comes in on stdin.
+# Print a short name for the text on stdin.
 short_hash() {
 	sha256sum | cut -c1-12
 }
@@ -88,8 +88,8 @@ shell_quote() {
 	done
 }
 
-# A spinner for steps that count: progress DONE TOTAL TEXT. On a terminal one
-# line is redrawn, else a line is printed every half minute.
+# progress DONE TOTAL TEXT: show how far a step is. On a terminal one line is
+# redrawn, else a line is printed every half minute.
 progress() {
 	local percent=$(($1 * 100 / $2))
 	((percent < 99)) || percent=99
@@ -105,8 +105,8 @@ progress_end() {
 	[[ ! -t 2 ]] || printf '\r\033[K' >&2
 }
 
-# load_toolchain KERNEL: the tools that scripts/setup found, as shell variables and
-# as arguments for the make of that kernel, or of what is built against it.
+# load_toolchain KERNEL: set the tools that scripts/setup found, as shell variables, and
+# in $make_flags for the make of that kernel and of modules built against it.
 load_toolchain() {
 	local name value
 	make_flags=()
@@ -118,14 +118,14 @@ load_toolchain() {
 	done <"$TOOLCHAIN"
 }
 
-# use_cargo: as scripts/setup found it, and one place for what it builds.
+# Use the cargo that scripts/setup found, with one target directory for all builds.
 use_cargo() {
 	load_toolchain test
 	export CARGO CARGO_TARGET_DIR=$CACHE/cargo-target
 }
 
-# draw_for MINUTES: for what draws at random, sets $minutes, to MINUTES if the
-# environment has no other number there, and $seed, to any if it has none in SEED.
+# draw_for MINUTES: for random tests, set $minutes and $seed from the environment's MINUTES
+# and SEED. By default they are the argument, and a random number.
 draw_for() {
 	minutes=${MINUTES:-$1}
 	[[ $minutes =~ ^[1-9][0-9]*$ ]] || die "MINUTES: not a number: $minutes"
@@ -140,7 +140,7 @@ toolchain_versions() {
 	"$BINDGEN" --version
 }
 
-# With a kernel tree of someone's own, its tools are theirs to name.
+# Set $make_flags for a kernel tree in KDIR: the user names its tools in the environment.
 tools_from_environment() {
 	local name
 	make_flags=()
