@@ -4,13 +4,13 @@
  * pages of a file to swap with them.
  *
  *   zram         a disk of its own, without a backing device but where one is asked for
- *   ghostswap    a ghost file, without a store but where one is asked for
+ *   ghostswap    a ghost file, without a backing store but where one is asked for
  *   zswap        in front of swap on a disk
- *   zswap-ghost  in front of a ghost file that has a store and no cache
+ *   zswap-ghost  in front of a ghost file that has a backing store and no cache
  *   swap         on a disk, without anything; not in the list
  *
- * The disk is a loop device on tmpfs, if nothing else is said: like a real one to the
- * kernel, and the same at each run.
+ * By default the disk is a loop device on tmpfs: like a real one to the kernel, and the
+ * same at each run.
  */
 #ifndef BENCH_BACKENDS_H
 #define BENCH_BACKENDS_H
@@ -31,7 +31,7 @@
 #include <sys/stat.h>
 #include <sys/swap.h>
 
-/* For what the profile finds by its name, see profile. */
+/* For functions that the profile finds by their names, see profile. */
 #define noinline	__attribute__((__noinline__))
 
 #define PAGE		4096UL
@@ -43,7 +43,7 @@
 #define GHOST		"/tmp/bench.ghost"
 #define GHOST_POOL	"/sys/fs/ghostswap/bench/"
 #define LOOP		"/dev/loop0"
-/* A store has 8 MiB at least. */
+/* A backing store has 8 MiB at least. */
 #define STORE_EXTRA	(16UL << 20 >> 12)
 #define LOOP_FILE	"/tmp/bench.disk"
 #define CGROUP		"/sys/fs/cgroup/bench/"
@@ -60,22 +60,22 @@ static const char *disk = LOOP;
 
 struct backend {
 	const char *name;
-	/* If it compresses through the crypto API. */
+	/* Whether it compresses through the crypto API. */
 	bool crypto;
-	/* What it stands on; not counted as its memory. */
+	/* Makes what it needs below it, which is not counted as its memory. */
 	void (*prepare)(const char *comp);
 	void (*on)(const char *comp);
 	void (*off)(void);
-	/* Undoes what prepare did, which may have made the disk. */
+	/* Undoes what prepare did. That may have made the disk. */
 	void (*clean_up)(void);
-	/* Bytes it says it has, in use for pages. */
+	/* Bytes in use for pages, by its own figures. */
 	double (*own)(void);
 	/* Bytes of zsmalloc's pages, and of the compressed pages in them. */
 	double (*pool)(void);
 	double (*objects)(void);
-	/* With a disk behind it, which was made before; off() ends this, too. */
+	/* As on, with a disk behind it, which was made before; off() ends this, too. */
 	void (*on_store)(const char *comp);
-	/* Write all to the disk; how many pages went there so far. */
+	/* Writes all to the disk; returns how many pages went there so far. */
 	void (*write_back)(void);
 	double (*written)(void);
 };
@@ -108,7 +108,7 @@ static double get_sum(const char *path, const char *key)
 	return sum;
 }
 
-/* What mkswap would write. */
+/* Writes the header that mkswap would write. */
 static void make_header(const char *path, size_t size)
 {
 	static char page[PAGE];
@@ -172,7 +172,7 @@ static void remove_disk(void)
 	}
 }
 
-/* A disk that has room for what it is to hold, in whatever way it is held. */
+/* Makes a disk with room for all pages, however a backend lays them out. */
 static void make_store(void)
 {
 	make_disk(2 * pages + STORE_EXTRA);
@@ -193,7 +193,7 @@ static double get_field(const char *path, int field)
 	return number;
 }
 
-/* False if it has no memory for its table. */
+/* Returns false if there is no memory for its table. */
 static bool make_zram(const char *comp, const char *backing)
 {
 	char size[32];
@@ -298,7 +298,7 @@ static double zswap_own(void)
 
 static __attribute__((unused)) double zswap_objects(void)
 {
-	/* As below. */
+	/* Sums over CPUs are up to two seconds late. */
 	sleep(3);
 	return get_sum(CGROUP "memory.stat", "zswap ");
 }
@@ -314,8 +314,8 @@ static double in_swap_cache(void)
 }
 
 /*
- * What was written stays in the swap cache as long as memory is not short. A CPU's
- * last pages may be on no list yet, where reclaim does not see them.
+ * Pages that were written stay in the swap cache as long as memory is not short. A CPU's
+ * last pages may be on no list yet, and reclaim does not see them.
  */
 static void empty_swap_cache(void)
 {
@@ -329,7 +329,7 @@ static void empty_swap_cache(void)
 		fd = open(CGROUP "memory.reclaim", O_WRONLY);
 		if (fd < 0)
 			err(1, CGROUP "memory.reclaim");
-		/* It fails if there is not so much. */
+		/* It fails if there is less than that. */
 		if (write(fd, "64M", 3) < 0 && errno != EAGAIN)
 			err(1, CGROUP "memory.reclaim");
 		close(fd);
@@ -339,8 +339,8 @@ static void empty_swap_cache(void)
 }
 
 /*
- * Its shrinker is made to write all but the last pages, which it takes for none. It
- * looks at 128 of them at a time, and passes over each once before it takes it.
+ * Makes zswap's shrinker write all pages but the last few, which it rounds down to none.
+ * It looks at 128 of them at a time, and passes over each once before it takes it.
  */
 static void zswap_write_back(void)
 {
@@ -476,7 +476,7 @@ static void swap_off_disk(void)
 	swap_off(disk);
 }
 
-/* What all of this is to be better than. */
+/* Plain swap, which all of these must beat. */
 static const struct backend swap = {
 	.name = "swap",
 	.prepare = zswap_prepare,
@@ -551,7 +551,7 @@ static noinline double now(void)
 	return time.tv_sec * 1e9 + time.tv_nsec;
 }
 
-/* If LIST, of words between commas, has WORD in it. */
+/* Whether LIST, which is words between commas, has WORD. */
 static bool has(const char *list, const char *word)
 {
 	size_t length = strlen(word);

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""What benchmarks need before they run: their programs, and the pages that they use.
+"""Make what benchmarks need before they run: their programs and pages.
 
 usage: tests/bench/inputs.py program FILE SOURCE...
        tests/bench/inputs.py corpus NAME PAGES
@@ -22,13 +22,13 @@ CORPORA = {
     "cc1": "a C compiler's heap",
     "sqlite": "a database in memory",
     "js": "a JavaScript program's heap",
-    "random": "pages that do not compress",
+    "random": "incompressible pages",
     "mixed": "some of each",
 }
 
 
 class Failed(Exception):
-    """A step did not do what it should; the text says why."""
+    """A step failed; the text says why."""
 
 
 def newer(target, *sources):
@@ -38,7 +38,7 @@ def newer(target, *sources):
 
 
 def build_program(target, *sources, how=("-static",)):
-    """A program, static if nothing else is said, as the small image wants it."""
+    """Builds a program: by default static, because the small image has no libraries."""
     if not newer(target, *sources):
         os.makedirs(os.path.dirname(target), exist_ok=True)
         beside = f"{target}.{os.getpid()}"
@@ -53,8 +53,8 @@ def pagebench():
 
 
 class Corpora:
-    """Files of pages, which stay for as long as the directory does, so that runs
-    compare. `say` is told what takes long."""
+    """Files of pages. They are kept until the directory is removed, so that runs compare.
+    `say` is called before what takes long."""
 
     USUAL = {"python": "2 seconds", "cc1": "5 seconds", "sqlite": "8 seconds", "js": "2 seconds"}
 
@@ -62,7 +62,7 @@ class Corpora:
         self.pages, self.say, self.files = pages, say, {}
 
     def get(self, name):
-        """The file, or None if the program is not there that the pages are of."""
+        """The file, or None if the program is missing that the pages are taken from."""
         if name not in self.files:
             self.files[name] = self.make(name)
         return self.files[name]

@@ -55,7 +55,7 @@ def read(path):
 
 
 def value_of(rows, one, backend, comp, what):
-    """What a round says, or what is made of that; None if it has not all that it takes."""
+    """A value of a round, sampled or computed; None if a sample that it needs is missing."""
     row = next((row for row in rows if row.what == what), None)
     if row is None or row.made_of is None:
         return one.get((backend, comp, what))
@@ -70,8 +70,8 @@ def value_of(rows, one, backend, comp, what):
 
 
 def interval(values):
-    """The median lies outside of the k-th least and the k-th largest as often as fewer than
-    k of as many coins show heads, or fewer than k tails."""
+    """The median is outside of the k-th least and the k-th largest value as often as
+    fewer than k of as many coins show heads, or fewer than k show tails."""
     count, below, k = len(values), 0.0, 0
     term = 0.5**count
     while below + term <= 0.025:
@@ -82,7 +82,7 @@ def interval(values):
 
 
 def spread(values, with_interval):
-    """The median, by "", and the others, by what is put after the name of a figure."""
+    """The median, by "", and the ends, by the suffix of the figure's name."""
     values = sorted(values)
     found = {"": statistics.median(values), "-min": values[0], "-max": values[-1]}
     inner = interval(values) if with_interval else None

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A plugin for QEMU that counts the guest's instructions by where they are, while
- * pagebench measures: what the machine's clock counts, but for blocks of code that
- * an exception cut short.
+ * A plugin for QEMU that counts the guest's instructions by address while pagebench
+ * measures. The sum is what the machine's clock counts, but for blocks of code that an
+ * exception cut short.
  *
  * arguments: clock=ADDRESS, of pagebench's now(): counting begins when a function that
  * measures calls it, and ends when it does so again; phase=NAME:ADDRESS, of each of
@@ -39,7 +39,7 @@ static size_t phase_count;
 static unsigned long clock_address, from, until;
 static const char *out;
 
-/* If calls count, what was called last, and if its clock runs. */
+/* Whether calls count, the phase that was called last, and whether its clock runs. */
 static bool calls_count;
 static size_t phase = PHASES;
 static bool counting;

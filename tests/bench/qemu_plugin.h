@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The part of QEMU's interface for plugins (docs/devel/tcg-plugins.rst there) that
- * profile.c uses. Debian has no package with the whole of it.
+ * profile.c uses. Debian has no package with the complete header.
  */
 #ifndef QEMU_PLUGIN_H
 #define QEMU_PLUGIN_H

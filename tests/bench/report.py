@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What is made of the figures of tests/bench/run: tables, results.json, plots."""
+"""Make tables, results.json and plots of the figures of tests/bench/run."""
 
 import hashlib
 import json
@@ -80,7 +80,7 @@ class Run:
         return versions
 
     def keep(self, out):
-        """Write all that a whole run leaves, with what parts were measured before."""
+        """Write the files of a complete run, with figures of parts that were measured before."""
         path = os.path.join(out, "results.json")
         parts = {part for part, *_ in self.figures}
         try:
@@ -125,7 +125,7 @@ class Run:
             return None
 
     def best(self, part, where, comp, row):
-        """The least figure of those that ghostswap replaces."""
+        """The least figure of the backends that ghostswap replaces."""
         values = [self.get(part, where, comp, row, name) for name in row.peers]
         return min((value for value in values if value is not None), default=None)
 
@@ -275,7 +275,7 @@ class Run:
         return ", ".join(text.format(value) for text, value in found.items() if value)
 
     def losses(self):
-        """Where another is better, by a percent at least: the text of each."""
+        """A text for each figure in which another backend is better, by a percent at least."""
         for _, rows, keys in self.sections():
             if rows is WHERE:
                 continue
@@ -299,7 +299,7 @@ class Run:
                         )
 
     def native(self):
-        """(compressor, lines) of what tests/um says, but for how far it can be trusted."""
+        """(title, lines) of the figures of tests/um, without their ranges and intervals."""
         figures = {key[2:]: value for key, value in self.figures.items() if key[0] == "native"}
         for comp in dict.fromkeys(key[1] for key in figures):
             names = [
@@ -447,7 +447,7 @@ class Run:
         self.plot_ram(pyplot, out, compressors, backends)
 
     def plot_ram(self, pyplot, out, compressors, backends):
-        """What the RAM of a page is, one part on the other."""
+        """The parts of a page's RAM, stacked."""
         groups = [
             (comp, name)
             for comp in compressors

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The rows of the benchmark's tables: which figures there are, and their bars."""
+"""The rows of the benchmark's tables: the figures and their bars."""
 
 PEERS = ("zram", "zswap")
 PAGE = 4096
 
 
 class Row:
-    """A line of a table: a figure of each backend, and what ghostswap's is to be.
+    """A line of a table: a figure of each backend, and the target for ghostswap's.
 
-    bar is the most that ghostswap's may be, as a part of what `against` says: the
-    better of zram and zswap, or a backend, or a number. A text that begins with two
-    blanks goes on from that of the row before, of which it often is a part."""
+    bar is the target for the ratio of ghostswap's figure to the one that `against`
+    names: the better of zram and zswap, or a backend, or a number. A row whose text
+    begins with two blanks belongs to the row before it, and is often a part of it."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ SLOW = [
     Row("random-ms", "faults in no order, ms"),
     Row("random-reads", "  requests"),
 ]
-# Whose functions the instructions are in, of one phase after the other.
+# Instructions by the owner of the function that they are in, for each phase.
 WHERE = [
     Row(f"{phase}-{kind}", text.format(phase), peers=PEERS if kind == "all" else ())
     for phase in ("out", "in", "freed")
@@ -81,8 +81,8 @@ WHERE = [
         "own": "  zram, zswap or ghostswap",
     }.items()
 ]
-# The phases of these in part profile, which say what of them is ghostswap's own doing. In
-# huge pages it does for each page what it does for a single one, or less.
+# The phases of part profile that tell ghostswap's own share of these figures. For a page of a
+# huge one ghostswap does what it does for a single page, or less.
 PHASES = {"out": "out", "in": "in", "free": "freed", "thp-out": "out"}
 JOBS = [
     Row(
