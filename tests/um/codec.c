@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The compressors alone: what the kernel's libraries take for the pages of a file, in
+ * The compressors alone: the time of the kernel's libraries for the pages of a file, in
  * the kernel that the backends run in, called as zram and ghostswap call them.
  */
 
@@ -21,7 +21,7 @@
 #define LIBRARIES	2
 #define BUFFER_SIZE	(2 * PAGE_SIZE)
 
-/* A page of its own, as pages have that are swapped, and what it was compressed to. */
+/* A page, allocated on its own as swapped pages are, and what it was compressed to. */
 struct entry {
 	struct list_head list;
 	void *page;
@@ -29,10 +29,10 @@ struct entry {
 	int length[LIBRARIES];
 };
 
-/* One opener's; two of them share nothing. */
+/* The state of an open file. Two of them share nothing. */
 struct session {
 	struct list_head entries;
-	/* What comes through the file comes one after the other. */
+	/* Held by each call through the file. */
 	struct mutex lock;
 	void *buffer;
 	void *lz4;
@@ -124,7 +124,7 @@ static int codec_open(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* An entry for the page, once it has come back as it was. */
+/* Fills an entry with the page, and checks that the page comes back as it was. */
 static int fill_entry(struct session *session, struct entry *entry, const char __user *from)
 {
 	entry->page = (void *)__get_free_page(GFP_KERNEL);

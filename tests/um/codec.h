@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What codec.c is asked through CODEC_FILE: it is written the pages, once and in any
- * number of pieces, and then compresses and decompresses all of them by ioctl().
+ * The file CODEC_FILE of codec.c: write() takes the pages, once and in any number of
+ * pieces; then each ioctl() compresses and decompresses all of them.
  */
 #ifndef UM_CODEC_H
 #define UM_CODEC_H

@@ -23,11 +23,11 @@
 /* The signals of a set that the host has. */
 #define WORD(set)	((set)->__val[0])
 
-/* What is a CPU's is a thread's; as near as the kernel's own variables, see run. */
+/* A CPU is a thread. The linker places these as near as the kernel's own variables, see run. */
 static __thread volatile bool blocked;
 /*
- * A bit for each kind of call. Several of a kind are as good as one: whoever answers
- * looks for all that there is to do.
+ * A bit for each kind of call. One call of a kind stands for several: the handler does
+ * all that there is to do.
  */
 static __thread unsigned int pending;
 

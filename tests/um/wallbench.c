@@ -64,7 +64,7 @@ struct times {
 
 /* What the workers share: nothing but this. */
 struct shared {
-	/* Who has come to the next barrier, of how many. */
+	/* How many workers have come to barriers so far, and how many there are. */
 	atomic_int come;
 	int workers;
 	struct times times[WORKERS];
@@ -92,7 +92,7 @@ static double get_from(const struct file *file, const char *name)
 	return get_sum(path, "");
 }
 
-/* Tells if the pages came back as they were. */
+/* Returns a sum of the pages, which shows whether they came back as they were. */
 static uint64_t sum_of(const struct file *file)
 {
 	static uint64_t words[16 * PAGE / sizeof(uint64_t)];
@@ -105,7 +105,7 @@ static uint64_t sum_of(const struct file *file)
 	return sum;
 }
 
-/* A file of as many pages as the corpus has that are not all zero: these, or zeros. */
+/* Makes a file of the corpus's pages that are not all zero, or of as many zero pages. */
 static void make_file(struct file *file, int worker, bool zeros)
 {
 	static const char zero[PAGE];
@@ -120,7 +120,7 @@ static void make_file(struct file *file, int worker, bool zeros)
 	if (file->fd < 0)
 		err(1, "%s", file->path);
 
-	/* Whoever touches a page first pays for it, and the file alone is wanted here. */
+	/* A page is charged to the group of its first user: the group has only the file's. */
 	snprintf(procs, sizeof(procs), "%s/cgroup.procs", file->group);
 	put(procs, "0");
 	for (size_t i = 0; i < pages; i++) {
@@ -149,9 +149,9 @@ static double swapped(const struct file *file)
 }
 
 /*
- * If pages are taken from the active list depends on counts that are seconds old, so
- * reclaim may give up too early. To read the counts renews them. All of it together
- * takes less than a thousandth of the time that pages take.
+ * Whether reclaim takes pages from the active list depends on counts that are seconds
+ * old, so it may give up too early. Reading the counts renews them. All reads together
+ * take less than a thousandth of the time that the pages take.
  */
 static void reclaim_group(const struct file *file)
 {
@@ -251,7 +251,7 @@ static void work(int number)
 	make_file(&zero, number, true);
 	fill_codec(codec, &some);
 
-	/* It is ready, then does what it is told. */
+	/* Ready; then one task after the other. */
 	task = 0;
 	while (write(replies[number], &task, 1) == 1 && read(orders[number], &task, 1) == 1) {
 		struct times *times = &shared->times[number];
@@ -383,7 +383,7 @@ static void measure_backend(int round, const struct backend *backend, const char
 	backend->prepare(comp);
 	backend->on(comp);
 
-	/* What is made at the first use is made now: by both, so for both CPUs. */
+	/* Backends make some things at the first use: let both workers, so both CPUs, do so. */
 	run(SWAP_PAGES, 2);
 
 	times = run(SWAP_PAGES, 1);
@@ -403,7 +403,7 @@ static void measure_backend(int round, const struct backend *backend, const char
 		put(ZRAM "reset", "1");
 }
 
-/* Which one is the first changes from round to round, as does what it finds. */
+/* The first backend changes from round to round, so that none always finds the same. */
 static void measure_round(int round, const char *comp, const char *names)
 {
 	measure_codec(round, comp);
