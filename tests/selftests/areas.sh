@@ -67,7 +67,12 @@ holds_nothing() { # FILE
 # ends_empty FILE: its pool holds nothing, as soon as the CPUs have given back what slots
 # they keep and RCU has freed the tables.
 ends_empty() {
-	until_true "nothing is stored or held" 10 holds_nothing "$1"
+	local end=$((SECONDS + 10))
+	until holds_nothing "$1"; do
+		((SECONDS < end)) || fail "after 10 s $(figure "$1" stored_pages) pages are stored," \
+			"and $(figure "$1" pool_bytes) bytes of them, $(figure "$1" table_bytes) of tables held"
+		sleep 0.1
+	done
 }
 
 # What a pool may hold more than it is limited to, in bytes. A store takes its memory before
