@@ -67,9 +67,9 @@ holds_nothing() { # FILE
 # ends_empty FILE: its pool holds nothing, as soon as the CPUs have given back what slots
 # they keep and RCU has freed the tables.
 ends_empty() {
-	local end=$((SECONDS + 10))
+	local end=$((SECONDS + 30))
 	until holds_nothing "$1"; do
-		((SECONDS < end)) || fail "after 10 s $(figure "$1" stored_pages) pages are stored," \
+		((SECONDS < end)) || fail "after 30 s $(figure "$1" stored_pages) pages are stored," \
 			"and $(figure "$1" pool_bytes) bytes of them, $(figure "$1" table_bytes) of tables held"
 		sleep 0.1
 	done
