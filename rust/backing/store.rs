@@ -17,6 +17,7 @@ use crate::{
             TakenSegment,
             RESERVE, //
         },
+        payload::Length,
         segment::{
             BLOCK,
             BLOCKS,
@@ -238,17 +239,17 @@ impl BackingStore {
         true
     }
 
-    /// Ends the record of an object of `length` bytes in `segment`: no slot names it any more. Returns
+    /// Ends the record of an object of `length` in `segment`: no slot names it any more. Returns
     /// whether a segment is free by that which had better be discarded.
     ///
     /// Context: any but interrupts; never waits.
     #[inline]
-    pub(crate) fn end_record(&self, segment: usize, length: usize) -> bool {
-        let RecordEnd { emptied, freed } = self.log.end_record(segment, length);
+    pub(crate) fn end_record(&self, segment: usize, length: Length) -> bool {
+        let RecordEnd { emptied, died } = self.log.end_record(segment, length);
         if emptied {
             self.drained.signal();
         }
-        freed && self.discards()
+        died && self.discards()
     }
 
     /// Ends a pin of a segment.

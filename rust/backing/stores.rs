@@ -117,7 +117,7 @@ impl BackingStores {
     /// Context: any but interrupts; never waits.
     #[inline]
     pub(crate) fn end_record(&self, redirect: Redirect) -> bool {
-        let (location, length) = (redirect.location, redirect.length.bytes());
+        let Redirect { location, length } = redirect;
         // The record kept the store in its place until now.
         self.with(location.store(), |store| {
             store.end_record(location.segment(), length)

@@ -5,28 +5,36 @@
 //! Entry types and bit layouts, most significant bit first:
 //!
 //! ```text
-//!              63             32 31        17 16 15      4  3   2   1 0
-//! FREE:       |---------------------------- 0 --------------------------|
-//! SAME:       |---- fill -------|---------------- 0 -----------------|01|
-//! CACHED:     |---------- payload -----------|M|- length --|H|    0  |10|
-//! REDIRECTED: |---------- location ----------|0|- length --|0|    0  |11|
+//!              63        32 31          17  16  15        4   3   2   1 0
+//! FREE:       |---------------------------- 0 ----------------------------|
+//! SAME:       |---- fill ----|------------------ 0 ------------------| 01 |
+//! CACHED:     |---------- payload ----------| M |-- length --| H | 0 | 10 |
+//! REDIRECTED: |---------- location ---------| 0 |-- length --| 0 | 0 | 11 |
 //! ```
 //!
 //! - FREE: the slot holds no page.
 //! - SAME: every aligned 32 bits of the page are `fill`; nothing else is kept of it.
-//! - CACHED: the page is an object in memory. The payload names it: 47 bits, so that an 8-byte aligned
-//!   address in a direct map of 1 PiB fits. H is set while a looker holds the object still, M while the
-//!   object is unchanged since the mover marked it; never both. See [`super::slot`].
-//! - REDIRECTED: the page is an object in a backing store, at a [`Location`].
+//! - CACHED: the page is an object in memory, of `length` bytes. The payload names it: 47 bits, so
+//!   that an 8-byte aligned address in a direct map of 1 PiB fits. H is set while a looker holds
+//!   the object still, M while the object is unchanged since the mover marked it; never both. See
+//!   [`super::slot`].
+//! - REDIRECTED: the page is an object in a backing store, of `length` bytes, at a [`Location`].
 //!
-//! `length` is that of the object. 4,096, which is an incompressible page as it was, is written as 0. Bit
-//! 2 is not used.
-//!
-//! A page that repeats a word of 64 bits whose halves differ has no type of its own: 0 of 10,240 pages of
-//! the heaps of a Python program, of a C compiler and of a database are such, and 96 of a JavaScript
-//! program's, and lz4 makes 35 bytes of one.
+//! `length` is that of the compressed page, 1 to 4,095 bytes, or 0 for an incompressible page,
+//! which is an object of 4,096 bytes.
 //!
 //! Nothing but this file touches the bits.
+//!
+//! # Examples
+//!
+//! ```
+//! use ghostswap_core::entry::{halves, Entry};
+//!
+//! let fill = halves(0x2020_2020_2020_2020).expect("both are equal");
+//! let entry = Entry::Same { fill };
+//! assert_eq!(entry.encode(), Some(0x2020_2020_0000_0001));
+//! assert_eq!(Entry::decode(0x2020_2020_0000_0001), Some(entry));
+//! ```
 
 use super::{
     payload::{
@@ -36,22 +44,23 @@ use super::{
     segment::Location,
 };
 
-const TAG_MASK: u64 = 0b11;
-const TAG_SAME: u64 = 0b01;
-const TAG_CACHED: u64 = 0b10;
-const TAG_REDIRECTED: u64 = 0b11;
+const TAG_BITS: u32 = 2;
+const TAG_MASK: u64 = (1 << TAG_BITS) - 1;
+const TAG_FREE: u64 = 0;
+const TAG_SAME: u64 = 1;
+const TAG_CACHED: u64 = 2;
+const TAG_REDIRECTED: u64 = 3;
 
 const HELD: u64 = 1 << 3;
 const MARKED: u64 = 1 << 16;
 
 const LENGTH_SHIFT: u32 = 4;
-
 const FILL_SHIFT: u32 = 32;
+const PAYLOAD_SHIFT: u32 = u64::BITS - PAYLOAD_BITS;
 
-const PAYLOAD_SHIFT: u32 = 17;
-
-const _: () = assert!(PAYLOAD_BITS == u64::BITS - PAYLOAD_SHIFT);
 const _: () = assert!(Location::BITS == PAYLOAD_BITS);
+const _: () = assert!(MARKED == 1 << (LENGTH_SHIFT + Length::BITS));
+const _: () = assert!(MARKED << 1 == 1 << PAYLOAD_SHIFT);
 
 /// What goes on with a cached object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +69,7 @@ pub enum ObjectState {
     Idle,
     /// A looker holds it still.
     Held,
-    /// The mover copied it, and nothing has looked at it since.
+    /// The mover copied it, and it was not looked at since.
     Marked,
 }
 
@@ -119,17 +128,18 @@ pub enum Entry {
 impl Entry {
     /// The entry's eight bytes; [`None`] if the payload is out of its range.
     pub fn encode(self) -> Option<u64> {
-        match self {
-            Entry::Cached { payload, .. } if payload >> PAYLOAD_BITS != 0 => None,
-            entry => Some(entry.encode_own()),
-        }
+        let is_valid = match self {
+            Entry::Free | Entry::Same { .. } | Entry::Redirected(_) => true,
+            Entry::Cached { payload, .. } => payload >> PAYLOAD_BITS == 0,
+        };
+        is_valid.then(|| self.encode_valid())
     }
 
     /// The entry's eight bytes, for a payload in its range.
     #[inline]
-    pub(super) fn encode_own(self) -> u64 {
+    pub(super) fn encode_valid(self) -> u64 {
         match self {
-            Entry::Free => 0,
+            Entry::Free => TAG_FREE,
             Entry::Same { fill } => u64::from(fill) << FILL_SHIFT | TAG_SAME,
             Entry::Cached {
                 payload,
@@ -137,28 +147,29 @@ impl Entry {
                 state,
             } => {
                 payload << PAYLOAD_SHIFT
-                    | length.to_bits() << LENGTH_SHIFT
+                    | length.bits() << LENGTH_SHIFT
                     | state.encode()
                     | TAG_CACHED
             }
             Entry::Redirected(Redirect { location, length }) => {
-                location.bits() << PAYLOAD_SHIFT | length.to_bits() << LENGTH_SHIFT | TAG_REDIRECTED
+                location.bits() << PAYLOAD_SHIFT | length.bits() << LENGTH_SHIFT | TAG_REDIRECTED
             }
         }
     }
 
-    /// What `word` says; [`None`] if [`Entry::encode`] makes no such word.
+    /// The entry of which `word` is the eight bytes; [`None`] if [`Entry::encode`] makes no such
+    /// word.
     pub fn decode(word: u64) -> Option<Self> {
         // Bits that the layout leaves zero must be zero: encoding again shows all of them.
-        Some(Self::decode_own(word)).filter(|entry| entry.encode() == Some(word))
+        Some(Self::decode_valid(word)).filter(|entry| entry.encode() == Some(word))
     }
 
-    /// What `word` says, which [`Entry::encode`] made.
+    /// The entry of which `word` is the eight bytes, for a word that [`Entry::encode`] made.
     #[inline]
-    pub(super) fn decode_own(word: u64) -> Self {
+    pub(super) fn decode_valid(word: u64) -> Self {
         let length = Length::from_bits(word >> LENGTH_SHIFT);
         match word & TAG_MASK {
-            0 => Entry::Free,
+            TAG_FREE => Entry::Free,
             TAG_SAME => Entry::Same {
                 fill: (word >> FILL_SHIFT) as u32,
             },
@@ -174,14 +185,14 @@ impl Entry {
         }
     }
 
-    /// The word of a cached object in `state`, of that of the same object in any state.
+    /// The word of a cached object in `state`, made of that of the same object in any state.
     #[inline]
     pub(super) fn with_state(word: u64, state: ObjectState) -> u64 {
         word & !(HELD | MARKED) | state.encode()
     }
 }
 
-/// The 32 bits that `word` is made of twice, if it is.
+/// The 32 bits that `word` repeats; [`None`] if its halves differ.
 #[inline]
 pub fn halves(word: u64) -> Option<u32> {
     let low = word as u32;
@@ -192,7 +203,7 @@ pub fn halves(word: u64) -> Option<u32> {
     }
 }
 
-/// The word that is made of `fill` twice.
+/// The word that repeats `fill`.
 #[inline]
 pub fn doubled(fill: u32) -> u64 {
     u64::from(fill) << u32::BITS | u64::from(fill)

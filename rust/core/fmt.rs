@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How something is shown as text: the kernel's traits in the kernel, those of Rust's `core` on the host.
+//! What printing takes: the kernel's traits in the module, those of the language on the host.
+//!
+//! The kernel has a `Display` of its own, which its `fmt!` asks for.
 
 #[cfg(not(CONFIG_RUST))]
 pub use core::fmt::{

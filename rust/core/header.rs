@@ -6,12 +6,8 @@
 //! `read_swap_header()` in `mm/swapfile.c`, made earlier and with reasons.
 
 use super::{
-    fmt::{
-        self,
-        Display,
-        Formatter, //
-    },
-    PAGE_SIZE,
+    fmt,
+    PAGE_SIZE, //
 };
 
 const MAGIC: &[u8] = b"SWAPSPACE2";
@@ -21,9 +17,18 @@ const LAST_PAGE_AT: usize = 1028;
 const NR_BADPAGES_AT: usize = 1032;
 
 /// The magic number of the filesystem that a mounted ghost file is: "GSWP".
-pub const FS_MAGIC: usize = 0x47535750;
+pub const FS_MAGIC: usize = 0x4753_5750;
 
-/// What a ghost file's header says.
+/// What the header of a ghost file, or of a backing store, says.
+///
+/// # Examples
+///
+/// ```
+/// use ghostswap_core::header::{HeaderError, SwapHeader};
+///
+/// assert_eq!(SwapHeader::parse(&[0; 4096], 1000), Err(HeaderError::Magic));
+/// assert_eq!(SwapHeader { last_page: 9 }.size(), 10 * 4096);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SwapHeader {
     /// The last slot, counted from 0, which is the header itself. At least 1.
@@ -47,30 +52,23 @@ pub enum HeaderError {
     BadPages(u32),
 }
 
-/// The field that is wrong and why, for the log.
-impl Display for HeaderError {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+impl fmt::Display for HeaderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            HeaderError::Magic => f.write_str("no swap header (make one with mkswap)"),
-            HeaderError::Endianness => f.write_str("the swap header has the other byte order"),
-            HeaderError::Version(n) => {
-                write!(f, "the swap header's version is not 1 but {n}")
+            Self::Magic => f.write_str("no swap header (make one with mkswap)"),
+            Self::Endianness => f.write_str("the swap header has the other byte order"),
+            Self::Version(version) => {
+                write!(f, "the swap header's version is not 1 but {version}")
             }
-            HeaderError::Empty => {
-                f.write_str("the swap header's last_page is 0: no room for a page")
-            }
-            HeaderError::TooLarge(n) => {
-                write!(
-                    f,
-                    "the swap header's last_page is more than this kernel takes: {n}"
-                )
-            }
-            HeaderError::BadPages(n) => {
-                write!(
-                    f,
-                    "the swap header lists bad pages, a ghost file has none: {n}"
-                )
-            }
+            Self::Empty => f.write_str("the swap header's last_page is 0: no room for a page"),
+            Self::TooLarge(last_page) => write!(
+                f,
+                "the swap header's last_page is more than this kernel takes: {last_page}"
+            ),
+            Self::BadPages(count) => write!(
+                f,
+                "the swap header lists bad pages, a ghost file has none: {count}"
+            ),
         }
     }
 }
@@ -91,21 +89,21 @@ impl SwapHeader {
         }
         match field(NR_BADPAGES_AT) {
             0 => (),
-            n => return Err(HeaderError::BadPages(n)),
+            count => return Err(HeaderError::BadPages(count)),
         }
         match field(LAST_PAGE_AT) {
             0 => Err(HeaderError::Empty),
             last_page if u64::from(last_page) >= max_pages => Err(HeaderError::TooLarge(last_page)),
-            last_page => Ok(SwapHeader { last_page }),
+            last_page => Ok(Self { last_page }),
         }
     }
 
-    /// Slots, the header's own included.
+    /// The number of slots, the header's own included.
     pub fn slots(self) -> u64 {
         u64::from(self.last_page) + 1
     }
 
-    /// The size in bytes that the mounted file shows.
+    /// The size in bytes of a file with these slots.
     pub fn size(self) -> u64 {
         self.slots() * PAGE_SIZE as u64
     }

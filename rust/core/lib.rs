@@ -2,9 +2,10 @@
 
 //! Pure logic: no kernel types, no I/O, no unsafe code.
 //!
-//! The kernel module compiles these files as a module of its own; on the host they are a crate,
+//! The kernel module compiles these files as a module of its own. On the host they are a crate,
 //! tested with proptest, and with loom for every interleaving. Nothing differs between the two but
-//! [`sync`], which maps the few atomic operations used here to the kernel's, std's or loom's.
+//! [`sync`] and [`fmt`]: [`sync`] maps the few atomic operations used here to the kernel's, std's
+//! or loom's, and [`fmt`] names the traits that print.
 
 #![deny(unsafe_code)]
 

@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The memory limit of a pool, as an option: bytes, or percent of RAM.
+//!
+//! # Examples
+//!
+//! ```
+//! use ghostswap_core::limit::{Limit, LimitError};
+//!
+//! assert_eq!(Limit::parse(b"20%"), Ok(Limit::Percent(20)));
+//! assert_eq!(Limit::parse(b"64M"), Ok(Limit::Bytes(64 << 20)));
+//! assert_eq!(Limit::parse(b"101%"), Err(LimitError::OverHundred));
+//! assert_eq!(Limit::Percent(20).to_string(), "20%");
+//! ```
 
-use super::fmt::{
-    self,
-    Display,
-    Formatter, //
-};
+use super::fmt;
 
 /// A limit, as it was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,24 +37,23 @@ pub enum LimitError {
     TooLarge,
 }
 
-/// Why, for the log.
-impl Display for LimitError {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+impl fmt::Display for LimitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            LimitError::NotANumber => "not a number of bytes (K, M, G, T) or a percentage of RAM",
-            LimitError::NotPositive => "must be more than 0",
-            LimitError::OverHundred => "over 100% of RAM",
-            LimitError::TooLarge => "does not fit in 64 bits",
+            Self::NotANumber => "not a number of bytes (K, M, G, T) or a percentage of RAM",
+            Self::NotPositive => "must be more than 0",
+            Self::OverHundred => "over 100% of RAM",
+            Self::TooLarge => "does not fit in 64 bits",
         })
     }
 }
 
-/// As the option takes it.
-impl Display for Limit {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+/// Prints what [`Limit::parse`] reads.
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Limit::Bytes(bytes) => write!(f, "{bytes}"),
-            Limit::Percent(percent) => write!(f, "{percent}%"),
+            Self::Bytes(bytes) => write!(f, "{bytes}"),
+            Self::Percent(percent) => write!(f, "{percent}%"),
         }
     }
 }
@@ -92,8 +98,8 @@ impl Limit {
     }
 }
 
-/// Reads a decimal number. One sign may stand before it, so that a negative number is told from what
-/// is none.
+/// Reads a decimal number. A minus may stand before it, so that a negative number is refused as not
+/// positive and other text as no number.
 fn number(text: &[u8]) -> Result<u64, LimitError> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     if digits.is_empty() {

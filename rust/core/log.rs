@@ -2,10 +2,10 @@
 
 //! The log of a backing store: which of its segments are free, and what the others still hold.
 //!
-//! One worker of the store takes free segments one after the other, fills them and seals them. As
-//! slots are freed, their records end, and a segment whose last record ends is free again, at once.
-//! Where that takes too long, the worker cleans: it takes the emptiest segment and relocates what is
-//! left of it.
+//! The mover takes free segments one after the other, fills them and seals them. As slots are
+//! freed, their records end, and a segment whose last record ends is free again, at once. Where
+//! that takes too long, the mover cleans: it takes the emptiest segment and moves what is left of
+//! it to another.
 //!
 //! ```text
 //!         open()          seal()          take()
@@ -17,55 +17,77 @@
 //!   +--- a SEALED segment dies
 //! ```
 //!
-//! # Who races with whom
+//! # Which threads race
 //!
-//! Records end wherever slots are freed, with spinlocks held; readers pin and unpin; and the worker
-//! does all the rest. So a segment generations by its [`PinCount`]: its records use it, and readers and the
-//! worker, as long as it has a [`TakenSegment`], pin it. Whoever sees it die, and that is one, is alone with
-//! it: nobody can pin it, and the worker does not take it before it is told that it is free. So
-//! whoever has a segment pinned finds in it what was there, and nothing is written there.
+//! Records end wherever slots are freed, with spinlocks held; readers pin and unpin; and the mover
+//! does all the rest. So a segment lives by its [`PinCount`]: its records use it, and readers pin
+//! it, and so does the mover, as long as it has a [`TakenSegment`]. Exactly one caller sees the
+//! segment die, and is then alone with it: no pin of it succeeds, and the mover does not take it
+//! before that caller made it free. So a caller that has a segment pinned finds in it what was
+//! there, and nothing is written there.
 //!
-//! Each time that a segment is filled it generations another generation, and its records say which: what an
-//! earlier one left in the same blocks is not taken for this one's.
+//! Each filling of a segment is another generation of it, and its records say which: a record that
+//! an earlier one left in the same blocks is not taken for one of this.
 //!
 //! # A segment's account
 //!
 //! ```text
 //!  63           32 31         3 2     0
-//! |     generation      |    live    | state |
+//! |  generation   |    live    | state |
 //! ```
 //!
-//! `live` are the bytes of its records that have not ended. Anybody takes off from them; generation and
-//! state are changed by who is alone with the segment or, the state, has a claim to it.
+//! `live` are the bytes of its records that have not ended. Any caller that ends a record takes off
+//! from them. Generation and state are changed by the caller that is alone with the segment; the
+//! state also by the mover while it has the segment taken.
+//!
+//! # Examples
+//!
+//! ```
+//! use ghostswap_core::log::{Cursor, Segment, SegmentLog};
+//! use ghostswap_core::payload::Length;
+//!
+//! let log = SegmentLog::new(vec![Segment::new(), Segment::new()]);
+//! let length = Length::new(1000).expect("an object may have it");
+//! let taken = log.open(&mut Cursor::new(0)).expect("both are free");
+//! let segment = taken.segment();
+//! log.begin_record(&taken, length);
+//! log.seal(taken);
+//! assert_eq!((log.free(), log.live(segment)), (1, 1024));
+//!
+//! assert!(log.end_record(segment, length).died);
+//! assert_eq!(log.free(), 2);
+//! ```
 
 use core::ops::Deref;
 
 use super::{
+    payload::Length,
     pin_count::PinCount,
     segment::{
         record_size,
         SEGMENT, //
     },
     sync::Word,
-    PAGE_SIZE,
+    PAGE_SIZE, //
 };
 
 const STATE_MASK: u64 = (1 << LIVE_SHIFT) - 1;
 const LIVE_SHIFT: u32 = 3;
 const GENERATION_SHIFT: u32 = 32;
 
-/// Free segments that are kept for cleaning: without one to relocate to, nothing can be cleaned.
+/// Free segments that are kept for cleaning: without one to move to, nothing can be cleaned.
 pub const RESERVE: usize = 1;
 
-/// The most bytes that a segment to be cleaned may still hold: seven eighths of it. To win one
-/// segment, eight of those would have to be read and seven written.
+/// The most bytes that a segment to be cleaned may still hold: seven eighths of it. To free one
+/// segment, the mover reads eight of those and writes seven.
 pub const MAX_VICTIM: usize = SEGMENT / 8 * 7;
 
 /// Cleaning begins when no more than this many of `segments` are free: one in 64, so that it begins
-/// as late as it can. The longer a segment waits, the less is left of it to relocate.
+/// as late as it can. The longer a segment waits, the less is left of it to move.
 ///
-/// How often a record is written, cleaning counted, depends on how much of the store is live: where
-/// what is freed is any of what is there, 1.3 times at 50%, 1.5 at 60%, 2.0 at 70%, 3.2 at 80%.
+/// How often a record is written, cleaning counted, depends on how much of the backing store is
+/// live: where any record is as likely to end as another, 1.3 times at 50%, 1.5 at 60%, 2.0 at 70%,
+/// 3.2 at 80%.
 pub fn low_mark(segments: usize) -> usize {
     RESERVE + segments / 64
 }
@@ -75,7 +97,7 @@ pub fn high_mark(segments: usize) -> usize {
     RESERVE + 1 + segments / 32
 }
 
-/// What a segment is in.
+/// The state of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum SegmentState {
@@ -85,7 +107,7 @@ pub enum SegmentState {
     Open,
     /// It is full, or as full as it gets.
     Sealed,
-    /// What is left of it is being relocated.
+    /// What is left of it is being moved.
     Cleaning,
     /// It could not be written or read. It is not used any more once its records have ended.
     Retired,
@@ -152,14 +174,14 @@ impl Segment {
         Account::decode(self.account.load())
     }
 
-    /// Begins the generation `generation`, pinned by the caller, who is alone with the segment.
+    /// Begins generation `generation`, pinned by the caller, which is alone with the segment.
     fn begin(&self, generation: u32) {
         let account = Account {
             generation,
             live: 0,
             state: SegmentState::Open,
         };
-        // Nobody pins it before it is revived, so whoever does finds this account.
+        // No pin succeeds before it is revived, so a reader that has one finds this account.
         let _ = self.account.swap(account.encode());
         self.pins.revive();
     }
@@ -169,10 +191,13 @@ impl Segment {
         self.account.add((bytes as u64) << LIVE_SHIFT);
     }
 
+    /// Takes `bytes` off from the live bytes, and returns how many are left.
     #[inline]
     fn sub_live(&self, bytes: usize) -> usize {
-        let word = (self.account).add(((bytes as u64) << LIVE_SHIFT).wrapping_neg());
-        Account::decode(word).live
+        let left = self
+            .account
+            .add(((bytes as u64) << LIVE_SHIFT).wrapping_neg());
+        Account::decode(left).live
     }
 
     /// Changes the state; the live bytes may change meanwhile.
@@ -181,15 +206,16 @@ impl Segment {
     }
 }
 
-/// Where the worker of a store goes on. There is one for each log.
+/// Where the mover goes on in a log. There is one for each log.
 pub struct Cursor {
     segment: usize,
     generation: u32,
 }
 
 impl Cursor {
-    /// A cursor at the first segment. The generations of segments are counted from `generation`, which should be
-    /// another in each pool, so that what one pool left is not taken for another's.
+    /// A cursor at the first segment. The generations of segments are counted from `generation`,
+    /// which should be another in each pool, so that a record that one pool left is not taken for
+    /// another's.
     pub fn new(generation: u32) -> Self {
         Self {
             segment: 0,
@@ -198,7 +224,7 @@ impl Cursor {
     }
 }
 
-/// That a reader pinned a segment. It goes back to the log that it is of.
+/// Proof that a reader pinned a segment. It goes back to the log of that segment.
 #[must_use = "a segment that is not unpinned is never free again"]
 pub struct PinnedSegment {
     segment: usize,
@@ -211,17 +237,17 @@ impl PinnedSegment {
         self.segment
     }
 
-    /// The generation that it generations, as its records say.
+    /// The generation of the segment, as its records say.
     pub fn generation(&self) -> u32 {
         self.generation
     }
 }
 
-/// That the worker has a segment to fill or to clean. It is pinned meanwhile.
+/// Proof that the mover has a segment, to fill or to clean. It is pinned meanwhile.
 #[must_use = "a segment is sealed or retired in the end"]
 pub struct TakenSegment {
     pinned: PinnedSegment,
-    /// If it was retired before, and so will be again.
+    /// Whether it was retired before, and so will be again.
     retired: bool,
 }
 
@@ -233,13 +259,13 @@ impl Deref for TakenSegment {
     }
 }
 
-/// What the end of a record came to.
+/// What one end of a record came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordEnd {
-    /// Whether the segment holds no record any more.
+    /// The segment had no live bytes left. It may be pinned still.
     pub emptied: bool,
-    /// Whether it is not pinned either, and so was freed, or retired for good.
-    pub freed: bool,
+    /// The segment died: it is free, unless it is retired.
+    pub died: bool,
 }
 
 /// How many segments are in which state, and what they hold.
@@ -255,19 +281,19 @@ pub struct LogStats {
     pub retired: usize,
     /// Bytes of records that have not ended.
     pub live: u64,
-    /// Bytes of full segments that hold nothing, and that cleaning would win.
+    /// Bytes of full segments that are not live, and that cleaning would win.
     pub garbage: u64,
 }
 
-/// The log of one store, over its segments in whatever holds them: a vector, say.
+/// The log of one backing store, over its segments in whatever holds them: a vector, say.
 pub struct SegmentLog<S> {
     segments: S,
     free: Word,
 }
 
 impl<S: Deref<Target = [Segment]>> SegmentLog<S> {
-    /// The log of a store of which `segments` are all, at most [`super::segment::MAX_SEGMENTS`], and
-    /// all new.
+    /// The log of a backing store whose segments are `segments`: at most
+    /// [`super::segment::MAX_SEGMENTS`], and all new.
     pub fn new(segments: S) -> Self {
         let free = Word::new(segments.len() as u64);
         Self { segments, free }
@@ -288,7 +314,7 @@ impl<S: Deref<Target = [Segment]>> SegmentLog<S> {
 
     /// Takes the next free segment after the one taken last, to fill it; [`None`] if none is free.
     ///
-    /// Context: any, but looks at all segments if need be. Only the worker calls this.
+    /// Context: any, but looks at all segments if need be. Only the mover calls this.
     pub fn open(&self, cursor: &mut Cursor) -> Option<TakenSegment> {
         let count = self.segments();
         let segment = (0..count)
@@ -300,7 +326,7 @@ impl<S: Deref<Target = [Segment]>> SegmentLog<S> {
 
     /// Takes segment `segment`, if it is free, to fill it or to discard what it held.
     ///
-    /// Context: any; never waits. Only the worker calls this.
+    /// Context: any; never waits. Only the mover calls this.
     pub fn open_at(&self, cursor: &mut Cursor, segment: usize) -> Option<TakenSegment> {
         if self.segments[segment].account().state != SegmentState::Free {
             return None;
@@ -321,7 +347,7 @@ impl<S: Deref<Target = [Segment]>> SegmentLog<S> {
     /// Takes the segment that is cheapest to clean: the full one with the fewest live bytes, of
     /// [`MAX_VICTIM`] at most. [`None`] if there is none, or if it just became free.
     ///
-    /// Context: any, but looks at all segments. Only the worker calls this.
+    /// Context: any, but looks at all segments. Only the mover calls this.
     pub fn victim(&self) -> Option<TakenSegment> {
         let (segment, _) = self
             .full()
@@ -332,7 +358,7 @@ impl<S: Deref<Target = [Segment]>> SegmentLog<S> {
 
     /// The full segment that was filled longest ago; [`None`] if there is none.
     ///
-    /// Context: any, but looks at all segments. Only the worker calls this.
+    /// Context: any, but looks at all segments. Only the mover calls this.
     pub fn oldest(&self, cursor: &Cursor) -> Option<usize> {
         let (segment, _) = self
             .full()
@@ -340,17 +366,17 @@ impl<S: Deref<Target = [Segment]>> SegmentLog<S> {
         Some(segment)
     }
 
-    /// Takes segment `segment` to relocate what is in it; [`None`] if it is neither full nor retired, or
-    /// just became free. One that was retired is so again in the end.
+    /// Takes segment `segment` to move what is in it; [`None`] if it is neither full nor retired,
+    /// or just became free. One that was retired is so again in the end.
     ///
-    /// Context: any; never waits. Only the worker calls this.
+    /// Context: any; never waits. Only the mover calls this.
     pub fn take(&self, segment: usize) -> Option<TakenSegment> {
         let it = &self.segments[segment];
         let state = it.account().state;
         if !matches!(state, SegmentState::Sealed | SegmentState::Retired) {
             return None;
         }
-        // Once it is pinned its state is the worker's alone to change, but it may have died before.
+        // Once it is pinned, only the mover changes its state, but it may have died before.
         let pinned = self.pin(segment)?;
         it.change(state, SegmentState::Cleaning);
         Some(TakenSegment {
@@ -359,15 +385,15 @@ impl<S: Deref<Target = [Segment]>> SegmentLog<S> {
         })
     }
 
-    /// If segment `segment` is not used for anything new.
+    /// Returns whether segment `segment` is not used for anything new.
     ///
     /// Context: any.
     pub fn is_retired(&self, segment: usize) -> bool {
         self.segments[segment].account().state == SegmentState::Retired
     }
 
-    /// If cleaning would win a segment, though of those that are written anew the last bytes, for which
-    /// no record may be small enough, stay unused. If not, it would go on for ever, and win nothing.
+    /// Returns whether cleaning would win a segment. It allows for the unused tail of each
+    /// rewritten segment; else cleaning could go on for ever and win nothing.
     ///
     /// Context: any, but looks at all segments.
     pub fn is_worth_cleaning(&self) -> bool {
@@ -378,8 +404,8 @@ impl<S: Deref<Target = [Segment]>> SegmentLog<S> {
         won >= SEGMENT
     }
 
-    /// The full segments that hold something. One that does not is as good as free: its readers are
-    /// about to go.
+    /// The full segments that hold something. One that holds nothing is as good as free: its
+    /// readers are about to unpin it.
     fn full(&self) -> impl Iterator<Item = (usize, Account)> + '_ {
         (self.segments.iter().map(Segment::account).enumerate())
             .filter(|(_, account)| account.state == SegmentState::Sealed && account.live > 0)
@@ -392,22 +418,23 @@ impl<S: Deref<Target = [Segment]>> SegmentLog<S> {
         self.segments[segment].account().live
     }
 
-    /// If no segment holds anything, is filled or is read. It stays so if the worker opens none.
+    /// Returns whether no segment holds anything, is being filled or is being read. It stays so
+    /// until the mover opens one.
     ///
     /// Context: any, but looks at all segments.
     pub fn is_idle(&self) -> bool {
         self.segments.iter().all(|segment| segment.pins.is_dead())
     }
 
-    /// Ends a claim: the segment is filled, or cleaned as far as it goes. It is free at once if
-    /// nothing is left in it and nobody reads it.
+    /// Gives back a segment that is filled, or cleaned as far as it goes. It is free at once if
+    /// nothing is left in it and no reader has it pinned.
     ///
     /// Context: any; never waits.
     pub fn seal(&self, taken: TakenSegment) {
         self.end(taken, SegmentState::Sealed);
     }
 
-    /// Ends a claim: the segment could not be written or read, and is not used for anything new.
+    /// Gives back a segment that could not be written or read. It is not used for anything new.
     ///
     /// Context: any; never waits.
     pub fn retire(&self, taken: TakenSegment) {
@@ -423,37 +450,38 @@ impl<S: Deref<Target = [Segment]>> SegmentLog<S> {
             state
         };
         segment.change(segment.account().state, state);
-        let _ = self.unpin(pinned);
+        self.unpin(pinned);
     }
 
-    /// Counts the record of an object of `length` bytes in the segment of `claim`, which is being
-    /// filled. This must be before a slot is redirected to the record, which may end it at once.
+    /// Counts the record of an object of `length` in the segment `taken`, which is being filled.
     ///
-    /// Context: any; never waits.
-    pub fn begin_record(&self, taken: &TakenSegment, length: usize) {
+    /// Context: any; never waits. The caller redirects a slot to the record only after this: from
+    /// then on the record may end at any time.
+    pub fn begin_record(&self, taken: &TakenSegment, length: Length) {
         let segment = &self.segments[taken.segment];
-        segment.add_live(record_size(length));
+        segment.add_live(record_size(length.bytes()));
         // It is pinned, so it is alive.
         let _ = segment.pins.add_use();
     }
 
-    /// Ends the record of an object of `length` bytes in segment `segment`: no slot names it any
-    /// more. Says if this was the last and nobody reads the segment, which then is free at once.
+    /// Ends the record of an object of `length` in segment `segment`: no slot names it any more. If
+    /// it was the last one, and the segment is neither pinned nor retired, the segment is free at
+    /// once.
     ///
-    /// Context: any, interrupts included; never waits. The caller made a slot name something else, or
-    /// failed to make one name the record.
+    /// Context: any, interrupts included; never waits. The caller made a slot name something else,
+    /// or failed to make one name the record.
     #[inline]
-    pub fn end_record(&self, segment: usize, length: usize) -> RecordEnd {
+    pub fn end_record(&self, segment: usize, length: Length) -> RecordEnd {
         let it = &self.segments[segment];
-        let emptied = it.sub_live(record_size(length)) == 0;
-        let freed = it.pins.end_use();
-        if freed {
+        let emptied = it.sub_live(record_size(length.bytes())) == 0;
+        let died = it.pins.end_use();
+        if died {
             self.died(it);
         }
-        RecordEnd { emptied, freed }
+        RecordEnd { emptied, died }
     }
 
-    /// Pins segment `segment`, so that what is in it stays; [`None`] if nothing is.
+    /// Pins segment `segment`, so that what is in it stays; [`None`] if it is dead.
     ///
     /// Context: any; never waits.
     #[inline]
@@ -465,7 +493,8 @@ impl<S: Deref<Target = [Segment]>> SegmentLog<S> {
         })
     }
 
-    /// Ends a pin. The segment is free at once if nothing is left in it and nobody else reads it.
+    /// Ends a pin. Returns whether the segment died by it: nothing is left in it and no other
+    /// reader has it pinned. Unless it is retired, it is then free at once.
     ///
     /// Context: any, interrupts included; never waits.
     #[inline]
@@ -478,17 +507,17 @@ impl<S: Deref<Target = [Segment]>> SegmentLog<S> {
         died
     }
 
-    /// Frees `segment`, which the caller just saw die.
+    /// Frees `segment`, unless it is retired. The caller just saw it die.
     fn died(&self, segment: &Segment) {
         let state = segment.account().state;
         if state != SegmentState::Retired {
-            // Counted first: as soon as it is free, the worker may take it.
+            // Counted first: as soon as it is free, the mover may take it.
             self.free.add(1);
             segment.change(state, SegmentState::Free);
         }
     }
 
-    /// The stats, for reports: they may have changed when this returns.
+    /// The statistics, for reports: they may have changed when this returns.
     ///
     /// Context: any, but looks at all segments.
     pub fn stats(&self) -> LogStats {

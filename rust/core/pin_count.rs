@@ -1,21 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How long an element of an array lives: pinned by those who work with it, used by what it holds.
+//! How long an element of an array lives: pinned by those that work with it, used by what it holds.
 //!
-//! Both counts are in one word, so that "nobody is here and nothing is left" is one value of it.
-//! In a sparse array, memory stays valid while an element is pinned, or while a reader who found it
-//! there is in the read side that he found it in. Uses only keep it in its array, so a wrong count of
-//! uses costs memory but never safety. Where elements stay as long as their array does, a read side is
-//! not needed.
+//! Both counts are in one word, as a lock and a count are in `struct lockref`, so that "no pin and
+//! no use" is one value of it. In a sparse array, the memory of an element stays valid while the
+//! element is pinned, or while a reader that found it there is still in the same read side. Uses
+//! only keep the element in its array, so a wrong count of uses costs memory but never safety.
+//! Where elements stay as long as their array does, no read side is needed.
 //!
 //! ```text
-//!  63   62                 32 31                 0
-//! | D |        uses          |        pins        |
+//!  63   62                 32 31                0
+//! | D |        uses          |       pins        |
 //! ```
 //!
-//! D, dead: the element was found unpinned and unused. Nobody succeeds to pin or use it any more, and
-//! whoever saw it die takes it out of the array. A seeker who finds it dead puts a new one in its place,
-//! or, where elements stay, has it begin another life.
+//! D, dead: the element was found unpinned and unused. No pin and no use of it succeeds any more.
+//! The caller whose operation made it dead takes it out of the array. A seeker that finds it dead
+//! puts a new one in its place, or, where elements stay, revives it.
+//!
+//! # Examples
+//!
+//! ```
+//! use ghostswap_core::pin_count::PinCount;
+//!
+//! let count = PinCount::new_pinned();
+//! assert!(count.add_use());
+//! assert!(!count.unpin(), "its use keeps it");
+//! assert!(count.end_use(), "now it is dead");
+//! assert!(!count.pin());
+//! ```
 
 use super::sync::Word;
 
@@ -23,7 +35,7 @@ const PIN: u64 = 1;
 const USE: u64 = 1 << 32;
 const DEAD: u64 = 1 << 63;
 
-/// The two counts.
+/// The pins and the uses of an element.
 pub struct PinCount(Word);
 
 impl PinCount {
@@ -37,24 +49,24 @@ impl PinCount {
         Self(Word::new(DEAD))
     }
 
-    /// Begins another life of a dead element: unused, and pinned once, by the caller.
+    /// Makes a dead element live again: unused, and pinned once, by the caller.
     ///
-    /// Context: any; never waits. Nobody else does so at the same time.
+    /// Context: any; never waits. At most one caller at a time.
     pub fn revive(&self) {
         // What was added while it was dead goes, too.
         let _ = self.0.swap(PIN);
     }
 
-    /// Pins the element; says if it was alive. What is added to a dead one does not matter.
+    /// Pins the element. Returns whether it was alive; what is added to a dead one does not matter.
     ///
-    /// Context: any; never waits. The caller is in the read side that he found it in.
+    /// Context: any; never waits. The caller is in the read side in which it found the element.
     #[inline]
     #[must_use]
     pub fn pin(&self) -> bool {
         self.0.add(PIN) & DEAD == 0
     }
 
-    /// Ends a pin; says if the element died by it.
+    /// Ends a pin. Returns whether the element died by it.
     ///
     /// Context: any; never waits.
     #[inline]
@@ -63,28 +75,28 @@ impl PinCount {
         self.end(PIN)
     }
 
-    /// Counts one use more; says if the element was alive, as for [`PinCount::pin`].
+    /// Counts one use more. Returns whether the element was alive, as [`PinCount::pin`] does.
     ///
-    /// Context: any; never waits. The caller is in the read side that he found it in, or has it
-    /// pinned.
+    /// Context: any; never waits. The caller is in the read side in which it found the element, or
+    /// has the element pinned.
     #[inline]
     #[must_use]
     pub fn add_use(&self) -> bool {
         self.0.add(USE) & DEAD == 0
     }
 
-    /// Counts one use less; says if the element died by it.
+    /// Counts one use less. Returns whether the element died by it.
     ///
-    /// Context: any; never waits. The caller is in a read side since before the use was ended, or
-    /// has it pinned.
+    /// Context: any; never waits. The caller has been in a read side since before the use was
+    /// ended, or has the element pinned.
     #[inline]
     #[must_use]
     pub fn end_use(&self) -> bool {
         self.end(USE)
     }
 
-    /// Takes `count` off, in one step: after it, others may have the element die and be freed at
-    /// once, so it must not be touched again. A dead element stays as it is.
+    /// Takes `count` off, in one step: after it, another thread may make the element die and free
+    /// it at once, so it must not be touched again. A dead element stays as it is.
     #[inline]
     fn end(&self, count: u64) -> bool {
         loop {
@@ -102,12 +114,12 @@ impl PinCount {
         }
     }
 
-    /// If the element is dead, and stays so until somebody has it begin another life.
+    /// Returns whether the element is dead. It stays so until it is revived.
     pub fn is_dead(&self) -> bool {
         self.0.load() & DEAD != 0
     }
 
-    /// Uses now, for reports.
+    /// The uses now, for reports.
     pub fn uses(&self) -> u64 {
         (self.0.load() & !DEAD) / USE
     }

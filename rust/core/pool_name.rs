@@ -3,11 +3,7 @@
 //! What a pool may be called: the name is a folder in sysfs and a word in `/proc/mounts`, so it
 //! must need no escaping in either.
 
-use super::fmt::{
-    self,
-    Display,
-    Formatter, //
-};
+use super::fmt;
 
 /// The longest name, in bytes.
 pub const MAX: usize = 32;
@@ -15,43 +11,52 @@ pub const MAX: usize = 32;
 /// Why a name is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolNameError {
-    /// It is empty.
+    /// It has no characters.
     Empty,
     /// It has more than [`MAX`] bytes.
     TooLong,
     /// It begins with a dot.
-    Dot,
-    /// It has a character that it may not have.
-    Character,
+    Hidden,
+    /// It has characters that may need escaping.
+    Characters,
 }
 
-/// Why, for the log, in words that follow "the name".
-impl Display for PoolNameError {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            PoolNameError::Empty => "is empty",
-            PoolNameError::TooLong => "is longer than 32 characters",
-            PoolNameError::Dot => "begins with a dot",
-            PoolNameError::Character => {
-                "has characters other than letters, digits, '_', '.' and '-'"
+/// Prints words that follow "the name".
+impl fmt::Display for PoolNameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("is empty"),
+            Self::TooLong => write!(f, "is longer than {MAX} characters"),
+            Self::Hidden => f.write_str("begins with a dot"),
+            Self::Characters => {
+                f.write_str("has characters other than letters, digits, '_', '.' and '-'")
             }
-        })
+        }
     }
 }
 
 /// Checks that a pool may be called `name`.
+///
+/// # Examples
+///
+/// ```
+/// use ghostswap_core::pool_name::{check, PoolNameError};
+///
+/// assert_eq!(check(b"web-01.pool"), Ok(()));
+/// assert_eq!(check(b"a/b"), Err(PoolNameError::Characters));
+/// ```
 pub fn check(name: &[u8]) -> Result<(), PoolNameError> {
     if name.is_empty() {
         Err(PoolNameError::Empty)
     } else if name.len() > MAX {
         Err(PoolNameError::TooLong)
     } else if name[0] == b'.' {
-        Err(PoolNameError::Dot)
+        Err(PoolNameError::Hidden)
     } else if !name
         .iter()
         .all(|c| c.is_ascii_alphanumeric() || b"_.-".contains(c))
     {
-        Err(PoolNameError::Character)
+        Err(PoolNameError::Characters)
     } else {
         Ok(())
     }

@@ -1,103 +1,88 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A slot: one entry that is read and changed by several at once, and owns the object it names.
+//! A slot: one entry that several threads read and change at once. It owns the object that it
+//! names.
 //!
-//! # Who races with whom
+//! # Which threads race
 //!
-//! The kernel does one thing at a time to a slot:
+//! The kernel serialises what it does to one slot: it loads it with the slot's folio locked, stores
+//! it with the folio under writeback, and frees no slot whose folio is either, in the swap cache
+//! (`mm/swapfile.c`). So against one slot there is at most one call of the kernel's side at a time,
+//! and any number of ours: lookers, which [look](Slot::look) at it, and movers, which take its
+//! object from the cache to the backing stores or back.
 //!
-//! - It stores a slot while the slot's folio is in the swap cache and under writeback. It loads a slot
-//!   while its folio is in the swap cache and locked, and not up to date. The swap cache has one folio for
-//!   a slot. A folio under writeback is not written again before that ends (`folio_wait_writeback()`), and
-//!   a folio that is up to date is not read.
-//! - It frees a slot only when the slot's folio is not in the swap cache (`__swap_cluster_free_entries()`
-//!   finds a shadow there). A folio under writeback is not removed from the swap cache
-//!   (`folio_swapcache_freeable()`, `__swap_cache_del_folio()`).
-//! - `invalidate_area` is called when no slot of the area is in use any more.
+//! # Which thread owns the object
 //!
-//! So [`Slot::replace`], which a store and a free call, never runs twice at once for one slot. What may
-//! race with it are the module's own lookers: loads, workers that end loads that were put off, and the one
-//! mover of the pool.
+//! The slot owns it, until [`Slot::replace`] displaces it. If it is not held then, the displacer
+//! frees it. If a looker [holds](Hold) it, the holder frees it: [`Hold::release`] finds the entry
+//! gone and hands the object over. A held entry is never equal to a later one of the same slot,
+//! because its object is not free, so no other can be given the same payload: comparing the word is
+//! enough. So each object is freed once, and not before the last reader is done.
 //!
-//! # What may happen to an entry
+//! A holder makes nothing wait but another looker, which finds [`Look::Busy`] and looks again.
+//! Displacing never waits: it runs where the kernel holds spinlocks.
 //!
-//! Every change but `replace` compares, and may come too late. Then the entry stays as another change
-//! left it.
+//! # From the cache to a backing store
 //!
-//! | from | to | by |
-//! |---|---|---|
-//! | any | FREE, SAME or CACHED | [`Slot::replace`], for the kernel's side |
-//! | CACHED, with M or not | CACHED with H | [`Slot::look`] |
-//! | CACHED with H | CACHED | [`Hold::release`] |
-//! | CACHED with H | CACHED with M | [`Hold::release_marked`], by the mover |
-//! | CACHED with M | CACHED | [`Slot::unmark`], by the mover: it was not written |
-//! | CACHED with M | REDIRECTED | [`Slot::commit`], by the mover: it was |
-//! | REDIRECTED | REDIRECTED elsewhere | [`Slot::move_redirect`], by the mover |
-//! | REDIRECTED | CACHED | [`Slot::recall`], by the mover |
+//! Writing takes long, and must make nothing wait. So the mover holds the object only to copy it,
+//! and [marks](Hold::release_marked) the entry as it lets go. When the copy is on disk, it
+//! [commits](Slot::commit) the mark: if the entry is still marked, it is redirected to the copy,
+//! and the mover frees the object. Looking takes the mark off, because a page that is read now had
+//! better stay; and what is stored has none.
 //!
-//! # Who owns the object
+//! The object of a marked entry may be freed, and its payload given to the same slot again. So a
+//! marked entry may be equal to a later one, but only if that was marked, too. For comparing the
+//! word there is one rule: **the last mark of a slot is the first to be committed**. Only one mover
+//! of a pool marks. It commits or [takes off](Slot::unmark) all marks of a batch before it marks
+//! anything for the next. If it marked a slot twice in one batch, it commits in the reverse order:
+//! an entry that is marked has the last mark, and no mark is committed after that one.
 //!
-//! An object in a slot is the slot's. [`Slot::replace`] exchanges the entry in one atomic step, and the old
-//! word shows whether the object was held:
+//! # In a backing store
 //!
-//! - It was not. The object is now the displacer's, which frees it.
-//! - It was. The object is now the holder's. [`Hold::release`] tries to put the entry back, finds it gone,
-//!   and gives out the object to free.
+//! A redirected entry names a record and owns its place in its segment, not memory, so no looker
+//! holds it. The record is counted in its segment's log, see [`super::log`], from before the entry
+//! names it. The caller that makes the entry name something else ends the record, and so does a
+//! caller that failed to make an entry name it.
 //!
-//! [`Slot::look`] sets H with a compare-and-exchange, so there is one holder at most; another looker finds
-//! [`Look::Busy`] and looks again. [`Hold::release`] clears H in the same way. Each of the three is one
-//! atomic step on one word. So exactly one step takes the object away from the slot while it is not held,
-//! or else exactly one release finds it displaced: the object is freed once, and not before its last
-//! reader is done.
+//! A reader looks, pins the segment that it was told, and asks whether the entry is
+//! [still](Slot::still) the same. If it is, the record stays as it is until the segment is
+//! unpinned, wherever the entry goes meanwhile. If it is not, or the segment cannot be pinned, the
+//! reader looks again.
 //!
-//! In Rust, an object is a value that is neither `Copy` nor `Clone`. Only this file makes one from the bits
-//! of an entry: that takes a [`Key`], which no other file can make.
+//! A caller that [moves](Slot::move_redirect) or [recalls](Slot::recall) an object is such a
+//! reader, and keeps the segment pinned until it has changed the entry. While a segment is pinned
+//! it is not filled anew, and in one generation of it each place is filled once and named by one
+//! slot once. So if the entry names the place, it names the record that was read: comparing the
+//! word is enough.
 //!
-//! `replace` never waits, so it can run where the kernel holds spinlocks.
+//! # Examples
 //!
-//! # In a store
+//! ```
+//! use ghostswap_core::payload::{Key, Length, Payload};
+//! use ghostswap_core::slot::{Content, Displaced, Look, Slot};
 //!
-//! A redirected entry names a record and owns its place in its segment, not memory, so it is not held. The
-//! record is counted in its segment's log, see [`super::log`], from before the entry names it. What makes
-//! the entry name something else ends the record there, and so does what failed to make an entry name it.
+//! /// The name of an object.
+//! struct Object(u64, Length);
 //!
-//! A reader looks, pins the segment that it was told, and asks whether the entry is [still](Slot::still) the
-//! same. If it is, the record stays as it is until the segment is unpinned, wherever the entry goes
-//! meanwhile. If it is not, or the segment cannot be pinned, the reader looks again.
+//! impl Payload for Object {
+//!     fn into_parts(self) -> (u64, Length) {
+//!         (self.0, self.1)
+//!     }
 //!
-//! # From the cache to a store
+//!     fn from_parts(name: u64, length: Length, _: Key) -> Self {
+//!         Self(name, length)
+//!     }
+//! }
 //!
-//! Writing takes long, and nothing may be kept waiting for it. So the mover holds the object only to copy
-//! it, and [marks](Hold::release_marked) the entry as it lets go. When the copy is on disk, it
-//! [commits](Slot::commit) the mark: if the entry is still marked, it is redirected to the copy, and the
-//! object is the mover's to free. Looking takes the mark off, because a page that is wanted now had better
-//! stay; and what is stored has none.
+//! let length = Length::new(1000).expect("an object may have it");
+//! let slot = Slot::new();
+//! assert!(matches!(slot.replace(Content::Object(Object(5, length))), Displaced::Free));
 //!
-//! # Why comparing the word is enough (ABA)
-//!
-//! *A hold.* [`Hold::release`] compares with the held word. It has the object's name, and as long as the
-//! object is held it is not freed. So no other object has this name, and no later entry this word.
-//!
-//! *A look.* The word that [`Slot::look`] read may be of an object that was freed since, with another given
-//! the same name, length and slot. Then the compare-and-exchange succeeds, and rightly: what is held is
-//! what the slot has now.
-//!
-//! *A mark.* A mark outlives the hold, so the object may be freed and its name given to the same slot again.
-//! Therefore one rule: **the last mark of a slot is the first to be committed**. One mover of a pool marks.
-//! It commits or
-//! [takes off](Slot::unmark) all marks of a batch before it marks anything for the next; and if it marked a
-//! slot twice in one batch, it commits in the reverse order. So an entry that is marked has the last mark,
-//! and after that none was committed.
-//!
-//! *A redirect.* A reader, and the mover when it moves or recalls a record, has the segment pinned while it
-//! compares. A pinned segment is not filled again, and in one generation each place is filled once and
-//! named by one slot once. So if the word is the same, the record is the same.
-//!
-//! # Order
-//!
-//! `replace`, and the steps of `look` and `release` that succeed, are fully ordered in the kernel. What was
-//! written to an object is visible to all that find it in a slot. What a holder read was read before the
-//! object is freed, by the holder or by a displacer that came after the hold.
+//! let Look::Object(hold) = slot.look() else { unreachable!() };
+//! assert!(matches!(slot.replace(Content::Free), Displaced::Held(_)));
+//! let object = hold.release().expect("it was displaced, so the holder frees it");
+//! assert_eq!(object.0, 5);
+//! ```
 
 use core::marker::PhantomData;
 
@@ -126,21 +111,21 @@ pub enum Content<P> {
     Object(P),
 }
 
-/// What a slot held before, for its displacer.
+/// What a slot held before, for the caller that displaced it.
 pub enum Displaced<P> {
     /// Nothing.
     Free,
     /// A page kept in the entry itself.
     Same,
-    /// An object of this length, now the displacer's.
+    /// An object of this length, now the caller's.
     Object(P, Length),
     /// An object of this length, which its holder will free.
     Held(Length),
-    /// An object in a backing store, whose record the displacer ends.
+    /// An object in a backing store, whose record the caller ends.
     Redirected(Redirect),
 }
 
-/// What a looker finds in a slot.
+/// What a slot holds, for its looker.
 pub enum Look<'s, P: Payload> {
     /// No page.
     Free,
@@ -148,9 +133,10 @@ pub enum Look<'s, P: Payload> {
     Same(u32),
     /// An object, now held still by the looker.
     Object(Hold<'s, P>),
-    /// An object in a backing store, if it is [still](Slot::still) there once its segment is pinned.
+    /// An object in a backing store, if it is [still](Slot::still) there once its segment is
+    /// pinned.
     Redirected(Redirect),
-    /// Somebody else holds the object, or just changed the entry. Look again.
+    /// Another looker holds the object, or the entry just changed. Look again.
     Busy,
 }
 
@@ -188,7 +174,7 @@ impl<P: Payload> Slot<P> {
                 idle(payload, length)
             }
         };
-        match Entry::decode_own(self.entry.swap(entry.encode_own())) {
+        match Entry::decode_valid(self.entry.swap(entry.encode_valid())) {
             Entry::Free => Displaced::Free,
             Entry::Same { .. } => Displaced::Same,
             Entry::Redirected(redirect) => Displaced::Redirected(redirect),
@@ -203,13 +189,13 @@ impl<P: Payload> Slot<P> {
         }
     }
 
-    /// Looks at the slot, and holds its object still if it has one in memory.
+    /// Looks at the slot, and holds its object still if that is in memory.
     ///
     /// Context: any; never waits.
     #[inline]
     pub fn look(&self) -> Look<'_, P> {
         let word = self.entry.load();
-        match Entry::decode_own(word) {
+        match Entry::decode_valid(word) {
             Entry::Free => Look::Free,
             Entry::Same { fill } => Look::Same(fill),
             Entry::Redirected(redirect) => Look::Redirected(redirect),
@@ -235,16 +221,16 @@ impl<P: Payload> Slot<P> {
         }
     }
 
-    /// Redirects the object that was marked to its copy at `location`, and returns it, for the
-    /// caller to free. If the entry is not marked any more, nothing changes: what is at `location`
-    /// is not wanted, and the caller ends that record.
+    /// Redirects the entry of the object that was marked to the copy at `location`, and returns the
+    /// object, for the caller to free. [`None`] if the entry is not marked any more: then nothing
+    /// changes, and the caller ends the record at `location`.
     ///
-    /// Context: any; never waits. The caller marks, and counted the record.
+    /// Context: any; never waits. Only the mover calls this; it counted the record before.
     #[must_use]
     pub fn commit(&self, mark: Mark, location: Location) -> Option<P> {
         let Entry::Cached {
             payload, length, ..
-        } = Entry::decode_own(mark.0)
+        } = Entry::decode_valid(mark.0)
         else {
             return None;
         };
@@ -256,7 +242,7 @@ impl<P: Payload> Slot<P> {
 
     /// Takes the mark off again, if it is still there: the copy could not be written.
     ///
-    /// Context: any; never waits. The caller marks.
+    /// Context: any; never waits. Only the mover calls this.
     pub fn unmark(&self, mark: Mark) {
         // If it fails, there is no mark any more.
         let _ = self
@@ -264,20 +250,20 @@ impl<P: Payload> Slot<P> {
             .replace(mark.0, Entry::with_state(mark.0, ObjectState::Idle));
     }
 
-    /// If the slot's object is where `redirect` says.
+    /// Returns whether the slot's object is where `redirect` says.
     ///
-    /// Context: any; never waits. The caller has pinned the segment there, and this stays of use
-    /// until it is unpinned.
+    /// Context: any; never waits. The caller has pinned the segment there; the record stays as it
+    /// is until the caller unpins it.
     #[inline]
     pub fn still(&self, redirect: Redirect) -> bool {
         self.entry.load() == redirected(redirect)
     }
 
-    /// Redirects the object that is where `from` says to its copy at `to`; says if it was there.
-    /// Then the caller ends the record at `from`, else that at `to`.
+    /// Redirects the object that is where `from` says to its copy at `to`. Returns whether it was
+    /// there: then the caller ends the record at `from`, else the record at `to`.
     ///
-    /// Context: any; never waits. The caller has had the segment of `from` pinned since before it saw
-    /// that the object is there, and counted the record at `to`.
+    /// Context: any; never waits. The caller has had the segment of `from` pinned since before it
+    /// saw that the object is there, and counted the record at `to`.
     #[must_use]
     pub fn move_redirect(&self, from: Redirect, to: Location) -> bool {
         let to = Redirect {
@@ -288,13 +274,13 @@ impl<P: Payload> Slot<P> {
     }
 
     /// Puts `object`, a copy in memory of the one where `from` says, in its place; then the caller
-    /// ends the record. Gives `object` back if nothing of the slot's was there any more.
+    /// ends the record. Errors: `object`, if the slot's object was not there any more.
     ///
-    /// Context: any; never waits. The caller has had the segment of `from` pinned since before it saw
-    /// that the object is there.
+    /// Context: any; never waits. The caller has had the segment of `from` pinned since before it
+    /// saw that the object is there.
     pub fn recall(&self, from: Redirect, object: P) -> Result<(), P> {
         let (payload, length) = object.into_parts();
-        let cached = idle(payload, length).encode_own();
+        let cached = idle(payload, length).encode_valid();
         if self.entry.replace(redirected(from), cached) {
             Ok(())
         } else {
@@ -302,14 +288,14 @@ impl<P: Payload> Slot<P> {
         }
     }
 
-    /// The entry as it is now, for reports and for what compares it later: it may have changed when
-    /// this returns.
+    /// The entry as it is now, for reports and for callers that compare it later. It may have
+    /// changed when this returns.
     pub fn peek(&self) -> Entry {
         Entry::decode(self.entry.load()).unwrap_or(Entry::Free)
     }
 }
 
-/// The entry of an object in memory with which nothing goes on.
+/// The entry of an object in memory that is neither held nor marked.
 #[inline]
 fn idle(payload: u64, length: Length) -> Entry {
     Entry::Cached {
@@ -319,13 +305,13 @@ fn idle(payload: u64, length: Length) -> Entry {
     }
 }
 
-/// The word of an object where `redirect` says.
+/// The word of the entry of an object that is where `redirect` says.
 #[inline]
 fn redirected(redirect: Redirect) -> u64 {
-    Entry::Redirected(redirect).encode_own()
+    Entry::Redirected(redirect).encode_valid()
 }
 
-/// An object held still: while this exists, nobody frees it.
+/// An object held still: while this exists, it is not freed.
 #[must_use = "a hold that is not released keeps the object for ever"]
 pub struct Hold<'s, P: Payload> {
     slot: &'s Slot<P>,
@@ -347,8 +333,8 @@ impl<P: Payload> Hold<'_, P> {
         self.length
     }
 
-    /// Lets go of the object. If the slot was given something else meanwhile, the object is now
-    /// the caller's, to free.
+    /// Lets go of the object, and returns it if it is now the caller's to free, because the slot
+    /// was given something else meanwhile.
     ///
     /// Context: any; never waits.
     #[inline]
@@ -356,11 +342,11 @@ impl<P: Payload> Hold<'_, P> {
         self.leave(ObjectState::Idle).err()
     }
 
-    /// Lets go of the object, of which the caller made a copy, and marks the entry. If the slot was
-    /// given something else meanwhile, the object is now the caller's, to free.
+    /// Lets go of the object, of which the caller made a copy, and marks the entry. Errors: the
+    /// object, which is now the caller's to free, if the slot was given something else meanwhile.
     ///
-    /// Context: any; never waits. If the slot has another mark that the caller may still commit, this one
-    /// is committed first.
+    /// Context: any; never waits. Only the mover calls this. If the slot has another mark that it
+    /// may still commit, it commits this one first.
     pub fn release_marked(self) -> Result<Mark, P> {
         self.leave(ObjectState::Marked).map(Mark)
     }
@@ -379,6 +365,6 @@ impl<P: Payload> Hold<'_, P> {
     }
 }
 
-/// That a worker marked an entry. It goes back to the slot that it is of.
+/// Proof that the mover marked an entry. It goes back to the slot of that entry.
 #[must_use = "a mark is committed or taken off"]
 pub struct Mark(u64);

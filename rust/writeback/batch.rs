@@ -359,7 +359,7 @@ fn commit(
         let (Some(location), Some(slot)) = (location, tables.slot(owner)) else {
             continue;
         };
-        store.log.begin_record(taken, length.bytes());
+        store.log.begin_record(taken, length);
         match slot.commit(mark, location) {
             Some(object) => {
                 contents.stats.redirected(length);
@@ -367,7 +367,7 @@ fn commit(
                 redirected += 1;
             }
             None => {
-                store.end_record(taken.segment(), length.bytes());
+                store.end_record(taken.segment(), length);
                 slot.cluster().touch();
             }
         }

@@ -283,8 +283,8 @@ fn commit(
     moves: &mut KVVec<Moved>,
 ) {
     for Moved { owner, from, unit } in moves.drain_all() {
-        let length = from.length.bytes();
-        to.count(StoreCounter::MovedBytes, length as u64);
+        let length = from.length;
+        to.count(StoreCounter::MovedBytes, length.bytes() as u64);
         let location = Location::new(to.number(), taken.segment(), unit);
         // Without its cluster, the slot is free.
         let (Some(location), Some(slot)) = (location, tables.slot(owner)) else {

@@ -335,7 +335,7 @@ impl Reader {
         let wanted = Wanted {
             unit: redirect.location.unit(),
             owner: load.owner,
-            length: redirect.length,
+            length: redirect.length.bytes(),
             generation: blocks.generation,
         };
         let first = Blocks::of(redirect, blocks.generation).range.start;

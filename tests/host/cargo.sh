@@ -15,8 +15,8 @@ lock host-tests
 # Each NAME has a target directory: a change of flags would rebuild everything.
 declare -A rustflags=([random]='' [loom]='--cfg loom' [fuzz]='--cfg fuzzing')
 
-# What libFuzzer wants to know of a run, as cargo-fuzz asks rustc for it. Compares are
-# not among it: with them it would forge checksums.
+# What libFuzzer must be told of a run, as cargo-fuzz asks rustc for it. Compares are
+# left out: with them it would forge checksums.
 rustflags[fuzz]+=" -Ccodegen-units=1 -Cpasses=sancov-module"
 for flag in level=4 inline-8bit-counters pc-table; do
 	rustflags[fuzz]+=" -Cllvm-args=-sanitizer-coverage-$flag"

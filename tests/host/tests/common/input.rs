@@ -1,20 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a fuzzer draws, and the corpus keeps: bytes, of which the first says what the others are.
-//! What they run out of is zero, and numbers are little-endian.
+//! Inputs that a fuzzer draws and the corpus keeps: bytes, of which the first is the kind of the
+//! others. Bytes that an input is too short for are zero, and numbers are little-endian.
 
-use ghostswap_core::payload::Length;
-use ghostswap_core::segment::{blocks, Owner, SegmentWriter, Wanted, BLOCK, UNIT};
+use ghostswap_core::segment::{
+    blocks,
+    Owner,
+    SegmentWriter,
+    Wanted,
+    BLOCK,
+    UNIT, //
+};
 use ghostswap_core::PAGE_SIZE;
 
-use crate::model::{check_header, check_limit, check_pool_name, check_read, check_records, crc32c};
+use crate::model::{
+    check_header,
+    check_limit,
+    check_pool_name,
+    check_read,
+    check_records,
+    crc32c, //
+};
 
-/// A length that an object can have.
-fn length(bytes: usize) -> Length {
-    Length::new(bytes).expect("a length in its range")
-}
-
-/// What is left of an input.
+/// The rest of an input.
 struct Rest<'a>(&'a [u8]);
 
 impl Rest<'_> {
@@ -42,7 +50,7 @@ impl Rest<'_> {
         u32::from_le_bytes(self.take())
     }
 
-    /// A place among `count`; 0 if there is none.
+    /// A number below `count`; 0 if there is none.
     fn below(&mut self, count: usize) -> usize {
         self.u32() as usize % count.max(1)
     }
@@ -55,7 +63,8 @@ impl Rest<'_> {
     }
 }
 
-/// Has `rust/core/` read what `input` says, and panics if it goes astray.
+/// Has `rust/core/` read `input`, and panics if it takes that for anything else than the model
+/// does.
 pub fn check(input: &[u8]) {
     let Some((kind, bytes)) = input.split_first() else {
         return;
@@ -70,7 +79,7 @@ pub fn check(input: &[u8]) {
     }
 }
 
-/// A header that is right but for some words of it: the maximum, then place and word by turns.
+/// A header with some words changed: the maximum of pages, then place and word by turns.
 fn header(mut rest: Rest<'_>) {
     let mut page = [0; PAGE_SIZE];
     page[PAGE_SIZE - 10..].copy_from_slice(b"SWAPSPACE2");
@@ -83,21 +92,21 @@ fn header(mut rest: Rest<'_>) {
     check_header(&page, max_pages);
 }
 
-/// Blocks of these bytes, under a checksum that lets all pass, or that of the kernel.
+/// Blocks of these bytes, with a checksum that is always 0, or that of the kernel.
 fn blocks_of_bytes(mut rest: Rest<'_>) {
     let checksum = [|_: &[&[u8]]| 0, crc32c][rest.below(2)];
     let wanted = Wanted {
         unit: rest.u32() as usize,
         owner: rest.owner(),
-        length: length(usize::from(rest.u16()) % PAGE_SIZE + 1),
+        length: rest.u16().into(),
         generation: rest.u32(),
     };
     check_read(rest.0, &wanted, checksum);
     check_records(rest.0, wanted.generation, checksum);
 }
 
-/// A segment as it is written, of objects of these lengths; what was there in an earlier generation; and what
-/// may become of it on a disk.
+/// A segment as it is written, of objects of these lengths; what an earlier generation left there;
+/// and what may happen to it on a disk.
 fn segment(mut rest: Rest<'_>) {
     let generation = rest.u32();
     let objects: Vec<_> = (0..rest.u8() % 16)
@@ -116,7 +125,7 @@ fn segment(mut rest: Rest<'_>) {
             .map(|(owner, object)| Wanted {
                 unit: writer.append(*owner, object).expect("there is room"),
                 owner: *owner,
-                length: length(object.len()),
+                length: object.len(),
                 generation,
             })
             .collect();
@@ -133,14 +142,14 @@ fn segment(mut rest: Rest<'_>) {
 
     check_records(&image, generation, crc32c);
     for wanted in &wanted {
-        let touched = blocks(wanted.unit, wanted.length.bytes());
+        let touched = blocks(wanted.unit, wanted.length);
         let (begin, end) = (touched.start * BLOCK, touched.end * BLOCK);
         let end = end.min(image.len());
         check_read(image.get(begin..end).unwrap_or(&[]), wanted, crc32c);
     }
 }
 
-/// Does one thing to `image`.
+/// Damages `image` in one way.
 fn damage(image: &mut Vec<u8>, earlier: &[u8], rest: &mut Rest<'_>) {
     let size = image.len();
     let kind = rest.u8() % 7;

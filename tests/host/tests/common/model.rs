@@ -1,12 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What bytes from outside mean, said once more and as simply as can be: each function has
-//! `rust/core/` read some, and panics if that takes them for anything else.
+//! A second reading of bytes from outside, as simple as can be. Each function has `rust/core/` read
+//! some bytes, and panics if the two readings differ.
 
-use ghostswap_core::header::SwapHeader;
+use ghostswap_core::header::{
+    HeaderError,
+    SwapHeader, //
+};
 use ghostswap_core::limit::Limit;
 use ghostswap_core::pool_name;
-use ghostswap_core::segment::{parse, records, Checksum, Owner, Record, Wanted};
+use ghostswap_core::segment::{
+    parse,
+    records,
+    Checksum,
+    Owner,
+    Record,
+    Wanted, //
+};
 use ghostswap_core::PAGE_SIZE;
 
 /// CRC-32C, bit by bit: what the kernel's `crc32c()` computes.
@@ -19,7 +29,8 @@ pub fn crc32c(parts: &[&[u8]]) -> u32 {
     !bits
 }
 
-/// A page is a swap header if it has what mkswap writes, and a size that the kernel takes.
+/// Checks that a page is a swap header if it has what mkswap writes, and a size that the kernel
+/// takes.
 pub fn check_header(page: &[u8; PAGE_SIZE], max_pages: u64) {
     let field = |at: usize| u32::from_ne_bytes(page[at..at + 4].try_into().unwrap());
     let last_page = field(1028);
@@ -34,23 +45,25 @@ pub fn check_header(page: &[u8; PAGE_SIZE], max_pages: u64) {
             assert_eq!(header.slots(), u64::from(last_page) + 1);
             assert_eq!(header.size(), header.slots() * 4096);
         }
-        Err(problem) => {
-            assert!(!fine, "{problem:?} with {max_pages} pages at most");
-            let text = problem.to_string();
-            let value = text.rsplit(' ').next().and_then(|word| word.parse().ok());
-            let values = [1024, 1028, 1032].map(field);
-            assert!(
-                value.is_none_or(|value: u32| values.contains(&value)),
-                "{text}"
-            );
+        Err(error) => {
+            assert!(!fine, "{error:?} with {max_pages} pages at most");
+            // The value that the text ends with is that of the field.
+            let (at, ends_with_value) = match error {
+                HeaderError::Version(_) => (1024, true),
+                HeaderError::TooLarge(_) => (1028, true),
+                HeaderError::BadPages(_) => (1032, true),
+                _ => (0, false),
+            };
+            let value = format!(" {}", field(at));
+            assert_eq!(error.to_string().ends_with(&value), ends_with_value);
         }
     }
 }
 
-/// A limit is digits and a unit.
+/// Checks that a limit is digits and a unit, and is printed so that it is read again.
 pub fn check_limit(text: &[u8]) {
     let digits = text.iter().take_while(|c| c.is_ascii_digit()).count();
-    // More than fits in 64 bits is all the same.
+    // All numbers that do not fit in 64 bits are the same.
     let number = text[..digits].iter().fold(0u128, |sum, digit| {
         (sum * 10 + u128::from(digit - b'0')).min(1 << 64)
     });
@@ -66,14 +79,12 @@ pub fn check_limit(text: &[u8]) {
         _ => None,
     };
     assert_eq!(Limit::parse(text).ok(), limit);
-    // What is shown can be given again, and means the same.
     if let Some(limit) = limit {
-        let shown = limit.to_string();
-        assert_eq!(Limit::parse(shown.as_bytes()), Ok(limit), "{shown}");
+        assert_eq!(Limit::parse(limit.to_string().as_bytes()), Ok(limit));
     }
 }
 
-/// A pool's name needs no escaping in a path or in `/proc/mounts`.
+/// Checks that a pool's name needs no escaping in a path or in `/proc/mounts`.
 pub fn check_pool_name(name: &[u8]) {
     let fine = (1..=pool_name::MAX).contains(&name.len())
         && !name.starts_with(b".")
@@ -83,7 +94,7 @@ pub fn check_pool_name(name: &[u8]) {
     assert_eq!(pool_name::check(name).is_ok(), fine);
 }
 
-/// The object that `wanted` is of, if it is in `bytes` as a writer would have left it.
+/// The object of the record that is `wanted`, if `bytes` has that record as a writer makes it.
 fn object<'a>(bytes: &'a [u8], wanted: &Wanted, checksum: Checksum) -> Option<&'a [u8]> {
     let Wanted {
         unit,
@@ -91,7 +102,6 @@ fn object<'a>(bytes: &'a [u8], wanted: &Wanted, checksum: Checksum) -> Option<&'
         length,
         generation,
     } = *wanted;
-    let length = length.bytes();
     let record = bytes.get(unit % 256 * 16..)?;
     let body = record.get(16..16 + length.div_ceil(16) * 16)?;
     let mut header = Vec::new();
@@ -103,7 +113,7 @@ fn object<'a>(bytes: &'a [u8], wanted: &Wanted, checksum: Checksum) -> Option<&'
     record.starts_with(&header).then(|| &body[..length])
 }
 
-/// The records of `image`, of the generation `generation`.
+/// The records of generation `generation` in `image`.
 fn all_records(image: &[u8], generation: u32, checksum: Checksum) -> Vec<Record<'_>> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -134,13 +144,14 @@ fn all_records(image: &[u8], generation: u32, checksum: Checksum) -> Vec<Record<
     found
 }
 
-/// A reader gets what it wants of `bytes`, the blocks that it reads, or nothing.
+/// Checks that a reader of `bytes`, the blocks that it read, gets the record that is `wanted` or an
+/// error.
 pub fn check_read(bytes: &[u8], wanted: &Wanted, checksum: Checksum) {
     let read = parse(bytes, wanted, checksum);
     assert_eq!(read.ok(), object(bytes, wanted, checksum), "{wanted:?}");
 }
 
-/// The records of `image` are found, and no others.
+/// Checks that the records in `image` are found, and no others.
 pub fn check_records(image: &[u8], generation: u32, checksum: Checksum) {
     let found: Vec<_> = records(image, generation, checksum).collect();
     assert_eq!(found, all_records(image, generation, checksum));

@@ -2,24 +2,17 @@
 
 //! An object for the slots under test.
 
-use ghostswap_core::payload::{Key, Length, Payload, PAYLOAD_BITS};
-use ghostswap_core::PAGE_SIZE;
-
-/// Names have all their bits in use, so that one that is cut short is another.
-const FIRST_NAME: u64 = (1 << PAYLOAD_BITS) - 100;
-
-/// The length of an incompressible page.
-pub const INCOMPRESSIBLE: Length = match Length::new(PAGE_SIZE) {
-    Some(length) => length,
-    None => panic!("a page is as long as an object can be"),
+use ghostswap_core::payload::{
+    Key,
+    Length,
+    Payload,
+    PAYLOAD_BITS, //
 };
 
-/// A length that an object can have.
-pub fn length<T: Into<usize>>(bytes: T) -> Length {
-    Length::new(bytes.into()).expect("a length in its range")
-}
+/// Names use all their bits, so that a name that loses one is another.
+const FIRST_NAME: u64 = (1 << PAYLOAD_BITS) - 100;
 
-/// An object that its bearer owns. To lose it is a leak, so it may not be dropped.
+/// An object that its bearer owns. It must not be dropped: that would be a leak.
 pub struct Object {
     name: u64,
     length: Length,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Has libFuzzer draw inputs, guided by what they reach in `rust/core/`.
+//! Has libFuzzer draw inputs, guided by the code of `rust/core/` that they reach.
 
 #![cfg_attr(fuzzing, no_main)]
 

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A heap of objects that loom watches: reading one that another thread may be freeing or filling
+//! A heap of objects that loom watches: to read one that another thread may be freeing or filling
 //! fails the model, whatever the values read.
 
 use std::sync::Mutex;
 
 use ghostswap_core::payload::Length;
 use loom::cell::UnsafeCell;
-use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::sync::atomic::{
+    AtomicBool,
+    Ordering, //
+};
 
 use crate::object::Object;
 
@@ -20,11 +23,11 @@ struct Memory {
     content: UnsafeCell<Mark>,
 }
 
-/// A heap that gives out again at once what was just freed.
+/// A heap that gives out an object again at once after it was freed.
 pub struct Heap {
     length: fn(Mark) -> Length,
     memory: Vec<Memory>,
-    /// Loom need not try orders of this: `live` has them.
+    /// A mutex of std: loom need not try its orders, because `live` has them.
     free: Mutex<Vec<usize>>,
 }
 
@@ -49,7 +52,7 @@ impl Heap {
         let index = index.expect("an object is free, unless they leak");
         let memory = &self.memory[index];
         assert!(!memory.live.swap(true, Ordering::Acquire));
-        // SAFETY: loom checks that nobody else is at it.
+        // SAFETY: Loom checks that no other thread reads or writes it.
         memory
             .content
             .with_mut(|content| unsafe { *content = mark });
@@ -58,14 +61,14 @@ impl Heap {
 
     /// What is in `object`.
     pub fn read(&self, object: &Object) -> Mark {
-        // SAFETY: loom checks that nobody writes it.
+        // SAFETY: Loom checks that no other thread writes it.
         let mark = self.memory[object.index()]
             .content
             .with(|content| unsafe { *content });
         assert_eq!(
             object.length(),
             (self.length)(mark),
-            "this is another's content"
+            "this is the content of another object"
         );
         mark
     }
@@ -75,7 +78,7 @@ impl Heap {
         self.read(&object);
         let index = object.index();
         let memory = &self.memory[index];
-        // SAFETY: loom checks that nobody else is at it.
+        // SAFETY: Loom checks that no other thread reads or writes it.
         memory.content.with_mut(|content| unsafe { *content = 0 });
         assert!(memory.live.swap(false, Ordering::Release), "a double free");
         self.free.lock().unwrap().push(index);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The promises of `rust/core/` to threads that race, tried in every interleaving, with every value
+//! What `rust/core/` promises to threads that race, tried in every interleaving, with every value
 //! that a weakly ordered machine may read.
 
 #![cfg(loom)]

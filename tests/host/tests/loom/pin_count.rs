@@ -1,75 +1,88 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The generation of an element of a sparse array, in every interleaving.
+//! Making, using and freeing an element of a sparse array, in every interleaving.
 //!
 //! Several threads work with one place of the array, each with a slot of its own in the element
 //! there, as different slots of one cluster are. The array does what the module's does
-//! (`rust/kernel_ext/sparse_array.rs`): users look the element up in an RCU read side and count their
-//! use, readers pin it; where there is none, or a dead one, a user puts a new one in under a lock;
-//! who sees an element die takes it out, if it is still the one there, and has it freed when the
-//! readers of the time are gone.
+//! (`rust/kernel_ext/sparse_array.rs`): users look the element up in an RCU read side and count
+//! their use, readers pin it. Where there is none, or a dead one, a user puts a new one in under a
+//! lock. The thread that sees an element die takes it out, if it is still the one there, and has it
+//! freed when the readers of that time are done.
 //!
-//! Checked in all of them: an element with uses is found alive by its user; exactly one sees each
-//! death; nobody touches an element, its counts included, after its end; nothing is left.
+//! Checked in each interleaving: a user finds an element with uses alive; exactly one thread sees
+//! each death; no thread touches an element, its counts included, after its end; no element is
+//! left.
 
-use std::sync::atomic::{AtomicUsize as Count, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicUsize as Count,
+    Ordering::Relaxed, //
+};
 use std::sync::Mutex as Ledger;
 
 use ghostswap_core::pin_count::PinCount;
 use loom::cell::UnsafeCell;
-use loom::sync::atomic::{AtomicUsize, Ordering};
-use loom::sync::{Arc, Mutex};
+use loom::sync::atomic::{
+    AtomicUsize,
+    Ordering, //
+};
+use loom::sync::{
+    Arc,
+    Mutex, //
+};
 use loom::thread;
 
-use crate::tally::{bound, Tally};
+use crate::tally::{
+    bound,
+    Tally, //
+};
 
 const NOTHING: usize = 0;
 
 struct Element {
-    usage: PinCount,
-    /// Operations on the counts that are not over. A thread is never interrupted after the last
-    /// touch of one, so until then it has more to do.
+    pins: PinCount,
+    /// Operations on the counts that are not over. Loom never interrupts a thread after its last
+    /// atomic access, so an operation that is interrupted has one more access to make.
     operations: Count,
     /// From its making to its end.
     valid: UnsafeCell<bool>,
-    /// A slot for each thread: if it is in use.
+    /// A slot for each thread: whether it is in use.
     slots: Vec<UnsafeCell<bool>>,
 }
 
 impl Element {
     fn new(threads: usize) -> Self {
         Self {
-            usage: PinCount::new_pinned(),
+            pins: PinCount::new_pinned(),
             operations: Count::new(0),
             valid: UnsafeCell::new(false),
             slots: (0..threads).map(|_| UnsafeCell::new(false)).collect(),
         }
     }
 
-    /// What a maker does before anybody else can see it.
+    /// What its maker does before another thread can see it.
     fn begin(&self) {
-        // SAFETY: loom checks that nobody else is at it.
+        // SAFETY: Loom checks that no other thread reads or writes it.
         self.valid.with_mut(|valid| unsafe { *valid = true });
     }
 
-    /// What is done once nobody can see it any more.
+    /// What is done once no thread can see it any more.
     fn end(&self) {
         assert_eq!(
             self.operations.load(Relaxed),
             0,
             "the counts are touched after the end"
         );
-        // SAFETY: loom checks that nobody else is at it.
+        // SAFETY: Loom checks that no other thread reads or writes it.
         self.valid
             .with_mut(|valid| assert!(unsafe { std::mem::replace(&mut *valid, false) }));
         for slot in &self.slots {
-            // SAFETY: loom checks that nobody else is at it.
+            // SAFETY: Loom checks that no other thread reads or writes it.
             slot.with_mut(|used| assert!(!unsafe { *used }, "it died with a slot in use"));
         }
     }
 
     fn read(&self) {
-        // SAFETY: loom checks that nobody writes it.
+        // SAFETY: Loom checks that no other thread writes it.
         self.valid.with(|valid| assert!(unsafe { *valid }));
     }
 
@@ -77,21 +90,22 @@ impl Element {
     fn count<R>(&self, operation: impl FnOnce(&PinCount) -> R) -> R {
         self.read();
         self.operations.fetch_add(1, Relaxed);
-        let result = operation(&self.usage);
+        let result = operation(&self.pins);
         self.operations.fetch_sub(1, Relaxed);
         result
     }
 
-    /// Sets whether the slot of `thread` is in use, and says if it was.
+    /// Sets whether the slot of `thread` is in use. Returns whether it was.
     fn set_used(&self, thread: usize, used: bool) -> bool {
         self.read();
-        // SAFETY: loom checks that nobody else is at it.
+        // SAFETY: Loom checks that no other thread reads or writes it.
         self.slots[thread].with_mut(|was| unsafe { std::mem::replace(&mut *was, used) })
     }
 }
 
-/// Read-copy-update, as far as it is needed here: what is given up is freed by the last of those who
-/// read at that time, and those who begin to read later see that it is gone.
+/// Read-copy-update, as far as it is needed here: an element that is given up is freed by the last
+/// thread that was reading at that time, and a thread that begins to read later sees that it is
+/// gone.
 struct Rcu {
     /// Orders giving up before later reading.
     begins: AtomicUsize,
@@ -104,7 +118,7 @@ struct Rcu {
 struct Readers {
     /// The threads that are reading.
     reading: Vec<usize>,
-    /// What was given up, and the threads that it waits for.
+    /// The elements that were given up, and the threads that each waits for.
     given_up: Vec<(usize, Vec<usize>)>,
     any_given_up: bool,
 }
@@ -119,7 +133,7 @@ impl Rcu {
     }
 
     fn read<R>(&self, thread: usize, place: &Place, side: impl FnOnce() -> R) -> R {
-        // Loom has less to try where it need not order what did not happen.
+        // Loom has less to try if this orders nothing before something is given up.
         if self.ledger.lock().unwrap().any_given_up {
             self.begins.fetch_add(0, Ordering::Acquire);
         }
@@ -215,7 +229,7 @@ impl Place {
         }
     }
 
-    /// Makes sure that there is a live element, and pins it. No way through this is a loop, so nobody
+    /// Makes sure that there is a live element, and pins it. There is no loop in this, so no thread
     /// seeks for ever.
     fn add(&self) -> usize {
         let _lock = self.lock.lock().unwrap();
@@ -257,7 +271,7 @@ impl Place {
         })
     }
 
-    /// Frees the slot of `thread`; says which element it is in.
+    /// Frees the slot of `thread`, and returns the element that it is in.
     fn end_use(&self, thread: usize) -> Option<usize> {
         self.rcu.read(thread, self, || {
             let number = self.find()?;
@@ -297,11 +311,16 @@ enum Step {
     Load,
     /// Frees the thread's slot.
     Invalidate,
-    /// Looks at whatever is there, as a worker does.
+    /// Looks at the element that is there, as the mover does.
     Visit,
 }
 
-use Step::{Invalidate, Load, Store, Visit};
+use Step::{
+    Invalidate,
+    Load,
+    Store,
+    Visit, //
+};
 
 /// Plays a thread that has slot `thread`.
 fn play(place: &Place, thread: usize, script: &[Step]) {
@@ -353,7 +372,7 @@ fn check(scripts: &'static [&'static [Step]]) {
         .tell(&format!("{scripts:?}"));
 }
 
-/// For what would take minutes.
+/// For scripts that would take minutes to explore fully.
 fn check_some(preemptions: impl Into<Option<usize>>, scripts: &'static [&'static [Step]]) {
     let preemptions = preemptions.into();
     Tally::start()

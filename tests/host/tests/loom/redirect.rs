@@ -1,20 +1,45 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Slots whose objects move between the cache and a store, in every interleaving of what the kernel, the
-//! worker and a visitor do; see world.rs. In the end no object is left, and each segment is free.
+//! Slots whose objects move between the cache and a backing store, in every interleaving of what
+//! the kernel, the mover and a visitor do; see world.rs. In the end no object is left, and each
+//! segment is free.
 
 use ghostswap_core::entry::Entry;
 use ghostswap_core::log::Cursor;
 use loom::sync::Arc;
-use loom::thread::{self, JoinHandle};
+use loom::thread::{
+    self,
+    JoinHandle, //
+};
 
-use crate::tally::{bound, Tally};
+use crate::tally::{
+    bound,
+    Tally, //
+};
 use crate::transitions::watch;
 use crate::world::Job::{
-    self, Clean, Discard, FailToWrite, Leave, Move, Recall, TakeBack, Visit, WriteBack,
+    self,
+    Clean,
+    Discard,
+    FailToWrite,
+    Leave,
+    Move,
+    Recall,
+    TakeBack,
+    Visit,
+    WriteBack, //
 };
-use crate::world::Step::{self, Invalidate, Load, Store, StoreSame};
-use crate::world::{Kernel, World};
+use crate::world::Step::{
+    self,
+    Invalidate,
+    Load,
+    Store,
+    StoreSame, //
+};
+use crate::world::{
+    Kernel,
+    World, //
+};
 
 /// What every slot holds before.
 #[derive(Clone, Copy, Debug)]
@@ -23,13 +48,13 @@ enum Given {
     Redirected,
 }
 
-/// The kernel's sides of some slots, the worker and the visitor, each with what it does.
+/// What the kernel's sides of some slots, the mover and the visitor do.
 #[derive(Clone, Copy, Debug)]
 struct Scene {
     segments: usize,
     given: Given,
     kernel: &'static [&'static [Step]],
-    worker: &'static [Job],
+    mover: &'static [Job],
     visitor: &'static [Job],
 }
 
@@ -38,7 +63,7 @@ impl Scene {
         self.explore(bound(preemptions.into(), 2));
     }
 
-    /// For a scene of which two preemptions take many seconds.
+    /// For a scene that takes many seconds with two preemptions.
     fn check_large(self, preemptions: usize) {
         self.explore(bound(Some(preemptions), 1));
     }
@@ -64,8 +89,8 @@ impl Scene {
         }
 
         let mut others = vec![
-            play(&world, self.worker, cursor),
-            // It never fills a segment, so it has no use for this.
+            play(&world, self.mover, cursor),
+            // It never fills a segment, so this cursor is not used.
             play(&world, self.visitor, Cursor::new(0)),
         ];
         let mut first = kernels.remove(0);
@@ -85,10 +110,10 @@ impl Scene {
             assert_eq!(slot.peek(), Entry::Free);
         }
         world.heap.check_all_free();
-        let figures = world.log.stats();
-        assert_eq!(figures.free, self.segments, "a segment leaked");
+        let stats = world.log.stats();
+        assert_eq!(stats.free, self.segments, "a segment leaked");
         assert_eq!(world.log.free(), self.segments);
-        assert_eq!(figures.live, 0);
+        assert_eq!(stats.live, 0);
     }
 }
 
@@ -108,13 +133,13 @@ const WRITING: Scene = Scene {
     segments: 2,
     given: Given::Cached,
     kernel: &[&[]],
-    worker: &[WriteBack],
+    mover: &[WriteBack],
     visitor: &[],
 };
 
 const CLEANING: Scene = Scene {
     given: Given::Redirected,
-    worker: &[Clean],
+    mover: &[Clean],
     ..WRITING
 };
 
@@ -142,7 +167,7 @@ fn a_segment_is_filled_again_only_when_its_last_reader_is_gone() {
         segments: 1,
         given: Given::Redirected,
         kernel: &[&[Store, Load]],
-        worker: &[WriteBack],
+        mover: &[WriteBack],
         visitor: &[Visit],
     }
     .check(3);
@@ -153,7 +178,7 @@ fn two_batches_into_the_same_segments_mix_nothing_up() {
     Scene {
         segments: 1,
         kernel: &[&[Store, Store, Load]],
-        worker: &[WriteBack, WriteBack],
+        mover: &[WriteBack, WriteBack],
         ..WRITING
     }
     .check(6);
@@ -163,7 +188,7 @@ fn two_batches_into_the_same_segments_mix_nothing_up() {
 fn a_failed_write_leaves_everything_in_the_cache() {
     Scene {
         kernel: &[&[Store, Load]],
-        worker: &[FailToWrite, WriteBack],
+        mover: &[FailToWrite, WriteBack],
         ..WRITING
     }
     .check(7);
@@ -182,7 +207,7 @@ fn a_load_finds_what_is_being_cleaned() {
 fn what_is_freed_while_it_is_cleaned_stays_free() {
     Scene {
         kernel: &[&[Invalidate, Store, Load]],
-        worker: &[Clean, WriteBack],
+        mover: &[Clean, WriteBack],
         ..CLEANING
     }
     .check(5);
@@ -215,7 +240,7 @@ fn the_last_of_two_records_frees_their_segment_once() {
         segments: 1,
         given: Given::Redirected,
         kernel: &[&[], &[]],
-        worker: &[],
+        mover: &[],
         visitor: &[],
     };
     scene.check(None);
@@ -231,7 +256,7 @@ fn two_slots_in_one_segment_do_not_disturb_each_other() {
     Scene {
         given: Given::Redirected,
         kernel: &[&[Store], &[Load]],
-        worker: &[Clean, WriteBack],
+        mover: &[Clean, WriteBack],
         ..WRITING
     }
     .check_large(2);
@@ -241,7 +266,7 @@ const LEAVING: Scene = Scene {
     segments: 1,
     given: Given::Redirected,
     kernel: &[&[]],
-    worker: &[TakeBack(0), Leave],
+    mover: &[TakeBack(0), Leave],
     visitor: &[Visit],
 };
 
@@ -251,7 +276,7 @@ fn a_segment_is_moved_and_another_taken_back_while_its_slot_is_freed_and_filled(
         segments: 2,
         given: Given::Redirected,
         kernel: &[&[Invalidate, Store]],
-        worker: &[Move(0), WriteBack, TakeBack(1)],
+        mover: &[Move(0), WriteBack, TakeBack(1)],
         visitor: &[Visit],
     }
     .check_large(2);
@@ -262,14 +287,14 @@ fn a_load_finds_what_is_moved_and_taken_back() {
     Scene {
         given: Given::Redirected,
         kernel: &[&[Load, Load]],
-        worker: &[Move(0), TakeBack(1), WriteBack],
+        mover: &[Move(0), TakeBack(1), WriteBack],
         ..WRITING
     }
     .check(3);
 }
 
 #[test]
-fn a_store_that_is_idle_is_read_by_nobody() {
+fn a_backing_store_that_is_idle_has_no_reader() {
     LEAVING.check(3);
     Scene {
         kernel: &[&[Load, Store]],
@@ -280,25 +305,25 @@ fn a_store_that_is_idle_is_read_by_nobody() {
 }
 
 #[test]
-fn what_is_discarded_is_read_by_nobody() {
+fn a_segment_that_is_discarded_has_no_reader() {
     Scene {
-        worker: &[Discard(0), WriteBack],
+        mover: &[Discard(0), WriteBack],
         ..LEAVING
     }
     .check(3);
 }
 
-/// Goes through all that can happen to an entry which has to do with stores.
+/// Makes every change of an entry that has to do with a backing store.
 pub fn all_transitions(tally: &Tally) {
     let scenes = [
         Scene {
             kernel: &[&[Store, StoreSame]],
-            worker: &[FailToWrite, WriteBack],
+            mover: &[FailToWrite, WriteBack],
             ..WRITING
         },
         Scene {
             kernel: &[&[Load]],
-            worker: &[WriteBack, Clean],
+            mover: &[WriteBack, Clean],
             ..WRITING
         },
         Scene {

@@ -1,19 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One slot between the kernel and our workers, in every interleaving.
+//! One slot between the kernel and our lookers, in every interleaving.
 //!
-//! The kernel serialises what it does to one slot, so one thread is the kernel's side; the others
-//! look at the slot, read the object they find, twice, and release it. Checked in all of them: each
-//! object is freed exactly once, never while held, and none is left; a load finds what was stored
-//! last; nobody reads another's content, though freed objects are given out again at once.
+//! The kernel serialises what it does to one slot, so one thread is the kernel's side. The others
+//! are lookers: they look at the slot, read the object they find, twice, and release it. Checked in
+//! each interleaving: each object is freed exactly once, never while held, and none is left; a load
+//! finds what was stored last; no thread reads the content of another object, though freed objects
+//! are given out again at once.
 
-use ghostswap_core::slot::{Content, Displaced, Look, Slot};
+use ghostswap_core::payload::Length;
+use ghostswap_core::slot::{
+    Content,
+    Displaced,
+    Look,
+    Slot, //
+};
 use loom::sync::Arc;
 use loom::thread;
 
-use crate::heap::{Heap, Mark};
-use crate::object::{length, Object};
-use crate::tally::{bound, Tally};
+use crate::heap::{
+    Heap,
+    Mark, //
+};
+use crate::object::Object;
+use crate::tally::{
+    bound,
+    Tally, //
+};
 use crate::transitions::watch;
 
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +37,12 @@ enum Step {
     Invalidate,
 }
 
-use Step::{Invalidate, Load, Store, StoreSame};
+use Step::{
+    Invalidate,
+    Load,
+    Store,
+    StoreSame, //
+};
 
 const STEPS: [Step; 4] = [Store, StoreSame, Load, Invalidate];
 
@@ -43,20 +61,23 @@ struct World {
 
 impl World {
     /// A heap for as many objects as can be live at once: the slot's, one that is being stored, and
-    /// one with each worker.
-    fn new(workers: usize) -> Self {
+    /// one with each looker.
+    fn new(lookers: usize) -> Self {
         Self {
             slot: Slot::new(),
-            heap: Heap::new(2 + workers, length::<u16>),
+            heap: Heap::new(2 + lookers, |mark| {
+                Length::new(mark.into()).expect("marks are small, and not 0")
+            }),
         }
     }
 
-    /// Plays a worker: looks `times` times, whatever it finds.
-    fn worker(&self, times: usize) {
+    /// Plays a looker: looks `times` times, whatever it finds.
+    fn looker(&self, times: usize) {
         for _ in 0..times {
             if let Look::Object(hold) = self.slot.look() {
                 let mark = self.heap.read(hold.object());
                 assert_eq!(self.heap.read(hold.object()), mark);
+                assert_eq!(hold.length(), hold.object().length());
                 if let Some(object) = hold.release() {
                     self.heap.free(object);
                 }
@@ -121,7 +142,10 @@ impl<'w> Kernel<'w> {
                 Look::Busy => thread::yield_now(),
                 Look::Object(hold) => {
                     let mark = self.world.heap.read(hold.object());
-                    assert!(hold.release().is_none(), "nobody displaces during a load");
+                    assert!(
+                        hold.release().is_none(),
+                        "a slot is not stored to during a load"
+                    );
                     return Page::Object(mark);
                 }
             }
@@ -129,13 +153,13 @@ impl<'w> Kernel<'w> {
     }
 }
 
-/// Workers that look so many times each, while the kernel's side goes through `script`, on a slot
-/// that it brought through `given` before.
+/// Lookers that look `looks` times each, while the kernel's side plays `script`. Before, it played
+/// `given`.
 #[derive(Clone, Copy, Debug)]
 struct Scene {
     given: &'static [Step],
     script: &'static [Step],
-    workers: usize,
+    lookers: usize,
     looks: usize,
 }
 
@@ -144,7 +168,7 @@ impl Scene {
         self.check_some(None);
     }
 
-    /// As far as so many preemptions lead.
+    /// Explores all interleavings with at most so many preemptions.
     fn check_some(self, preemptions: Option<usize>) {
         Tally::start()
             .explore(preemptions, move || self.run(self.script))
@@ -153,50 +177,50 @@ impl Scene {
 
     fn run(&self, script: &[Step]) {
         let looks = self.looks;
-        let world = Arc::new(World::new(self.workers));
+        let world = Arc::new(World::new(self.lookers));
         watch(std::slice::from_ref(&world.slot));
         let mut kernel = Kernel::new(&world);
         kernel.play(self.given);
-        let workers: Vec<_> = (0..self.workers)
+        let lookers: Vec<_> = (0..self.lookers)
             .map(|_| {
                 let world = world.clone();
-                thread::spawn(move || world.worker(looks))
+                thread::spawn(move || world.looker(looks))
             })
             .collect();
         kernel.play(script);
         kernel.play(&[Invalidate]);
-        for worker in workers {
-            worker.join().unwrap();
+        for looker in lookers {
+            looker.join().unwrap();
         }
         assert!(matches!(world.slot.look(), Look::Free));
         world.heap.check_all_free();
     }
 }
 
-const ONE_WORKER: Scene = Scene {
+const ONE_LOOKER: Scene = Scene {
     given: &[],
     script: &[],
-    workers: 1,
+    lookers: 1,
     looks: 2,
 };
 
-const TWO_WORKERS_AND_A_LOAD: Scene = Scene {
+const TWO_LOOKERS_AND_A_LOAD: Scene = Scene {
     given: &[Store],
     script: &[Load],
-    workers: 2,
+    lookers: 2,
     looks: 1,
 };
 
-const TWO_WORKERS_AND_A_STORE: Scene = Scene {
+const TWO_LOOKERS_AND_A_STORE: Scene = Scene {
     script: &[Invalidate, Store],
-    ..TWO_WORKERS_AND_A_LOAD
+    ..TWO_LOOKERS_AND_A_LOAD
 };
 
 #[test]
 fn an_overwritten_object_is_freed_once_and_not_while_held() {
     Scene {
         script: &[Store, Store, Load],
-        ..ONE_WORKER
+        ..ONE_LOOKER
     }
     .check();
 }
@@ -205,7 +229,7 @@ fn an_overwritten_object_is_freed_once_and_not_while_held() {
 fn a_reused_slot_never_shows_the_object_that_was_there() {
     Scene {
         script: &[Store, Invalidate, Store, Load],
-        ..ONE_WORKER
+        ..ONE_LOOKER
     }
     .check();
 }
@@ -216,35 +240,35 @@ fn an_object_whose_name_is_given_out_again_is_not_taken_for_the_old_one() {
         given: &[Store],
         script: &[Invalidate, Store, Store, Store],
         looks: 3,
-        ..ONE_WORKER
+        ..ONE_LOOKER
     }
     .check();
 }
 
 #[test]
-fn a_load_waits_for_a_worker_and_finds_the_last_store() {
+fn a_load_waits_for_a_looker_and_finds_the_last_store() {
     Scene {
         script: &[Store, Load, StoreSame, Load],
-        ..ONE_WORKER
+        ..ONE_LOOKER
     }
     .check();
 }
 
 #[test]
-fn two_workers_share_an_object_and_none_frees_it() {
-    TWO_WORKERS_AND_A_LOAD.check_some(bound(None, 4));
+fn two_lookers_share_an_object_and_none_frees_it() {
+    TWO_LOOKERS_AND_A_LOAD.check_some(bound(None, 4));
 }
 
 #[test]
-fn two_workers_and_a_reused_slot_leak_nothing() {
-    TWO_WORKERS_AND_A_STORE.check_some(bound(None, 4));
+fn two_lookers_and_a_reused_slot_leak_nothing() {
+    TWO_LOOKERS_AND_A_STORE.check_some(bound(None, 4));
 }
 
 #[test]
-fn every_script_of_four_steps_keeps_the_promises_with_a_worker() {
+fn every_script_of_four_steps_keeps_the_promises_with_a_looker() {
     let scene = Scene {
         looks: 1,
-        ..ONE_WORKER
+        ..ONE_LOOKER
     };
     let scripts = (0..STEPS.len().pow(4))
         .map(|number| [64, 16, 4, 1].map(|place| STEPS[number / place % STEPS.len()]));
@@ -255,11 +279,11 @@ fn every_script_of_four_steps_keeps_the_promises_with_a_worker() {
     tally.tell("All scripts of four steps");
 }
 
-/// Goes through all that can happen to an entry without stores.
+/// Makes every change of an entry that has to do with no backing store.
 pub fn all_transitions(tally: &Tally) {
     let scene = Scene {
         looks: 1,
-        ..ONE_WORKER
+        ..ONE_LOOKER
     };
     let steps = STEPS.into_iter();
     for script in steps.flat_map(|first| STEPS.map(|second| [Store, first, second])) {

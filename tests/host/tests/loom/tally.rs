@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Runs a model in every interleaving of its threads, and says how many there were.
+//! Runs a model in every interleaving of its threads, and prints how many there were.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering, //
+};
 use std::sync::Arc;
 use std::time::Instant;
 
 use loom::model::Builder;
 
-/// How far a model is explored: as far as `full` says, which may take half a minute, where
-/// `tests/host/run --all` asks for it, else as far as `short` preemptions lead.
+/// The most preemptions that a model is explored with: `full`, which may take half a minute, for
+/// `tests/host/run --all`, else `short`.
 pub fn bound(full: Option<usize>, short: usize) -> Option<usize> {
     match std::env::var_os("GHOSTSWAP_ALL") {
         Some(_) => full,
@@ -30,8 +33,8 @@ impl Tally {
         }
     }
 
-    /// Explores `model`: all of it, or, where that is too much, as far as `preemptions` switches
-    /// away from a thread that could go on.
+    /// Explores `model`: all of it, or, if that is too much, all interleavings with at most
+    /// `preemptions` switches away from a thread that could go on.
     pub fn explore(
         &self,
         preemptions: Option<usize>,

@@ -1,18 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which changes of an entry the models reach: all that `rust/core/slot.rs` makes, and no other.
+//! The models reach every change of an entry that `rust/core/slot.rs` makes, and no other.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{
+    BTreeMap,
+    BTreeSet, //
+};
 
-use ghostswap_core::entry::{Entry, ObjectState};
+use ghostswap_core::entry::{
+    Entry,
+    ObjectState, //
+};
 use ghostswap_core::slot::Slot;
-use ghostswap_core::sync::{Change, Word, OBSERVER};
+use ghostswap_core::sync::{
+    Word,
+    WordChange,
+    OBSERVER, //
+};
 
 use crate::object::Object;
 use crate::tally::Tally;
 
-/// What an entry says, but for what it names.
+/// The type and the state of an entry, without its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Free,
@@ -23,12 +33,24 @@ enum Kind {
     Redirected,
 }
 
-use Change::{Lost, Replaced, Swapped};
-use Kind::{Free, Held, Idle, Marked, Redirected, Same};
+use Kind::{
+    Free,
+    Held,
+    Idle,
+    Marked,
+    Redirected,
+    Same, //
+};
+use WordChange::{
+    Lost,
+    Replaced,
+    Swapped, //
+};
 
-type Transition = (Change, Kind, Kind);
+type Transition = (WordChange, Kind, Kind);
 
-/// What slots do by comparing, and by whom; each may also come too late.
+/// The changes that slots make by comparing, and the functions that make them; each may also come
+/// too late.
 const REPLACED: [(Kind, Kind, &str); 8] = [
     (Idle, Held, "look"),
     (Marked, Held, "look"),
@@ -36,11 +58,11 @@ const REPLACED: [(Kind, Kind, &str); 8] = [
     (Held, Marked, "release_marked"),
     (Marked, Idle, "unmark"),
     (Marked, Redirected, "commit"),
-    (Redirected, Redirected, "relocate"),
+    (Redirected, Redirected, "move_redirect"),
     (Redirected, Idle, "recall"),
 ];
 
-/// What `replace` makes of an entry, whatever it was.
+/// The kinds that `replace` makes of an entry of any kind.
 const STORED: [Kind; 3] = [Free, Same, Idle];
 const ALL: [Kind; 6] = [Free, Same, Idle, Held, Marked, Redirected];
 
@@ -49,7 +71,7 @@ thread_local! {
     static SEEN: RefCell<BTreeMap<Transition, u64>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// Notes what becomes of these slots in this run of a model, where that is asked for.
+/// Notes the changes of these slots in this run of a model, if the test in this file runs it.
 pub fn watch(slots: &[Slot<Object>]) {
     // A slot is its word, and nothing else.
     assert_eq!(size_of::<Slot<Object>>(), size_of::<Word>());
@@ -57,7 +79,7 @@ pub fn watch(slots: &[Slot<Object>]) {
     WATCHED.set(words.collect());
 }
 
-fn note(word: *const Word, change: Change, old: u64, new: u64) {
+fn note(word: *const Word, change: WordChange, old: u64, new: u64) {
     if WATCHED.with_borrow(|watched| watched.contains(&word)) {
         let transition = (change, kind(old), kind(new));
         SEEN.with_borrow_mut(|seen| *seen.entry(transition).or_default() += 1);

@@ -1,31 +1,50 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Slots whose objects move between the cache and a store, and what each thread does with them.
+//! Slots whose objects move between the cache and a backing store, and what each thread does with
+//! them.
 //!
-//! Each slot has a thread for the kernel's side. One worker writes all slots back as one batch, and
-//! cleans, moves segments to others and takes them back into the cache; it is the only one that marks
-//! and that fills segments. A visitor reads what is in the store, or recalls it to the cache, as
-//! another worker does. There are few segments, each of one place a slot, so they are used again at
-//! once.
+//! Each slot has a thread for the kernel's side. The mover writes all slots back as one batch, and
+//! cleans, moves segments to others and takes them back into the cache; no other thread marks or
+//! fills segments. A visitor reads what is in the backing store, as a load does, or recalls it to
+//! the cache, as the recalling worker does. There are few segments, each with one place for each
+//! slot, so they are used again at once.
 //!
-//! All objects have the same length, so that an entry may be equal to an earlier one, but each store puts
-//! something else into its object. What is checked at each step: a load finds what was stored last; an
-//! object is freed once, never while read; no record is read while its place is filled anew or given
-//! up; each record ends once.
+//! All objects have the same length, so that an entry may be equal to an earlier one, but each
+//! store puts something else into its object. What is checked at each step: a load finds what was
+//! stored last; an object is freed once, never while read; no record is read while its place is
+//! filled anew or given up; each record ends once.
 
-use ghostswap_core::entry::{Entry, Redirect};
-use ghostswap_core::log::{Cursor, PinnedSegment, Segment, SegmentLog, TakenSegment};
+use ghostswap_core::entry::{
+    Entry,
+    Redirect, //
+};
+use ghostswap_core::log::{
+    Cursor,
+    PinnedSegment,
+    Segment,
+    SegmentLog,
+    TakenSegment, //
+};
 use ghostswap_core::payload::Length;
 use ghostswap_core::segment::Location;
-use ghostswap_core::slot::{Content, Displaced, Look, Mark as Marked, Slot};
+use ghostswap_core::slot::{
+    Content,
+    Displaced,
+    Look,
+    Mark as Marked,
+    Slot, //
+};
+use ghostswap_core::PAGE_SIZE;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
 
-use crate::heap::{Heap, Mark};
-use crate::object::{Object, INCOMPRESSIBLE};
+use crate::heap::{
+    Heap,
+    Mark, //
+};
+use crate::object::Object;
 
-const LENGTH: Length = INCOMPRESSIBLE;
 const STORE: usize = 5;
 
 #[derive(Clone, Copy, Debug)]
@@ -36,9 +55,14 @@ pub enum Step {
     Invalidate,
 }
 
-use Step::{Invalidate, Load, Store, StoreSame};
+use Step::{
+    Invalidate,
+    Load,
+    Store,
+    StoreSame, //
+};
 
-/// Of a page that repeats something, and has no object.
+/// The mark of a page that repeats a word, and has no object.
 const SAME: Mark = 0;
 
 #[derive(Clone, Copy, Debug)]
@@ -47,23 +71,38 @@ pub enum Job {
     WriteBack,
     /// The same, but the disk fails.
     FailToWrite,
-    /// Relocates what is left of the emptiest segment.
+    /// Moves what is left of the emptiest segment.
     Clean,
-    /// Relocates what is left of this segment.
+    /// Moves what is left of this segment.
     Move(usize),
     /// Moves what is left of this segment back to the cache.
     TakeBack(usize),
-    /// Discards what was in this segment, if it is free.
+    /// Discards what was in this segment, if that is free.
     Discard(usize),
     /// Gives the disk up once nothing is left on it.
     Leave,
-    /// Reads all that is in the store.
+    /// Reads all that is in the backing store.
     Visit,
-    /// Moves all that is in the store back to the cache.
+    /// Moves all that is in the backing store back to the cache.
     Recall,
 }
 
-use Job::{Clean, Discard, FailToWrite, Leave, Move, Recall, TakeBack, Visit, WriteBack};
+use Job::{
+    Clean,
+    Discard,
+    FailToWrite,
+    Leave,
+    Move,
+    Recall,
+    TakeBack,
+    Visit,
+    WriteBack, //
+};
+
+/// The length of each object: that of an incompressible page.
+fn length() -> Length {
+    Length::new(PAGE_SIZE).expect("a page has it")
+}
 
 /// What is at a place of a segment.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -89,8 +128,8 @@ impl World {
     pub fn new(slots: usize, segments: usize) -> Self {
         Self {
             slots: (0..slots).map(|_| Slot::new()).collect(),
-            // Each slot's and one that is stored to it, and what the worker and the visitor have.
-            heap: Heap::new(2 * slots + 2, |_| LENGTH),
+            // Each slot's and one that is stored to it, and one each of the mover and the visitor.
+            heap: Heap::new(2 * slots + 2, |_| length()),
             log: SegmentLog::new((0..segments).map(|_| Segment::new()).collect()),
             disk: (0..segments)
                 .map(|_| (0..slots).map(|_| UnsafeCell::new(None)).collect())
@@ -98,42 +137,42 @@ impl World {
         }
     }
 
-    fn write(&self, claim: &TakenSegment, slot: usize, mark: Mark) -> Location {
+    fn write(&self, taken: &TakenSegment, slot: usize, mark: Mark) -> Location {
         let record = Record {
-            generation: claim.generation(),
+            generation: taken.generation(),
             slot,
             mark,
         };
-        // SAFETY: loom checks that nobody else is at it.
-        self.disk[claim.segment()][slot].with_mut(|disk| unsafe { *disk = Some(record) });
-        location(claim.segment(), slot)
+        // SAFETY: Loom checks that no other thread reads or writes it.
+        self.disk[taken.segment()][slot].with_mut(|disk| unsafe { *disk = Some(record) });
+        location(taken.segment(), slot)
     }
 
     fn discard(&self, segment: usize) {
         for place in &self.disk[segment] {
-            // SAFETY: loom checks that nobody else is at it.
+            // SAFETY: Loom checks that no other thread reads or writes it.
             place.with_mut(|disk| unsafe { *disk = None });
         }
     }
 
     fn read(&self, at: Location) -> Record {
         assert_eq!(at.store(), STORE);
-        // SAFETY: loom checks that nobody writes it.
+        // SAFETY: Loom checks that no other thread writes it.
         let record = self.disk[at.segment()][at.unit()].with(|disk| unsafe { *disk });
         record.expect("what an entry names was written")
     }
 
-    /// What the generation of segment `pinned` left at each place.
+    /// The slot and the mark of each record that this generation of segment `pinned` has.
     fn read_segment(&self, pinned: &PinnedSegment) -> Vec<(usize, Mark)> {
         let places = &self.disk[pinned.segment()];
-        // SAFETY: loom checks that nobody writes them.
+        // SAFETY: Loom checks that no other thread writes them.
         let records = places
             .iter()
             .map(|place| place.with(|disk| unsafe { *disk }));
-        let of_this_life = records
+        let of_this_generation = records
             .flatten()
             .filter(|record| record.generation == pinned.generation());
-        of_this_life
+        of_this_generation
             .map(|record| (record.slot, record.mark))
             .collect()
     }
@@ -151,7 +190,7 @@ impl World {
 
     fn end(&self, redirect: Redirect) {
         self.log
-            .end_record(redirect.location.segment(), redirect.length.bytes());
+            .end_record(redirect.location.segment(), redirect.length);
     }
 
     /// Calls `read` with the segment of `redirect` pinned, if the slot's object is still there.
@@ -171,13 +210,13 @@ impl World {
         match job {
             WriteBack => self.write_back(cursor, true),
             FailToWrite => self.write_back(cursor, false),
-            Clean => self.move_redirect(self.log.victim(), cursor),
-            Move(segment) => self.move_redirect(self.log.take(segment), cursor),
+            Clean => self.clean(self.log.victim(), cursor),
+            Move(segment) => self.clean(self.log.take(segment), cursor),
             TakeBack(segment) => self.take_back(self.log.take(segment)),
             Discard(segment) => {
-                if let Some(claim) = self.log.open_at(cursor, segment) {
+                if let Some(taken) = self.log.open_at(cursor, segment) {
                     self.discard(segment);
-                    self.log.seal(claim);
+                    self.log.seal(taken);
                 }
             }
             Leave => {
@@ -214,14 +253,14 @@ impl World {
         let copies: Vec<_> = (0..self.slots.len())
             .filter_map(|slot| self.copy(slot))
             .collect();
-        let claim = match self.log.open(cursor) {
-            Some(claim) if disk_works && !copies.is_empty() => claim,
+        let taken = match self.log.open(cursor) {
+            Some(taken) if disk_works && !copies.is_empty() => taken,
             other => {
                 for (slot, _, mark) in copies {
                     self.slots[slot].unmark(mark);
                 }
-                if let Some(claim) = other {
-                    self.log.seal(claim);
+                if let Some(taken) = other {
+                    self.log.seal(taken);
                 }
                 return;
             }
@@ -229,19 +268,19 @@ impl World {
         assert!(self.log.free() < self.disk.len());
         let written: Vec<_> = copies
             .into_iter()
-            .map(|(slot, copy, mark)| (slot, mark, self.write(&claim, slot, copy)))
+            .map(|(slot, copy, mark)| (slot, mark, self.write(&taken, slot, copy)))
             .collect();
         for (slot, mark, location) in written {
-            self.log.begin_record(&claim, LENGTH.bytes());
+            self.log.begin_record(&taken, length());
             match self.slots[slot].commit(mark, location) {
                 Some(object) => self.heap.free(object),
                 None => self.end(Redirect {
                     location,
-                    length: LENGTH,
+                    length: length(),
                 }),
             }
         }
-        self.log.seal(claim);
+        self.log.seal(taken);
     }
 
     /// Copies and marks the object of `slot`, if it has one in memory.
@@ -259,15 +298,15 @@ impl World {
         }
     }
 
-    /// Moves what is left of the segment of `source` to another, as far as one is free.
-    fn move_redirect(&self, source: Option<TakenSegment>, cursor: &mut Cursor) {
+    /// Moves what is left of the segment `source` to another, if one is free.
+    fn clean(&self, source: Option<TakenSegment>, cursor: &mut Cursor) {
         let Some(source) = source else { return };
-        if let Some(claim) = self.log.open(cursor) {
+        if let Some(taken) = self.log.open(cursor) {
             let moves: Vec<_> = (self.left_in(&source).into_iter())
-                .map(|(slot, from, mark)| (slot, from, self.write(&claim, slot, mark)))
+                .map(|(slot, from, mark)| (slot, from, self.write(&taken, slot, mark)))
                 .collect();
             for (slot, from, location) in moves {
-                self.log.begin_record(&claim, LENGTH.bytes());
+                self.log.begin_record(&taken, length());
                 let moved = self.slots[slot].move_redirect(from, location);
                 self.end(if moved {
                     from
@@ -275,12 +314,12 @@ impl World {
                     Redirect { location, ..from }
                 });
             }
-            self.log.seal(claim);
+            self.log.seal(taken);
         }
         self.log.seal(source);
     }
 
-    /// Moves what is left of the segment of `source` to the cache.
+    /// Moves what is left of the segment `source` to the cache.
     fn take_back(&self, source: Option<TakenSegment>) {
         let Some(source) = source else { return };
         for (slot, from, mark) in self.left_in(&source) {
@@ -297,14 +336,14 @@ impl World {
         }
     }
 
-    /// The records of the segment of `source` that slots name, found as the mover finds them: read
-    /// first, then looked for.
+    /// The records of the segment `source` that slots name, found as the mover finds them: it reads
+    /// the segment first, and then looks at the slots.
     fn left_in(&self, source: &TakenSegment) -> Vec<(usize, Redirect, Mark)> {
         let records = self.read_segment(source).into_iter();
         let redirects = records.map(|(slot, mark)| {
             let from = Redirect {
                 location: location(source.segment(), slot),
-                length: LENGTH,
+                length: length(),
             };
             (slot, from, mark)
         });
@@ -318,7 +357,7 @@ impl World {
 pub struct Kernel {
     world: Arc<World>,
     slot: usize,
-    /// What was stored last, if anything is.
+    /// What was stored last; [`None`] if the slot is free.
     page: Option<Mark>,
     stores: Mark,
 }
@@ -375,7 +414,10 @@ impl Kernel {
                 Look::Same(_) => return Some(SAME),
                 Look::Object(hold) => {
                     let mark = self.world.heap.read(hold.object());
-                    assert!(hold.release().is_none(), "nobody displaces during a load");
+                    assert!(
+                        hold.release().is_none(),
+                        "a slot is not stored to during a load"
+                    );
                     return Some(mark);
                 }
                 Look::Redirected(redirect) => {

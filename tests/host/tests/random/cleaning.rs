@@ -1,17 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What cleaning costs: a store kept at one fill, where what is freed is any of what is there, as
-//! likely one as another. That is the worst for a log: nothing is colder than the rest.
+//! What cleaning costs: a backing store that is kept equally full, where each object is as likely
+//! to be freed as another. That is the worst case for a log: no object is colder than the rest.
 
-use ghostswap_core::log::{high_mark, low_mark, Cursor, Segment, SegmentLog, TakenSegment};
+use ghostswap_core::log::{
+    high_mark,
+    low_mark,
+    Cursor,
+    Segment,
+    SegmentLog,
+    TakenSegment, //
+};
+use ghostswap_core::payload::Length;
 
-/// Objects of a third of a page, about.
-const LENGTH: usize = 1_400;
 const SEGMENTS: usize = 64;
-/// Fewer than there is room for, to be quick.
+/// Fewer objects than there is room for, to be quick.
 const PER_SEGMENT: usize = 100;
 
-/// A store.
+/// The length of each object, about a third of a page.
+fn length() -> Length {
+    Length::new(1_400).expect("an object may have it")
+}
+
+/// A backing store.
 struct Store {
     log: SegmentLog<Vec<Segment>>,
     cursor: Cursor,
@@ -36,19 +47,19 @@ impl Store {
     }
 
     fn write(&mut self, object: usize) {
-        let is_full = |claim: &TakenSegment| self.written[claim.segment()].len() == PER_SEGMENT;
+        let is_full = |taken: &TakenSegment| self.written[taken.segment()].len() == PER_SEGMENT;
         if self.open.as_ref().is_none_or(is_full) {
             if let Some(full) = self.open.take() {
                 self.log.seal(full);
             }
-            let claim = self.log.open(&mut self.cursor).expect("one is free");
-            self.written[claim.segment()].clear();
-            self.open = Some(claim);
+            let taken = self.log.open(&mut self.cursor).expect("one is free");
+            self.written[taken.segment()].clear();
+            self.open = Some(taken);
         }
-        let claim = self.open.as_ref().expect("one is open");
-        self.log.begin_record(claim, LENGTH);
-        self.written[claim.segment()].push(object);
-        self.segments[object] = Some(claim.segment());
+        let taken = self.open.as_ref().expect("one is open");
+        self.log.begin_record(taken, length());
+        self.written[taken.segment()].push(object);
+        self.segments[object] = Some(taken.segment());
         self.writes += 1;
     }
 
@@ -65,7 +76,7 @@ impl Store {
 
     fn free(&mut self, object: usize) {
         let segment = self.segments[object].take().expect("it is live");
-        self.log.end_record(segment, LENGTH);
+        self.log.end_record(segment, length());
     }
 
     fn clean(&mut self) {
@@ -73,15 +84,15 @@ impl Store {
         for object in std::mem::take(&mut self.written[victim.segment()]) {
             if self.segments[object] == Some(victim.segment()) {
                 self.write(object);
-                self.log.end_record(victim.segment(), LENGTH);
+                self.log.end_record(victim.segment(), length());
             }
         }
         self.log.seal(victim);
     }
 }
 
-/// Records written for each object evicted, over ten times the store's size, while `fill` percent
-/// of the store are live.
+/// The records written for each object evicted, while `fill` percent of the backing store are live
+/// and ten times its size is evicted.
 fn cost(fill: usize) -> f64 {
     let capacity = SEGMENTS * PER_SEGMENT;
     let evictions = 10 * capacity;

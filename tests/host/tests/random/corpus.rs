@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The inputs that fuzzing begins with, and those that it found something with.
+//! The inputs that fuzzing begins with, and those with which it found a bug.
 
 use crate::input;
 

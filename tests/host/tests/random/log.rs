@@ -1,13 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The log of a store against a model that keeps lists: random filling, sealing, ending of records,
-//! reading, cleaning, moving and failing, one step at a time.
+//! The log of a backing store against a model that keeps lists: random filling, sealing, ending of
+//! records, reading, cleaning, moving and failing, one step at a time.
 
 use ghostswap_core::log::{
-    high_mark, low_mark, Cursor, LogStats, PinnedSegment, Segment, SegmentLog, TakenSegment,
-    MAX_VICTIM, RESERVE,
+    high_mark,
+    low_mark,
+    Cursor,
+    LogStats,
+    PinnedSegment,
+    RecordEnd,
+    Segment,
+    SegmentLog,
+    TakenSegment,
+    MAX_VICTIM,
+    RESERVE, //
 };
-use ghostswap_core::segment::{record_size, SEGMENT};
+use ghostswap_core::payload::Length;
+use ghostswap_core::segment::{
+    record_size,
+    SEGMENT, //
+};
 use ghostswap_core::PAGE_SIZE;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -18,18 +31,22 @@ use crate::config;
 enum Step {
     Open,
     OpenAt(Index),
-    /// So many records of this length.
-    Fill(usize, usize),
+    /// Appends this many records of this length.
+    Fill(usize, Length),
     Seal,
     Retire,
-    /// Ends so many records of a segment.
+    /// Ends this many records of a segment.
     End(Index, usize),
     Pin(Index),
     Unpin(Index),
     Victim,
-    TakenSegment(Index),
+    Take(Index),
     SealTaken(Index),
     RetireTaken(Index),
+}
+
+fn length(bytes: usize) -> Length {
+    Length::new(bytes).expect("an object may have it")
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -37,21 +54,21 @@ fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => Just(Step::Open),
         2 => any_index().prop_map(Step::OpenAt),
-        6 => (1..600usize, 1..=PAGE_SIZE).prop_map(|(count, length)| Step::Fill(count, length)),
+        6 => (1..600usize, 1..=PAGE_SIZE).prop_map(|(count, bytes)| Step::Fill(count, length(bytes))),
         4 => Just(Step::Seal),
         1 => Just(Step::Retire),
         8 => (any_index(), 1..600usize).prop_map(|(segment, count)| Step::End(segment, count)),
         4 => any_index().prop_map(Step::Pin),
         4 => any_index().prop_map(Step::Unpin),
         2 => Just(Step::Victim),
-        4 => any_index().prop_map(Step::TakenSegment),
+        4 => any_index().prop_map(Step::Take),
         4 => any_index().prop_map(Step::SealTaken),
         1 => any_index().prop_map(Step::RetireTaken),
     ]
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-enum SegmentState {
+enum State {
     #[default]
     Free,
     Open,
@@ -63,55 +80,59 @@ enum SegmentState {
 /// What the model knows of a segment.
 #[derive(Default)]
 struct Known {
-    state: SegmentState,
-    /// If it was retired once.
+    state: State,
+    /// Whether it was ever retired.
     retired: bool,
     generation: u32,
-    /// How many generations of any segment began before.
+    /// How many generations of any segment had begun before this one of it.
     since: usize,
     /// The lengths of the records that have not ended.
-    records: Vec<usize>,
+    records: Vec<Length>,
     pins: usize,
 }
 
 impl Known {
     fn live(&self) -> usize {
-        self.records.iter().map(|length| record_size(*length)).sum()
+        let sizes = self
+            .records
+            .iter()
+            .map(|length| record_size(length.bytes()));
+        sizes.sum()
     }
 
     fn is_full(&self) -> bool {
-        self.state == SegmentState::Sealed && !self.records.is_empty()
+        self.state == State::Sealed && !self.records.is_empty()
     }
 
     fn is_alive(&self) -> bool {
-        let claimed = matches!(self.state, SegmentState::Open | SegmentState::Cleaning);
-        claimed || self.pins > 0 || !self.records.is_empty()
+        let taken = matches!(self.state, State::Open | State::Cleaning);
+        taken || self.pins > 0 || !self.records.is_empty()
     }
 }
 
 struct Run {
     log: SegmentLog<Vec<Segment>>,
     cursor: Cursor,
-    first_life: u32,
+    first_generation: u32,
     generations: usize,
     last: Option<usize>,
     known: Vec<Known>,
     open: Option<TakenSegment>,
-    claimed: Vec<TakenSegment>,
+    taken: Vec<TakenSegment>,
     pins: Vec<PinnedSegment>,
 }
 
 impl Run {
-    fn new(segments: usize, first_life: u32) -> Self {
+    fn new(segments: usize, first_generation: u32) -> Self {
         Self {
             log: SegmentLog::new((0..segments).map(|_| Segment::new()).collect()),
-            cursor: Cursor::new(first_life),
-            first_life,
+            cursor: Cursor::new(first_generation),
+            first_generation,
             generations: 0,
             last: None,
             known: (0..segments).map(|_| Known::default()).collect(),
             open: None,
-            claimed: Vec::new(),
+            taken: Vec::new(),
             pins: Vec::new(),
         }
     }
@@ -121,36 +142,36 @@ impl Run {
             Step::Open if self.open.is_none() => self.open(),
             Step::OpenAt(segment) if self.open.is_none() => {
                 let segment = segment.index(self.known.len());
-                let free = self.known[segment].state == SegmentState::Free;
+                let free = self.known[segment].state == State::Free;
                 self.open = self.log.open_at(&mut self.cursor, segment);
                 self.begin(free.then_some(segment));
             }
             Step::Fill(count, length) => {
-                if let Some(claim) = &self.open {
-                    let known = &mut self.known[claim.segment()];
-                    let room = (SEGMENT - known.live()) / record_size(length);
+                if let Some(taken) = &self.open {
+                    let known = &mut self.known[taken.segment()];
+                    let room = (SEGMENT - known.live()) / record_size(length.bytes());
                     for _ in 0..count.min(room) {
-                        self.log.begin_record(claim, length);
+                        self.log.begin_record(taken, length);
                         known.records.push(length);
                     }
                 }
             }
-            Step::Seal => self.end(SegmentState::Sealed, |run| run.open.take()),
-            Step::Retire => self.end(SegmentState::Retired, |run| run.open.take()),
-            Step::SealTaken(which) => self.end(SegmentState::Sealed, |run| run.take_taken(which)),
-            Step::RetireTaken(which) => {
-                self.end(SegmentState::Retired, |run| run.take_taken(which))
-            }
+            Step::Seal => self.end(State::Sealed, |run| run.open.take()),
+            Step::Retire => self.end(State::Retired, |run| run.open.take()),
+            Step::SealTaken(which) => self.end(State::Sealed, |run| run.give_back(which)),
+            Step::RetireTaken(which) => self.end(State::Retired, |run| run.give_back(which)),
             Step::End(segment, count) => {
                 let segment = segment.index(self.known.len());
                 for _ in 0..count {
                     let Some(length) = self.known[segment].records.pop() else {
                         break;
                     };
-                    let end = self.log.end_record(segment, length);
                     let known = &self.known[segment];
-                    assert_eq!(end.emptied, known.records.is_empty());
-                    assert_eq!(end.freed, !known.is_alive());
+                    let expected = RecordEnd {
+                        emptied: known.records.is_empty(),
+                        died: !known.is_alive(),
+                    };
+                    assert_eq!(self.log.end_record(segment, length), expected);
                 }
                 self.settle(segment);
             }
@@ -177,43 +198,43 @@ impl Run {
                 self.settle(segment);
             }
             Step::Victim => {
-                let claim = self.log.victim();
+                let taken = self.log.victim();
                 let fullness = |known: &Known| {
                     let live = known.live();
                     (known.is_full() && live <= MAX_VICTIM).then_some(live)
                 };
-                let found = claim.as_ref().map(|claim| claim.segment());
+                let found = taken.as_ref().map(|taken| taken.segment());
                 assert_eq!(
                     found.map(|segment| fullness(&self.known[segment])),
                     self.known.iter().filter_map(fullness).min().map(Some),
                 );
-                self.clean(claim);
+                self.clean(taken);
             }
-            Step::TakenSegment(segment) => {
+            Step::Take(segment) => {
                 let segment = segment.index(self.known.len());
                 let known = &self.known[segment];
-                let done = matches!(known.state, SegmentState::Sealed | SegmentState::Retired);
+                let done = matches!(known.state, State::Sealed | State::Retired);
                 let expected = (done && known.is_alive()).then_some(segment);
-                let claim = self.log.take(segment);
-                assert_eq!(claim.as_ref().map(|claim| claim.segment()), expected);
-                self.clean(claim);
+                let taken = self.log.take(segment);
+                assert_eq!(taken.as_ref().map(|taken| taken.segment()), expected);
+                self.clean(taken);
             }
             Step::Open | Step::OpenAt(_) | Step::Unpin(_) => (),
         }
     }
 
-    fn clean(&mut self, claim: Option<TakenSegment>) {
-        if let Some(claim) = claim {
-            let known = &mut self.known[claim.segment()];
-            assert_eq!(claim.generation(), known.generation);
-            known.state = SegmentState::Cleaning;
-            self.claimed.push(claim);
+    fn clean(&mut self, taken: Option<TakenSegment>) {
+        if let Some(taken) = taken {
+            let known = &mut self.known[taken.segment()];
+            assert_eq!(taken.generation(), known.generation);
+            known.state = State::Cleaning;
+            self.taken.push(taken);
         }
     }
 
-    fn take_taken(&mut self, which: Index) -> Option<TakenSegment> {
-        let count = self.claimed.len();
-        (count > 0).then(|| self.claimed.swap_remove(which.index(count)))
+    fn give_back(&mut self, which: Index) -> Option<TakenSegment> {
+        let count = self.taken.len();
+        (count > 0).then(|| self.taken.swap_remove(which.index(count)))
     }
 
     fn open(&mut self) {
@@ -221,7 +242,7 @@ impl Run {
         let first = self.last.map_or(0, |last| last + 1);
         let next = (first..first + count)
             .map(|segment| segment % count)
-            .find(|&segment| self.known[segment].state == SegmentState::Free);
+            .find(|&segment| self.known[segment].state == State::Free);
         self.open = self.log.open(&mut self.cursor);
         self.begin(next);
         self.last = next.or(self.last);
@@ -229,61 +250,61 @@ impl Run {
 
     /// Checks that the segment that was just opened is `expected`.
     fn begin(&mut self, expected: Option<usize>) {
-        assert_eq!(self.open.as_ref().map(|claim| claim.segment()), expected);
-        if let Some(claim) = &self.open {
-            let generation = self.first_life.wrapping_add(self.generations as u32);
-            assert_eq!(claim.generation(), generation, "each generation is another");
-            let known = &mut self.known[claim.segment()];
+        assert_eq!(self.open.as_ref().map(|taken| taken.segment()), expected);
+        if let Some(taken) = &self.open {
+            let generation = self.first_generation.wrapping_add(self.generations as u32);
+            assert_eq!(
+                taken.generation(),
+                generation,
+                "each generation has a number of its own"
+            );
+            let known = &mut self.known[taken.segment()];
             assert!(!known.is_alive());
             (known.state, known.generation, known.since) =
-                (SegmentState::Open, generation, self.generations);
+                (State::Open, generation, self.generations);
             self.generations += 1;
         }
     }
 
-    fn end(&mut self, state: SegmentState, take: impl FnOnce(&mut Self) -> Option<TakenSegment>) {
-        let Some(claim) = take(self) else { return };
-        let segment = claim.segment();
+    fn end(&mut self, state: State, take: impl FnOnce(&mut Self) -> Option<TakenSegment>) {
+        let Some(taken) = take(self) else { return };
+        let segment = taken.segment();
         match state {
-            SegmentState::Retired => self.log.retire(claim),
-            _ => self.log.seal(claim),
+            State::Retired => self.log.retire(taken),
+            _ => self.log.seal(taken),
         }
         let known = &mut self.known[segment];
-        known.retired |= state == SegmentState::Retired;
-        known.state = if known.retired {
-            SegmentState::Retired
-        } else {
-            state
-        };
+        known.retired |= state == State::Retired;
+        known.state = if known.retired { State::Retired } else { state };
         self.settle(segment);
     }
 
-    /// A sealed segment is free as soon as it is dead.
+    /// Makes a sealed segment free if it is dead.
     fn settle(&mut self, segment: usize) {
         let known = &mut self.known[segment];
-        if known.state == SegmentState::Sealed && !known.is_alive() {
-            known.state = SegmentState::Free;
+        if known.state == State::Sealed && !known.is_alive() {
+            known.state = State::Free;
         }
     }
 
     /// What is true after every step.
     fn check(&self) {
-        let mut figures = LogStats::default();
+        let mut stats = LogStats::default();
         for (segment, known) in self.known.iter().enumerate() {
             assert_eq!(self.log.live(segment), known.live());
-            figures.live += known.live() as u64;
+            stats.live += known.live() as u64;
             match known.state {
-                SegmentState::Free => figures.free += 1,
-                SegmentState::Open => figures.open += 1,
-                SegmentState::Sealed | SegmentState::Cleaning => {
-                    figures.sealed += 1;
-                    figures.garbage += (SEGMENT - known.live()) as u64;
+                State::Free => stats.free += 1,
+                State::Open => stats.open += 1,
+                State::Sealed | State::Cleaning => {
+                    stats.sealed += 1;
+                    stats.garbage += (SEGMENT - known.live()) as u64;
                 }
-                SegmentState::Retired => figures.retired += 1,
+                State::Retired => stats.retired += 1,
             }
         }
-        assert_eq!(self.log.stats(), figures);
-        assert_eq!(self.log.free(), figures.free);
+        assert_eq!(self.log.stats(), stats);
+        assert_eq!(self.log.free(), stats.free);
 
         let full = self.known.iter().enumerate();
         let oldest = full
@@ -301,8 +322,8 @@ impl Run {
 
     fn finish(mut self) {
         self.step(Step::Seal);
-        while !self.claimed.is_empty() {
-            self.end(SegmentState::Sealed, |run| run.claimed.pop());
+        while !self.taken.is_empty() {
+            self.end(State::Sealed, |run| run.taken.pop());
         }
         while let Some(pinned) = self.pins.pop() {
             self.known[pinned.segment()].pins -= 1;
@@ -316,8 +337,8 @@ impl Run {
         }
         self.check();
         assert!(self.log.is_idle());
-        let figures = self.log.stats();
-        assert_eq!(figures.free + figures.retired, self.known.len());
+        let stats = self.log.stats();
+        assert_eq!(stats.free + stats.retired, self.known.len());
     }
 }
 
@@ -327,11 +348,11 @@ proptest! {
     #[test]
     fn a_log_does_what_lists_do_and_loses_no_segment(
         segments in 1..6usize,
-        // The count of generations often comes around meanwhile.
-        first_life in prop_oneof![any::<u32>(), (0..16u32).prop_map(|left| u32::MAX - left)],
+        // The count of generations often wraps.
+        first_generation in prop_oneof![any::<u32>(), (0..16u32).prop_map(|left| u32::MAX - left)],
         steps in prop::collection::vec(any_step(), 1..150),
     ) {
-        let mut run = Run::new(segments, first_life);
+        let mut run = Run::new(segments, first_generation);
         for step in steps {
             run.step(step);
             run.check();
@@ -346,13 +367,17 @@ fn bytes_that_no_record_fits_into_are_not_won_by_cleaning() {
     for (records, is_worth_it) in [(half, false), (half - 1, true)] {
         let mut run = Run::new(3, 0);
         for _ in 0..2 {
-            for step in [Step::Open, Step::Fill(records, PAGE_SIZE), Step::Seal] {
+            for step in [
+                Step::Open,
+                Step::Fill(records, length(PAGE_SIZE)),
+                Step::Seal,
+            ] {
                 run.step(step);
             }
         }
         assert!(
             SEGMENT >= 2 * run.known[0].live(),
-            "as garbage, it is one segment"
+            "the garbage is one segment"
         );
         assert_eq!(run.log.is_worth_cleaning(), is_worth_it);
         run.check();

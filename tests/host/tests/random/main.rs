@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The promises of `rust/core/`, tried with tables of cases and with random input.
+//! What `rust/core/` promises, tried with tables of cases and with random input.
 
 #![cfg(not(loom))]
 
@@ -22,7 +22,7 @@ mod table;
 
 use proptest::test_runner::Config;
 
-/// So many cases a property; a failure is printed, not written to a file.
+/// Tries each property with `cases` inputs. A failure is printed, not written to a file.
 fn config(cases: u32) -> Config {
     Config {
         cases,

@@ -2,12 +2,21 @@
 
 //! What the reading of the mount options promises.
 
-use ghostswap_core::limit::{Limit, LimitError};
-use ghostswap_core::pool_name;
+use ghostswap_core::limit::{
+    Limit,
+    LimitError, //
+};
+use ghostswap_core::pool_name::{
+    self,
+    PoolNameError, //
+};
 use proptest::prelude::*;
 
 use crate::config;
-use crate::model::{check_limit, check_pool_name};
+use crate::model::{
+    check_limit,
+    check_pool_name, //
+};
 
 const SUFFIXES: [(&str, u32); 9] = [
     ("", 0),
@@ -111,18 +120,32 @@ fn without_the_option_the_limit_is_a_fifth() {
 }
 
 #[test]
-fn every_problem_of_a_limit_has_its_own_reason() {
-    let reasons = [
+fn every_error_has_its_own_text() {
+    let limit = [
         LimitError::NotANumber,
         LimitError::NotPositive,
         LimitError::OverHundred,
         LimitError::TooLarge,
     ]
     .map(|error| error.to_string());
-    for (i, reason) in reasons.iter().enumerate() {
-        assert!(!reason.is_empty());
-        assert!(!reasons[..i].contains(reason));
+    let name = [
+        PoolNameError::Empty,
+        PoolNameError::TooLong,
+        PoolNameError::Hidden,
+        PoolNameError::Characters,
+    ]
+    .map(|error| error.to_string());
+    let texts = [limit, name].concat();
+    for (i, text) in texts.iter().enumerate() {
+        assert!(!text.is_empty());
+        assert!(!texts[..i].contains(text));
     }
+}
+
+#[test]
+fn a_limit_is_printed_as_a_user_would_give_it() {
+    assert_eq!(Limit::Percent(20).to_string(), "20%");
+    assert_eq!(Limit::Bytes(104_857_600).to_string(), "104857600");
 }
 
 proptest! {
@@ -138,6 +161,16 @@ proptest! {
             bytes => u64::try_from(bytes).map(Limit::Bytes).map_err(|_| LimitError::TooLarge),
         };
         prop_assert_eq!(parse(&format!("{number}{suffix}")), expected);
+    }
+
+    #[test]
+    fn a_limit_prints_what_it_parses(
+        limit in prop_oneof![
+            (1..=u64::MAX).prop_map(Limit::Bytes),
+            (1..=100u8).prop_map(Limit::Percent),
+        ],
+    ) {
+        prop_assert_eq!(parse(&limit.to_string()), Ok(limit));
     }
 
     #[test]
@@ -220,10 +253,24 @@ fn pool_names_of_people_are_accepted() {
 #[test]
 fn pool_names_that_would_escape_or_hide_are_refused() {
     let too_long = "x".repeat(pool_name::MAX + 1);
-    for name in [
-        "", ".", "..", ".hidden", "a/b", "/", "a b", "a\n", "a\\040", "a,b", "a=b", "\u{e9}",
-        "a\0", "0:45", "#", &too_long,
+    for (name, error) in [
+        ("", PoolNameError::Empty),
+        (".", PoolNameError::Hidden),
+        ("..", PoolNameError::Hidden),
+        (".hidden", PoolNameError::Hidden),
+        ("a/b", PoolNameError::Characters),
+        ("/", PoolNameError::Characters),
+        ("a b", PoolNameError::Characters),
+        ("a\n", PoolNameError::Characters),
+        ("a\\040", PoolNameError::Characters),
+        ("a,b", PoolNameError::Characters),
+        ("a=b", PoolNameError::Characters),
+        ("\u{e9}", PoolNameError::Characters),
+        ("a\0", PoolNameError::Characters),
+        ("0:45", PoolNameError::Characters),
+        ("#", PoolNameError::Characters),
+        (&too_long, PoolNameError::TooLong),
     ] {
-        assert!(pool_name::check(name.as_bytes()).is_err(), "{name:?}");
+        assert_eq!(pool_name::check(name.as_bytes()), Err(error), "{name:?}");
     }
 }

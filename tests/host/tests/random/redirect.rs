@@ -1,34 +1,59 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Slots, their objects' heap and a store, against a map: random stores, loads and invalidations,
-//! while a worker writes back in batches, cleans and recalls, one step at a time.
+//! Slots, their objects' heap and a backing store, against a map: random stores, loads and
+//! invalidations, while the mover writes back in batches, cleans and recalls, one step at a time.
 //!
-//! What is written goes through the real layout of a segment and lies on a disk of bytes; a page that
-//! comes back wrong, an object freed twice or never, and a record ended twice or never fail the test.
+//! Objects are written in the real layout of a segment, to a disk of bytes. A page that comes back
+//! wrong, an object freed twice or never, and a record ended twice or never fail the test.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use ghostswap_core::entry::{Entry, ObjectState, Redirect};
-use ghostswap_core::log::{Cursor, Segment, SegmentLog, TakenSegment};
+use ghostswap_core::entry::{
+    Entry,
+    ObjectState,
+    Redirect, //
+};
+use ghostswap_core::log::{
+    Cursor,
+    Segment,
+    SegmentLog,
+    TakenSegment, //
+};
 use ghostswap_core::payload::Length;
 use ghostswap_core::segment::{
-    blocks, parse, record_size, records, Location, Owner, SegmentWriter, Wanted, BLOCK,
+    blocks,
+    parse,
+    record_size,
+    records,
+    Location,
+    Owner,
+    SegmentWriter,
+    Wanted,
+    BLOCK, //
 };
-use ghostswap_core::slot::{Content, Displaced, Hold, Look, Mark, Slot};
+use ghostswap_core::slot::{
+    Content,
+    Displaced,
+    Hold,
+    Look,
+    Mark,
+    Slot, //
+};
+use ghostswap_core::PAGE_SIZE;
 use proptest::prelude::*;
 
 use crate::config;
-use crate::object::{length as of_bytes, Object, INCOMPRESSIBLE};
+use crate::object::Object;
 
 const SLOTS: usize = 12;
 const SEGMENTS: usize = 3;
-/// Only so much of a segment is used, so that some get full.
+/// The bytes of a segment that are used: few, so that some segments get full.
 const ROOM: usize = 4 * BLOCK;
 const STORE: usize = 2;
 const AREA: u16 = 3;
 
-/// As good as any to tell wrong bytes from right ones.
+/// A checksum that is good enough to tell wrong bytes from right ones.
 fn checksum(parts: &[&[u8]]) -> u32 {
     let bytes = parts.iter().copied().flatten();
     bytes.fold(7, |sum, byte| {
@@ -36,23 +61,24 @@ fn checksum(parts: &[&[u8]]) -> u32 {
     })
 }
 
-/// What a page was stored as.
+/// A page as it was stored: its object.
 type Page = (Length, Vec<u8>);
 
 fn any_page() -> impl Strategy<Value = Page> {
     let length = prop_oneof![
         // Of few lengths, so that entries come again.
-        4 => (1..5u16).prop_map(|hundreds| of_bytes(hundreds * 400)),
-        1 => Just(INCOMPRESSIBLE),
-        1 => Just(of_bytes(8usize)),
-    ];
+        4 => (1..5usize).prop_map(|length| length * 400),
+        1 => Just(PAGE_SIZE),
+        1 => Just(8),
+    ]
+    .prop_map(|bytes| Length::new(bytes).expect("an object may have it"));
     (length, any::<u8>()).prop_map(|(length, byte)| {
         let bytes = (0..length.bytes()).map(|at| byte.wrapping_add(at as u8));
         (length, bytes.collect())
     })
 }
 
-/// A heap that gives out first what was freed last.
+/// A heap that gives out first the object that was freed last.
 #[derive(Default)]
 struct Heap {
     objects: RefCell<Vec<Option<Page>>>,
@@ -118,7 +144,7 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A copy of an object, on its way to the store.
+/// A copy of an object, on its way to the backing store.
 struct Copied {
     slot: usize,
     mark: Mark,
@@ -134,7 +160,7 @@ struct Run<'t> {
     batch: Vec<Copied>,
     /// What each slot in use holds.
     pages: HashMap<usize, Option<Page>>,
-    /// Slots that nobody has looked at since they were marked.
+    /// Slots that were marked and not looked at since.
     marked: Vec<usize>,
 }
 
@@ -196,7 +222,7 @@ impl<'t> Run<'t> {
         match self.slots[slot].replace(content) {
             Displaced::Free => assert_eq!(before, None),
             Displaced::Same => assert_eq!(before, Some(None)),
-            Displaced::Held(_) => unreachable!("nobody holds it between two steps"),
+            Displaced::Held(_) => unreachable!("no object is held between two steps"),
             Displaced::Object(object, _) => {
                 assert_eq!(before, Some(Some(self.heap.read(&object))));
                 self.heap.free(object);
@@ -208,11 +234,11 @@ impl<'t> Run<'t> {
         }
     }
 
-    /// Loads what the slot holds; gives the object if that is in memory.
+    /// Loads what the slot holds, and returns the object, held, if that is in memory.
     fn load(&mut self, slot: usize) -> Option<(Page, Hold<'t, Object>)> {
         let expected = self.pages.get(&slot);
         match self.slots[slot].look() {
-            Look::Busy => unreachable!("nobody holds it between two steps"),
+            Look::Busy => unreachable!("no object is held between two steps"),
             Look::Free => assert_eq!(expected, None),
             Look::Same(_) => assert_eq!(expected, Some(&None)),
             Look::Redirected(redirect) => {
@@ -228,7 +254,7 @@ impl<'t> Run<'t> {
         None
     }
 
-    /// Reads the object of `slot` out of the store, as a load does.
+    /// Reads the object of `slot` out of the backing store, as a load does.
     fn read(&self, slot: usize, redirect: Redirect) -> Page {
         let Redirect { location, length } = redirect;
         assert_eq!(location.store(), STORE);
@@ -236,10 +262,10 @@ impl<'t> Run<'t> {
         let wanted = Wanted {
             unit: location.unit(),
             owner: owner(slot),
-            length,
+            length: length.bytes(),
             generation: pinned.generation(),
         };
-        let blocks = blocks(wanted.unit, wanted.length.bytes());
+        let blocks = blocks(wanted.unit, wanted.length);
         let bytes = &self.disk[location.segment()][blocks.start * BLOCK..blocks.end * BLOCK];
         let page = parse(bytes, &wanted, checksum)
             .expect("it is there")
@@ -250,7 +276,7 @@ impl<'t> Run<'t> {
 
     fn end(&self, redirect: Redirect) {
         self.log
-            .end_record(redirect.location.segment(), redirect.length.bytes());
+            .end_record(redirect.location.segment(), redirect.length);
     }
 
     fn mark(&mut self, slot: usize) {
@@ -262,25 +288,25 @@ impl<'t> Run<'t> {
             return;
         };
         let mark = hold.release_marked();
-        let mark = mark.unwrap_or_else(|_| unreachable!("nobody displaced it"));
+        let mark = mark.unwrap_or_else(|_| unreachable!("it was not displaced"));
         self.batch.push(Copied { slot, mark, page });
         self.marked.push(slot);
     }
 
     fn commit(&mut self) {
         let batch = std::mem::take(&mut self.batch);
-        let Some(claim) = self.log.open(&mut self.cursor) else {
+        let Some(taken) = self.log.open(&mut self.cursor) else {
             self.batch = batch;
             return self.step(Step::FailToWrite);
         };
         let objects = batch.iter().map(|copied| (copied.slot, &copied.page));
-        let locations = self.write(&claim, objects.collect());
+        let locations = self.write(&taken, objects.collect());
         for (Copied { slot, mark, page }, location) in batch.into_iter().zip(locations) {
             let Some(location) = location else {
                 self.slots[slot].unmark(mark);
                 continue;
             };
-            self.log.begin_record(&claim, page.1.len());
+            self.log.begin_record(&taken, page.0);
             let committed = self.slots[slot].commit(mark, location);
             assert_eq!(committed.is_some(), self.marked.contains(&slot));
             match committed {
@@ -289,29 +315,30 @@ impl<'t> Run<'t> {
                     self.heap.free(object);
                 }
                 None => {
-                    self.log.end_record(location.segment(), page.1.len());
+                    self.log.end_record(location.segment(), page.0);
                 }
             }
         }
         self.marked.clear();
-        self.log.seal(claim);
+        self.log.seal(taken);
     }
 
-    /// Writes `objects` to the segment of `claim`; says where each is, if there was room for it.
+    /// Writes `objects` to the segment `taken`. Returns the location of each; [`None`] if there was
+    /// no room for it.
     fn write(
         &mut self,
-        claim: &TakenSegment,
+        taken: &TakenSegment,
         objects: Vec<(usize, &Page)>,
     ) -> Vec<Option<Location>> {
         let mut image = vec![0xa5; ROOM];
-        let mut writer = SegmentWriter::new(&mut image, claim.generation(), checksum);
+        let mut writer = SegmentWriter::new(&mut image, taken.generation(), checksum);
         let locations = objects.into_iter().map(|(slot, page)| {
             let unit = writer.append(owner(slot), &page.1)?;
-            Location::new(STORE, claim.segment(), unit)
+            Location::new(STORE, taken.segment(), unit)
         });
         let locations = locations.collect();
         let end = writer.finish() * BLOCK;
-        self.disk[claim.segment()][..end].copy_from_slice(&image[..end]);
+        self.disk[taken.segment()][..end].copy_from_slice(&image[..end]);
         locations
     }
 
@@ -319,7 +346,7 @@ impl<'t> Run<'t> {
         let Some(victim) = self.log.victim() else {
             return;
         };
-        let Some(claim) = self.log.open(&mut self.cursor) else {
+        let Some(taken) = self.log.open(&mut self.cursor) else {
             return self.log.seal(victim);
         };
         let image = self.disk[victim.segment()].clone();
@@ -342,10 +369,10 @@ impl<'t> Run<'t> {
             .sum();
         assert!(live_bytes > 0, "an empty segment is free, and not cleaned");
         let objects = live.iter().map(|(slot, _, page)| (*slot, page)).collect();
-        let locations = self.write(&claim, objects);
+        let locations = self.write(&taken, objects);
         for ((slot, from, _), to) in live.iter().zip(locations) {
             let to = to.expect("what fits in one segment fits in another");
-            self.log.begin_record(&claim, from.length.bytes());
+            self.log.begin_record(&taken, from.length);
             assert!(self.slots[*slot].move_redirect(*from, to));
             assert!(
                 !self.slots[*slot].move_redirect(*from, to),
@@ -353,7 +380,7 @@ impl<'t> Run<'t> {
             );
             self.end(*from);
         }
-        self.log.seal(claim);
+        self.log.seal(taken);
         let segment = victim.segment();
         self.log.seal(victim);
         assert!(self.log.pin(segment).is_none(), "nothing is left of it");
@@ -375,9 +402,9 @@ impl<'t> Run<'t> {
             }
         }
         assert_eq!(self.heap.live(), cached);
-        let figures = self.log.stats();
-        assert_eq!(figures.live, live as u64);
-        assert_eq!(figures.free + figures.sealed, SEGMENTS);
+        let stats = self.log.stats();
+        assert_eq!(stats.live, live as u64);
+        assert_eq!(stats.free + stats.sealed, SEGMENTS);
     }
 }
 
@@ -388,22 +415,23 @@ fn owner(slot: usize) -> Owner {
     }
 }
 
-/// What is looked at in `slot` has a mark afterwards.
+/// Marks the object of `slot`.
 fn mark(slot: &Slot<Object>) -> Mark {
     let Look::Object(hold) = slot.look() else {
         panic!("there is an object");
     };
-    hold.release_marked().ok().expect("nobody took it")
+    hold.release_marked().ok().expect("it was not displaced")
 }
 
-// An object may be freed, and its name given to the same slot again, within one batch.
+// Within one batch, an object may be freed, and its name be given to the same slot again.
 #[test]
 fn of_two_equal_marks_the_last_counts() {
+    let length = Length::new(100).expect("an object may have it");
     let slot = Slot::new();
-    let _ = slot.replace(Content::Object(Object::new(7, of_bytes(100usize))));
+    let _ = slot.replace(Content::Object(Object::new(7, length)));
     let first = mark(&slot);
     let Displaced::Object(object, _) = slot.replace(Content::Free) else {
-        panic!("nobody holds it");
+        panic!("it is not held");
     };
     let _ = slot.replace(Content::Object(object));
     let last = mark(&slot);
@@ -413,7 +441,7 @@ fn of_two_equal_marks_the_last_counts() {
     assert!(slot.commit(first, at(1)).is_none());
     let redirect = Redirect {
         location: at(2),
-        length: of_bytes(100usize),
+        length,
     };
     assert_eq!(slot.peek(), Entry::Redirected(redirect));
 }

@@ -3,15 +3,29 @@
 //! What the layout of a segment promises.
 
 use ghostswap_core::segment::{
-    blocks, parse, record_size, records, Checksum, Owner, RecordError, SegmentWriter, Wanted,
-    BLOCK, BLOCKS, SEGMENT, UNIT,
+    blocks,
+    parse,
+    record_size,
+    records,
+    Checksum,
+    Owner,
+    RecordError,
+    SegmentWriter,
+    Wanted,
+    BLOCK,
+    BLOCKS,
+    SEGMENT,
+    UNIT, //
 };
 use ghostswap_core::PAGE_SIZE;
 use proptest::prelude::*;
 
 use crate::config;
-use crate::model::{check_read, check_records, crc32c};
-use crate::object::length as of_bytes;
+use crate::model::{
+    check_read,
+    check_records,
+    crc32c, //
+};
 
 const HEADER: usize = 16;
 
@@ -44,7 +58,7 @@ struct Written {
     data: Vec<u8>,
 }
 
-/// Bytes of an image that nobody wrote, as a buffer may have them from before.
+/// The bytes of an image that are not written yet, as a buffer may have them from before.
 const STALE: u8 = 0xa5;
 
 /// Writes `objects` to an image of `room` blocks, as many as there is room for.
@@ -68,7 +82,7 @@ fn write(objects: &[(Owner, Vec<u8>)], generation: u32, room: usize) -> (Vec<u8>
             wanted: Wanted {
                 unit,
                 owner: *owner,
-                length: of_bytes(data.len()),
+                length: data.len(),
                 generation,
             },
             data: data.clone(),
@@ -79,9 +93,9 @@ fn write(objects: &[(Owner, Vec<u8>)], generation: u32, room: usize) -> (Vec<u8>
     (image, written)
 }
 
-/// Reads a record as a load does: only the blocks that it touches.
+/// Reads a record as a load does: only the blocks that the record touches.
 fn read<'a>(image: &'a [u8], wanted: &Wanted) -> Result<&'a [u8], RecordError> {
-    let blocks = blocks(wanted.unit, wanted.length.bytes());
+    let blocks = blocks(wanted.unit, wanted.length);
     parse(
         &image[blocks.start * BLOCK..blocks.end * BLOCK],
         wanted,
@@ -205,7 +219,7 @@ proptest! {
     }
 
     #[test]
-    fn a_reader_that_wants_something_else_is_told_what_is_wrong(
+    fn a_reader_that_wants_another_record_is_told_what_is_wrong(
         (owner, data) in (any_owner(), any_object()),
         generation in any::<u32>(),
         bit in 0..32u32,
@@ -220,13 +234,12 @@ proptest! {
         let slot = Owner { slot: owner.slot ^ 1 << bit, ..owner };
         let wanted = Wanted { owner: slot, ..right };
         prop_assert_eq!(read(&image, &wanted), Err(RecordError::Slot(owner.slot)));
-        let other = of_bytes(right.length.bytes() % PAGE_SIZE + 1);
-        let wanted = Wanted { length: other, ..right };
+        let wanted = Wanted { length: right.length ^ 1, ..right };
         prop_assert_eq!(
             parse(&image, &wanted, crc32c),
-            Err(RecordError::Length(right.length.bytes() as u16))
+            Err(RecordError::Length(right.length as u16))
         );
-        let cut = record_size(right.length.bytes()) - 1;
+        let cut = record_size(right.length) - 1;
         prop_assert_eq!(parse(&image[..cut], &right, crc32c), Err(RecordError::Short));
     }
 
@@ -264,7 +277,7 @@ proptest! {
         let (mut image, written) = write(&objects, generation, 40);
         let hit = which.index(written.len());
         let Wanted { unit, length, .. } = written[hit].wanted;
-        let at = at.index(record_size(length.bytes()));
+        let at = at.index(record_size(length));
         image[unit * UNIT + at] ^= 1 << bit;
 
         for (index, Written { wanted, data }) in written.iter().enumerate() {
@@ -290,12 +303,7 @@ proptest! {
     #[test]
     fn zeros_are_no_record(
         wanted in (0..SEGMENT / UNIT - 300, any_owner(), 1..=PAGE_SIZE, any::<u32>())
-            .prop_map(|(unit, owner, length, generation)| Wanted {
-                unit,
-                owner,
-                length: of_bytes(length),
-                generation,
-            }),
+            .prop_map(|(unit, owner, length, generation)| Wanted { unit, owner, length, generation }),
         blocks in 0..3usize,
     ) {
         prop_assert!(parse(&vec![0; blocks * BLOCK], &wanted, crc32c).is_err());
@@ -306,15 +314,15 @@ proptest! {
     fn no_bytes_make_a_reader_panic_or_go_astray(
         mut bytes in prop::collection::vec(any::<u8>(), 0..3 * BLOCK),
         headers in prop::collection::vec((any::<prop::sample::Index>(), 0..5000u16), 0..40),
-        wanted in (any::<u32>(), any_owner(), 1..=PAGE_SIZE, 0..2u32)
+        wanted in (any::<u32>(), any_owner(), any::<u16>(), 0..2u32)
             .prop_map(|(unit, owner, length, generation)| Wanted {
                 unit: unit as usize,
                 owner,
-                length: of_bytes(length),
+                length: length.into(),
                 generation,
             }),
     ) {
-        // Some of it looks like headers, or all would be refused at once.
+        // Some units look like headers, or all would be refused at once.
         let units = bytes.len() / UNIT;
         for (at, length) in headers.into_iter().filter(|_| units > 0) {
             let at = at.index(units) * UNIT;

@@ -1,23 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! A table of slots against a map that does the same: random stores, loads and invalidations over
-//! several clusters, with workers that hold objects still meanwhile, one step at a time.
+//! several clusters, with lookers that hold objects still meanwhile, one step at a time.
 //!
-//! The objects' heap gives a freed name out again at once, and knows what each object holds, so a
-//! page that comes back wrong, a double free, a use after free and a leak each fail the test. The
-//! clusters come and go by their usage counts, which are checked after each step.
+//! The objects' heap gives a freed name out again at once, and knows the content of each object, so
+//! a page that comes back wrong, a double free, a use after free and a leak each fail the test. The
+//! clusters come and go by their pin counts, which are checked after each step.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{
+    OnceCell,
+    RefCell, //
+};
 use std::collections::HashMap;
 
 use ghostswap_core::entry::Entry;
 use ghostswap_core::payload::Length;
 use ghostswap_core::pin_count::PinCount;
-use ghostswap_core::slot::{Content, Displaced, Hold, Look, Slot};
+use ghostswap_core::slot::{
+    Content,
+    Displaced,
+    Hold,
+    Look,
+    Slot, //
+};
+use ghostswap_core::PAGE_SIZE;
 use proptest::prelude::*;
 
 use crate::config;
-use crate::object::{length as of_bytes, Object, INCOMPRESSIBLE};
+use crate::object::Object;
 
 const CLUSTERS: usize = 3;
 const SLOTS: usize = 4;
@@ -79,10 +89,10 @@ enum Step {
 fn any_step() -> impl Strategy<Value = Step> {
     let place = || (0..CLUSTERS, 0..SLOTS).prop_map(|(cluster, slot)| Place { cluster, slot });
     let length = prop_oneof![
-        (1..4096u16).prop_map(of_bytes),
-        Just(INCOMPRESSIBLE),
-        Just(of_bytes(8usize)),
-    ];
+        2 => 1..PAGE_SIZE,
+        1 => Just(PAGE_SIZE),
+    ]
+    .prop_map(|bytes| Length::new(bytes).expect("an object may have it"));
     prop_oneof![
         6 => (place(), length).prop_map(|(place, length)| Step::Store(place, length)),
         2 => (place(), any::<u32>()).prop_map(|(place, fill)| Step::StoreSame(place, fill)),
@@ -95,14 +105,14 @@ fn any_step() -> impl Strategy<Value = Step> {
 
 /// One cluster's part of the table.
 struct Cluster {
-    usage: PinCount,
+    pins: PinCount,
     slots: [Slot<Object>; SLOTS],
 }
 
 impl Cluster {
     fn new() -> Self {
         Self {
-            usage: PinCount::new_pinned(),
+            pins: PinCount::new_pinned(),
             slots: std::array::from_fn(|_| Slot::new()),
         }
     }
@@ -115,19 +125,19 @@ enum Page {
     Object(Length, Mark),
 }
 
-/// An object that a worker holds still.
+/// An object that a looker holds still.
 struct Held<'t> {
     hold: Hold<'t, Object>,
     cluster: usize,
     slot: usize,
     found: (Length, Mark),
-    /// Nothing else was stored there since.
+    /// The slot was not stored to or freed since.
     current: bool,
 }
 
 struct Run<'t> {
     heap: Heap,
-    /// Where clusters live; they outlast the run, so that a hold may borrow from one.
+    /// The memory of clusters; it outlasts the run, so that a hold may borrow from it.
     arena: &'t [OnceCell<Cluster>],
     directory: HashMap<usize, &'t Cluster>,
     model: HashMap<(usize, usize), Page>,
@@ -149,7 +159,7 @@ impl<'t> Run<'t> {
 
     fn pin(&self, cluster: usize) -> Option<&'t Cluster> {
         let found = *self.directory.get(&cluster)?;
-        assert!(found.usage.pin(), "a dead cluster is not in the directory");
+        assert!(found.pins.pin(), "a dead cluster is not in the directory");
         Some(found)
     }
 
@@ -174,18 +184,18 @@ impl<'t> Run<'t> {
             Some(table) => (*table, false),
             None => (self.insert(cluster), true),
         };
-        assert!(table.usage.add_use(), "what is in the directory is alive");
+        assert!(table.pins.add_use(), "what is in the directory is alive");
         let displaced = table.slots[slot].replace(content);
         if self.check_displaced(place, displaced).is_some() {
-            assert!(!table.usage.end_use(), "a used cluster does not die");
+            assert!(!table.pins.end_use(), "a used cluster does not die");
         }
         if new {
-            assert!(!table.usage.unpin(), "a used cluster does not die");
+            assert!(!table.pins.unpin(), "a used cluster does not die");
         }
         self.model.insert((cluster, slot), page);
     }
 
-    /// Frees what was displaced, if that is ours to do, and says what it was.
+    /// Frees what was displaced, unless its holder must, and returns what it was.
     fn check_displaced(&mut self, place: Place, displaced: Displaced<Object>) -> Option<Page> {
         let Place { cluster, slot } = place;
         let expected = self.model.remove(&(cluster, slot));
@@ -204,7 +214,7 @@ impl<'t> Run<'t> {
                 self.heap.free(object);
             }
             Displaced::Held(length) => {
-                let held = holder.expect("somebody holds it");
+                let held = holder.expect("a looker holds it");
                 assert_eq!(length, held.found.0);
                 assert_eq!(expected, Some(Page::Object(held.found.0, held.found.1)));
                 held.current = false;
@@ -250,8 +260,8 @@ impl<'t> Run<'t> {
                     if let Some(hold) = self.look(place, table) {
                         assert!(hold.release().is_none(), "the slot still owns it");
                     }
-                    let died = table.usage.unpin();
-                    assert!(!died, "an unused cluster that nobody pins was dead before");
+                    let died = table.pins.unpin();
+                    assert!(!died, "an unused cluster without pins was dead before");
                 }
             }
             Step::Invalidate(place) => {
@@ -261,7 +271,7 @@ impl<'t> Run<'t> {
                 };
                 let displaced = table.slots[place.slot].replace(Content::Free);
                 if self.check_displaced(place, displaced).is_some() {
-                    let died = table.usage.end_use();
+                    let died = table.pins.end_use();
                     self.remove_if(died, place.cluster);
                 }
             }
@@ -280,7 +290,7 @@ impl<'t> Run<'t> {
                             current: true,
                         });
                     }
-                    None => assert!(!table.usage.unpin()),
+                    None => assert!(!table.pins.unpin()),
                 }
             }
             Step::Release(which) => {
@@ -302,7 +312,7 @@ impl<'t> Run<'t> {
                 self.heap.free(object);
             }
         }
-        let died = table.usage.unpin();
+        let died = table.pins.unpin();
         self.remove_if(died, held.cluster);
     }
 
@@ -314,7 +324,7 @@ impl<'t> Run<'t> {
             match self.directory.get(&cluster) {
                 None => assert!(used == 0 && !held),
                 Some(table) => {
-                    assert_eq!(table.usage.uses(), used as u64);
+                    assert_eq!(table.pins.uses(), used as u64);
                     assert!(used > 0 || held, "a cluster with nothing in it is gone");
                 }
             }
@@ -337,7 +347,7 @@ impl<'t> Run<'t> {
         assert_eq!(self.heap.live(), objects + orphans);
     }
 
-    /// What swapoff does, with the workers still there or gone before.
+    /// Frees all slots, as swapoff does, with the holds released before or after.
     fn finish(mut self, release_first: bool) {
         if release_first {
             self.release_all();
