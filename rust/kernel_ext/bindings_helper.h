@@ -62,6 +62,7 @@ loff_t kernel_ext_folio_pos(const struct folio *folio);
 void kernel_ext_folio_fill_tail(struct folio *folio, const char *data, size_t len);
 
 void kernel_ext_sysfs_attr_init(struct attribute *attribute);
+void kernel_ext_sysfs_order_init(struct attribute *attribute);
 
 void kernel_ext_init_waitqueue_head(struct wait_queue_head *queue);
 void kernel_ext_wake_up_all(struct wait_queue_head *queue);

@@ -151,6 +151,12 @@ void kernel_ext_sysfs_attr_init(struct attribute *attribute)
 	sysfs_attr_init(attribute);
 }
 
+/* Of another class to lockdep: a write may wait for readers of files that it removes. */
+void kernel_ext_sysfs_order_init(struct attribute *attribute)
+{
+	sysfs_attr_init(attribute);
+}
+
 unsigned int kernel_ext_memalloc_noreclaim_save(void)
 {
 	return memalloc_noreclaim_save();

@@ -210,8 +210,13 @@ impl<T: Attributes> KobjectDir<T> {
             raw.name = attribute.name.as_char_ptr();
             raw.mode = attribute.mode();
             // SAFETY: `raw` is valid. It gets a lock class that is static, where there are such, so it
-            // may be moved.
-            unsafe { bindings::kernel_ext_sysfs_attr_init(&mut raw) };
+            // may be moved. Orders have one of their own, for they may remove other files.
+            unsafe {
+                match attribute.access {
+                    Access::Order(_) => bindings::kernel_ext_sysfs_order_init(&mut raw),
+                    _ => bindings::kernel_ext_sysfs_attr_init(&mut raw),
+                }
+            }
             let raw = Opaque::new(raw);
             attributes.push(DirAttribute { raw, attribute }, GFP_KERNEL)?;
         }
