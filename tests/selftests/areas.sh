@@ -43,8 +43,8 @@ pool_of() {
 	echo "$pool"
 }
 
-# figure FILE NAME: one of the figures of a mounted file's pool.
-figure() {
+# stat_of FILE NAME: one of the stats of a mounted file's pool.
+stat_of() {
 	local pool value
 	find_pool pool "$1"
 	read -r value <"$SYSFS/$pool/$2"
@@ -61,7 +61,7 @@ held() {
 }
 
 holds_nothing() { # FILE
-	(($(figure "$1" stored_pages) == 0 && $(held "$1") == 0))
+	(($(stat_of "$1" stored_pages) == 0 && $(held "$1") == 0))
 }
 
 # ends_empty FILE: its pool holds nothing, as soon as the CPUs have given back what slots
@@ -69,8 +69,8 @@ holds_nothing() { # FILE
 ends_empty() {
 	local end=$((SECONDS + 30))
 	until holds_nothing "$1"; do
-		((SECONDS < end)) || fail "after 30 s $(figure "$1" stored_pages) pages are stored," \
-			"and $(figure "$1" pool_bytes) bytes of them, $(figure "$1" table_bytes) of tables held"
+		((SECONDS < end)) || fail "after 30 s $(stat_of "$1" stored_pages) pages are stored," \
+			"and $(stat_of "$1" pool_bytes) bytes of them, $(stat_of "$1" table_bytes) of tables held"
 		sleep 0.1
 	done
 }
@@ -82,7 +82,7 @@ ABOVE_LIMIT=$((32 * PAGE))
 # nearly_within_limit FILE: what its pool holds fits.
 nearly_within_limit() {
 	local held limit
-	held=$(held "$1") limit=$(figure "$1" limit_bytes)
+	held=$(held "$1") limit=$(stat_of "$1" limit_bytes)
 	holds "bytes held" "$held <= $limit + $ABOVE_LIMIT"
 }
 
@@ -164,9 +164,9 @@ tell() {
 	mnt write "$SYSFS/$pool/$2" "$3"
 }
 
-# store_figure FILE NUMBER NAME: one of the figures of a store of a mounted file's pool.
-store_figure() {
-	figure "$1" "backing$2/$3"
+# store_stat FILE NUMBER NAME: one of the stats of a store of a mounted file's pool.
+store_stat() {
+	stat_of "$1" "backing$2/$3"
 }
 
 # The paths of the stores of a mounted file's pool, in their order.
@@ -187,14 +187,14 @@ write_back() {
 
 # segments_of FILE NUMBER: of a store of a mounted file's pool.
 segments_of() {
-	echo $(($(store_figure "$1" "$2" size_bytes) >> 21))
+	echo $(($(store_stat "$1" "$2" size_bytes) >> 21))
 }
 
 # No segment of it but the one that is being filled is in use.
 is_empty() { # FILE NUMBER
 	local free open
-	free=$(store_figure "$1" "$2" free_segments) open=$(store_figure "$1" "$2" open_segments)
-	((free + open == $(segments_of "$1" "$2") && $(store_figure "$1" "$2" live_bytes) == 0))
+	free=$(store_stat "$1" "$2" free_segments) open=$(store_stat "$1" "$2" open_segments)
+	((free + open == $(segments_of "$1" "$2") && $(store_stat "$1" "$2" live_bytes) == 0))
 }
 
 # The options of what is mounted over FILE, as /proc/mounts shows them.

@@ -11,7 +11,7 @@ disk() {
 }
 
 # scratch_disk: sets $disk to one of 512 MiB that takes 200 requests a second and
-# that nobody needs, if the machine has it.
+# that is not needed, if the machine has it.
 scratch_disk() {
 	disk=${GHOSTSWAP_DISK:-}
 	[[ -b $disk ]] || skip "no disk in GHOSTSWAP_DISK that may be written over"

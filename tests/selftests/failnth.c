@@ -27,8 +27,8 @@
  * usage: failnth [-a] [-h] [-p PAGES] [-k KINDS] ERROR[,ERROR]... VERB...
  *
  * -h makes it huge pages. Where there are many things to fail most are the same, and
- * not each has its turn but with -a. It says how many things failed: faults= in all, by
- * whom; and what came of it: failed= of the verbs, lost= of the pages. Any other error,
+ * not each has its turn but with -a. It prints how many things failed: faults= in all, and
+ * by which tasks; and what came of it: failed= of the verbs, lost= of the pages. Any other error,
  * and any page that does not hold what was written, makes the status 1.
  */
 #include <dirent.h>

@@ -13,7 +13,7 @@
 
 FAULTS=/sys/kernel/debug/fail
 
-# Who counts one kind must be able to leave the others out.
+# To count one kind, the others must be left out.
 can_choose() {
 	[[ -e ${FAULTS}slab/require-start && -e ${FAULTS}_page_alloc/require-start ]] ||
 		skip "this kernel cannot choose faults by stack trace"

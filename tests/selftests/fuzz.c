@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Bytes that nobody meant, for as long as it is told, to each way in:
+ * Fuzz every input interface, for as long as it is told:
  *
  *	fuzz headers FILE TARGET	FILE is written, mounted over TARGET and swapped on
  *	fuzz options FILE TARGET	FILE, a ghost file, is mounted with options
@@ -396,7 +396,7 @@ static int configure(int fs, unsigned int command, const char *key, const struct
 	}
 }
 
-/* Each call that fails says why, to who called, and not to the log. */
+/* Each call that fails says why, to its caller, and not to the log. */
 static void through_fsopen(const char *source)
 {
 	struct text key, value;
@@ -495,7 +495,7 @@ static void write_any(const char *path)
 		append_string(&text, "\n");
 	if (one_in(8))
 		append(&text, "", 1);
-	/* Of nothing, sysfs tells nobody. */
+	/* A write of nothing does not get to the module. */
 	if (!text.length)
 		return;
 	fd = open(path, O_WRONLY | O_CLOEXEC);

@@ -5,7 +5,7 @@
 # not run.
 # shellcheck disable=SC2154 # what lib.sh sets
 
-# A figure worth seeing even when all is well.
+# A stat worth seeing even when all is well.
 note() {
 	echo "# $*" >&3
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memory whose every page knows what it must hold: where it is, who wrote it
+ * Memory whose every page knows what it must hold: where it is, what wrote it
  * and when. A program is a list of verbs, done in order:
  *
  *	fill		write every page anew
@@ -56,7 +56,7 @@ static bool in_cgroup;
 static bool wild;
 
 /*
- * Who wrote a page, and in which generation; 0: nobody since it was freed. The kernel
+ * Which process wrote a page, and in which generation; 0: none since it was freed. The kernel
  * may free one that is LAZY at any time, until it is written again.
  */
 #define LAZY 0x8000000000000000ULL

@@ -36,7 +36,7 @@ from_all_cpus() {
 	for i in "${pids[@]}"; do
 		wait "$i" || fail "a process ended with status $?"
 	done
-	holds "bytes held at most" "$most <= $(figure "$1" limit_bytes) + $ABOVE_LIMIT"
+	holds "bytes held at most" "$most <= $(stat_of "$1" limit_bytes) + $ABOVE_LIMIT"
 }
 
 watch() { # FILE COMMAND...

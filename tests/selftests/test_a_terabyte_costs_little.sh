@@ -23,7 +23,7 @@ vmalloc_bytes() { # kernel|others
 }
 
 accounted() { # FILE
-	echo $(($(figure "$1" fixed_bytes) + $(held "$1")))
+	echo $(($(stat_of "$1" fixed_bytes) + $(held "$1")))
 }
 
 # cost SIZE: what one mount and swapon takes, in $slab, $vmalloc and $kernel, as
@@ -87,13 +87,13 @@ more_is_refused() {
 only_use_costs_tables() {
 	local full
 	area file 1T
-	equal "tables before use" 0 "$(figure file table_bytes)"
+	equal "tables before use" 0 "$(stat_of file table_bytes)"
 	start pages -s 8 -k tr fill out hold
-	full=$(figure file table_bytes)
+	full=$(stat_of file table_bytes)
 	# 2,048 pages fill 4 clusters, and each CPU has a cluster of its own.
 	holds "bytes of tables" "$full >= 4 * PAGE && $full <= 8 * PAGE"
 	release
-	equal "tables after use" 0 "$(figure file table_bytes)"
+	equal "tables after use" 0 "$(stat_of file table_bytes)"
 }
 
 promise "mount and swapon of 1 TiB cost the module less than 64 KiB" terabyte_is_cheap

@@ -33,7 +33,7 @@ draw() {
 	drawn=$((RANDOM % ($2 - $1 + 1) + $1))
 }
 
-# Who has no memory is killed; its pages in all stores go with it.
+# A process without memory is killed; its pages in all stores go with it.
 killed() {
 	local status=0
 	pages -g small -s 8 -k tttrs fill churn:200 check >/dev/null 2>&1 || status=$?
@@ -126,8 +126,8 @@ all_at_once() {
 	[[ ! -w $CPU1 ]] || put "$CPU1" 1
 	end
 	note "$rounds things were done; killed for memory $(oom_kills small); written" \
-		"$(figure one written_pages) and $(figure three written_pages) pages"
-	equal "failed loads" "0 0" "$(figure one failed_loads) $(figure three failed_loads)"
+		"$(stat_of one written_pages) and $(stat_of three written_pages) pages"
+	equal "failed loads" "0 0" "$(stat_of one failed_loads) $(stat_of three failed_loads)"
 	ends_empty one
 	ends_empty three
 }
@@ -173,7 +173,7 @@ disks_fail() {
 	load_table linear DISK 0
 	[[ $(stores_of one) == *"$bad"* ]] || gives OK tell one add_backing "$bad"
 	until_true "it is removed and added again" 60 is_back
-	failed=$(figure one failed_loads)
+	failed=$(stat_of one failed_loads)
 	until_true "the other one is removed" 60 is_removed "$good"
 	start pages -s 4 -k tttr fill out hold check
 	write_back one
@@ -182,8 +182,8 @@ disks_fail() {
 	end
 	lost=$(awk -F= '/^lost=/ { sum += $2 } END { print sum + 0 }' said.*)
 	note "$rounds things were done; $lost pages lost, $failed loads failed," \
-		"$(figure one written_pages) pages written"
-	equal "failed loads since it is well" "$failed" "$(figure one failed_loads)"
+		"$(stat_of one written_pages) pages written"
+	equal "failed loads since it is well" "$failed" "$(stat_of one failed_loads)"
 	holds "pages lost" "$lost <= $failed"
 	ends_empty one
 	gone one two

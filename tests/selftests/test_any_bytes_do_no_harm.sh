@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Bytes that nobody meant, in headers, options, files of sysfs and on the disk of a store:
+# Any bytes, in headers, options, files of sysfs and on the disk of a store:
 # they are refused with one reason, or do what they say; and each page comes back as it
 # was, or not at all. For GHOSTSWAP_SECONDS in all (10 if not set); what is drawn at
 # random begins with GHOSTSWAP_SEED.
 #
-# Who changes what is on the disk does not know the key. With encrypt=off this is about
-# accidents: whoever makes new checksums as well can make pages.
+# What changes the disk does not know the key. With encrypt=off this is about accidents: an
+# attacker that makes new checksums as well can make pages.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -45,7 +45,7 @@ options() {
 	fuzz_for_a_while -w "$disk" -w "$second" options file target
 }
 
-# What is given to who has pages, meanwhile.
+# What is given to a pool that has pages, meanwhile.
 with_pages() { # COMMAND...
 	disk first.image 16M
 	first=$disk
@@ -60,7 +60,7 @@ with_pages() { # COMMAND...
 	gives OK mnt remount file limit=16M
 	kill -TERM $!
 	wait $! || fail "a page was lost"
-	equal "failed loads" 0 "$(figure file failed_loads)"
+	equal "failed loads" 0 "$(stat_of file failed_loads)"
 	ends_empty file
 }
 
@@ -114,7 +114,7 @@ damaged() { # on|off
 		fi
 		release
 		lost=$((lost + now + $(said_number lost)))
-		failed=$((failed + $(figure file failed_loads)))
+		failed=$((failed + $(stat_of file failed_loads)))
 		ends_empty file
 		gone file
 		losetup --detach-all
@@ -127,7 +127,7 @@ damaged() { # on|off
 
 promise "any header is mounted as what it says, or refused with one reason" headers
 promise "so are any options" options
-promise "any options given to who has pages lose none" with_pages remounts
+promise "any options given to a pool that has pages lose none" with_pages remounts
 promise "nor does anything that is written to the files of a pool and its stores" with_pages files
 promise "what is changed on an encrypted disk is an error, and never another page" damaged on
 promise "also without encryption" damaged off

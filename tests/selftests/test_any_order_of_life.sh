@@ -37,7 +37,7 @@ unload_step() {
 	if ! is_loaded || ((${#mounted[@]} > 0)); then
 		! rmmod ghostswap 2>/dev/null || fail "step $step: unloaded with ${!mounted[*]}"
 	else
-		# Whoever just tried to mount may have it still.
+		# A task that just tried to mount may have it still.
 		until_true "the module is free" 5 rmmod ghostswap 2>/dev/null
 	fi
 }

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# A bad option is refused with its name and the reason, and so is who may not
+# A bad option is refused with its name and the reason, and so is a user that may not
 # mount at all; mount(8) then says no more than it has to.
 
 . "$(dirname "$0")/lib.sh"
@@ -52,7 +52,7 @@ twice() {
 	header file
 	# The last one counts, as with other filesystems.
 	gives OK mnt mount file file comp=lz4,comp=zstd,limit=8M,limit=9M
-	equal "options" "zstd $((9 << 20))" "$(figure file comp) $(figure file limit_bytes)"
+	equal "options" "zstd $((9 << 20))" "$(stat_of file comp) $(stat_of file limit_bytes)"
 }
 
 # Any user may give options to a mount that is never made.
@@ -101,6 +101,6 @@ promise "limits of 0, below, above, and no number" limits
 promise "more stores than there can be" stores
 promise "an option given twice: the last one counts" twice
 promise "mount(8) and busybox point at the reason" mount_says_so
-promise "who is not root" not_root
+promise "a user that is not root" not_root
 promise "root of a user namespace" user_namespace
 finish

@@ -28,15 +28,15 @@ few_writes_fail() {
 	# Of one segment, which is written with two requests.
 	break_disk 2
 	tell file writeback all >/dev/null
-	equal "stored" "$(said_number out)" "$(figure file stored_pages)"
+	equal "stored" "$(said_number out)" "$(stat_of file stored_pages)"
 	write_back file
 	mend_disk
 	equal "segments that were not written, and retired" "1 1" \
-		"$(store_figure file 0 write_errors) $(store_figure file 0 retired_segments)"
-	equal "bytes in memory" 0 "$(figure file compressed_bytes)"
-	equal "stored" "$(said_number out)" "$(figure file stored_pages)"
+		"$(store_stat file 0 write_errors) $(store_stat file 0 retired_segments)"
+	equal "bytes in memory" 0 "$(stat_of file compressed_bytes)"
+	equal "stored" "$(said_number out)" "$(stat_of file stored_pages)"
 	release
-	equal "failed loads" 0 "$(figure file failed_loads)"
+	equal "failed loads" 0 "$(stat_of file failed_loads)"
 }
 
 all_writes_fail() {
@@ -46,29 +46,29 @@ all_writes_fail() {
 	start pages -s 8 -k tttr fill out hold check
 	break_disk
 	[[ $(tell file writeback all) != OK ]] || fail "writeback succeeded"
-	errors=$(store_figure file 0 write_errors)
+	errors=$(store_stat file 0 write_errors)
 	holds "write errors" "$errors > 0"
-	equal "pages in the store" 0 "$(figure file redirected_pages)"
-	equal "stored" "$(said_number out)" "$(figure file stored_pages)"
+	equal "pages in the store" 0 "$(stat_of file redirected_pages)"
+	equal "stored" "$(said_number out)" "$(stat_of file stored_pages)"
 	until_true "the store takes no more" 20 takes_no_more
-	equal "write errors" 8 "$(store_figure file 0 write_errors)"
+	equal "write errors" 8 "$(store_stat file 0 write_errors)"
 	mend_disk
-	errors=$(store_figure file 0 write_errors)
+	errors=$(store_stat file 0 write_errors)
 	[[ $(tell file writeback all) != OK ]] || fail "it takes pages again"
-	equal "write errors" "$errors" "$(store_figure file 0 write_errors)"
+	equal "write errors" "$errors" "$(store_stat file 0 write_errors)"
 
 	# Removed and added it has a new life.
 	gives OK tell file remove_backing "$disk"
 	gives OK tell file add_backing "$disk"
 	write_back file
-	holds "pages in the store" "$(figure file redirected_pages) > 1900"
+	holds "pages in the store" "$(stat_of file redirected_pages) > 1900"
 	release
-	equal "failed loads" 0 "$(figure file failed_loads)"
+	equal "failed loads" 0 "$(stat_of file failed_loads)"
 }
 
 takes_no_more() {
 	tell file writeback all >/dev/null
-	(($(store_figure file 0 write_errors) >= 8))
+	(($(store_stat file 0 write_errors) >= 8))
 }
 
 # With a second store they go there.
@@ -83,11 +83,11 @@ the_other_takes_over() {
 	for _ in {1..8}; do
 		tell file writeback all >/dev/null
 	done
-	equal "bytes in memory" 0 "$(figure file compressed_bytes)"
-	equal "bytes in the broken one" 0 "$(store_figure file 0 live_bytes)"
+	equal "bytes in memory" 0 "$(stat_of file compressed_bytes)"
+	equal "bytes in the broken one" 0 "$(store_stat file 0 live_bytes)"
 	release
 	mend_disk
-	equal "failed loads" 0 "$(figure file failed_loads)"
+	equal "failed loads" 0 "$(stat_of file failed_loads)"
 }
 
 # As if there were no store: what does not fit stays with its process.
@@ -97,11 +97,11 @@ broken_at_the_limit() {
 	break_disk
 	start pages -s 8 -k r fill out out hold check rewrite:2 out hold check
 	nearly_within_limit file
-	holds "stores refused" "$(figure file failed_stores_limit) > 0"
+	holds "stores refused" "$(stat_of file failed_stores_limit) > 0"
 	holds "pages out" "$(said_number out) < 1024"
 	go_on
 	release
-	equal "failed" "0 0" "$(figure file failed_loads) $(figure file redirected_pages)"
+	equal "failed" "0 0" "$(stat_of file failed_loads) $(stat_of file redirected_pages)"
 	ends_empty file
 }
 
@@ -132,9 +132,9 @@ one_read_fails() {
 	mend_disk
 	equal "pages lost" 1 "$(said_number lost)"
 	equal "failed loads, and read errors" "1 1" \
-		"$(figure file failed_loads) $(store_figure file 0 read_errors)"
+		"$(stat_of file failed_loads) $(store_stat file 0 read_errors)"
 	release
-	equal "failed loads" 1 "$(figure file failed_loads)"
+	equal "failed loads" 1 "$(stat_of file failed_loads)"
 }
 
 all_reads_fail() {
@@ -149,8 +149,8 @@ all_reads_fail() {
 	lost=$(said_number lost)
 	# The open segment may still be in memory, too.
 	holds "pages lost" "$lost >= 400 && $lost <= 1512"
-	holds "failed loads" "$(figure file failed_loads) >= $lost"
-	holds "read errors" "$(store_figure file 0 read_errors) > 0"
+	holds "failed loads" "$(stat_of file failed_loads) >= $lost"
+	holds "read errors" "$(store_stat file 0 read_errors) > 0"
 	mend_disk
 	release
 	gone file
@@ -181,12 +181,12 @@ removed_while_broken() {
 	break_disk
 	[[ $(tell file remove_backing "$disk") != OK ]] || fail "it was removed"
 	equal "stores" "$disk" "$(stores_of file)"
-	equal "stored" "$(said_number out)" "$(figure file stored_pages)"
+	equal "stored" "$(said_number out)" "$(stat_of file stored_pages)"
 	mend_disk
 	gives OK tell file remove_backing "$disk"
-	equal "pages in stores" 0 "$(figure file redirected_pages)"
+	equal "pages in stores" 0 "$(stat_of file redirected_pages)"
 	release
-	equal "failed loads" 0 "$(figure file failed_loads)"
+	equal "failed loads" 0 "$(stat_of file failed_loads)"
 }
 
 full_by_hand() {
@@ -194,11 +194,11 @@ full_by_hand() {
 	area file 1G "limit=64M,backing=$disk"
 	start pages -s 12 -k r fill out hold check
 	gives ENOSPC tell file writeback all
-	holds "pages in the store" "$(figure file redirected_pages) > 400"
-	equal "stored" "$(said_number out)" "$(figure file stored_pages)"
-	equal "write errors" 0 "$(store_figure file 0 write_errors)"
+	holds "pages in the store" "$(stat_of file redirected_pages) > 400"
+	equal "stored" "$(said_number out)" "$(stat_of file stored_pages)"
+	equal "write errors" 0 "$(store_stat file 0 write_errors)"
 	release
-	equal "failed loads" 0 "$(figure file failed_loads)"
+	equal "failed loads" 0 "$(stat_of file failed_loads)"
 }
 
 full_and_at_the_limit() {
@@ -208,33 +208,33 @@ full_and_at_the_limit() {
 	# The kernel lets be what it could not write, until it is used again.
 	start pages -s 16 -k r fill out out hold check out hold check out hold check
 	holds "pages out" "$(said_number out) > 500 && $(said_number out) < 3000"
-	holds "stores refused" "$(figure file failed_stores_limit) > 0"
+	holds "stores refused" "$(stat_of file failed_stores_limit) > 0"
 	nearly_within_limit file
 	disk large.image 64M
 	gives OK tell file add_backing "$disk"
 	go_on
-	failed=$(figure file failed_stores_limit)
+	failed=$(stat_of file failed_stores_limit)
 	go_on
 	holds "pages out" "$(said_number out) > 4096 * 95 / 100"
-	note "with room $(($(figure file failed_stores_limit) - failed)) stores were refused"
+	note "with room $(($(stat_of file failed_stores_limit) - failed)) stores were refused"
 	nearly_within_limit file
 	release
-	equal "failed loads" 0 "$(figure file failed_loads)"
+	equal "failed loads" 0 "$(stat_of file failed_loads)"
 }
 
-# Who leaves makes room for who comes.
+# A process that ends makes room for the next.
 room_is_used_again() {
 	disk disk.image 16M
 	area file 1G "limit=1M,backing=$disk"
 	start pages -s 24 -k r fill out out hold
-	holds "stores refused" "$(figure file failed_stores_limit) > 0"
+	holds "stores refused" "$(stat_of file failed_stores_limit) > 0"
 	release
 	until_true "no segment is in use" 10 is_empty file 0
 	start pages -s 6 -k r fill out out hold out hold check
 	go_on
 	holds "pages out" "$(said_number out) > 1536 * 95 / 100"
 	release
-	equal "failed loads" 0 "$(figure file failed_loads)"
+	equal "failed loads" 0 "$(stat_of file failed_loads)"
 }
 
 promise "writes that fail leave their pages in memory, and retire the segment" few_writes_fail

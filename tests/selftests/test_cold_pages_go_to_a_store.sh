@@ -13,9 +13,9 @@ nothing_within_the_limit() {
 	start pages -s 80 -k tttrs fill out hold
 	holds "pages out" "$(said_number out) > 20000"
 	equal "used and written" "0 0" \
-		"$(store_figure file 0 used_bytes) $(store_figure file 0 written_bytes)"
+		"$(store_stat file 0 used_bytes) $(store_stat file 0 written_bytes)"
 	equal "pages in stores, and ever written" "0 0" \
-		"$(figure file redirected_pages) $(figure file written_pages)"
+		"$(stat_of file redirected_pages) $(stat_of file written_pages)"
 	# The swap header's page is all that the disk was ever given.
 	equal "sectors of the disk with content" 8 "$(stat -c %b disk.image)"
 	release
@@ -27,30 +27,30 @@ by_hand() {
 	area file 1G "limit=256M,backing=$disk"
 	start pages -s 16 -k tttrz fill out hold check
 	# The kernel keeps pages of zeros to itself.
-	stored=$(figure file stored_pages)
-	tables=$(figure file table_bytes) objects=$(figure file compressed_bytes)
+	stored=$(stat_of file stored_pages)
+	tables=$(stat_of file table_bytes) objects=$(stat_of file compressed_bytes)
 	count=$(($(said_number text) + $(said_number random)))
 
 	gives OK tell file writeback 1000
 	# Up to a cluster of 512 more.
-	holds "pages in the store" "$(figure file redirected_pages) >= 1000 &&
-		$(figure file redirected_pages) <= 1512"
-	equal "stored" "$stored" "$(figure file stored_pages)"
+	holds "pages in the store" "$(stat_of file redirected_pages) >= 1000 &&
+		$(stat_of file redirected_pages) <= 1512"
+	equal "stored" "$stored" "$(stat_of file stored_pages)"
 
 	write_back file
-	equal "pages in the store" "$count" "$(figure file redirected_pages)"
-	equal "pages written" "$count" "$(figure file written_pages)"
-	equal "bytes in the store" "$objects" "$(figure file redirected_bytes)"
-	equal "stored" "$stored" "$(figure file stored_pages)"
+	equal "pages in the store" "$count" "$(stat_of file redirected_pages)"
+	equal "pages written" "$count" "$(stat_of file written_pages)"
+	equal "bytes in the store" "$objects" "$(stat_of file redirected_bytes)"
+	equal "stored" "$stored" "$(stat_of file stored_pages)"
 	equal "bytes and incompressible pages in memory" "0 0" \
-		"$(figure file compressed_bytes) $(figure file incompressible_pages)"
-	holds "pool bytes" "$(figure file pool_bytes) <= 16 * PAGE"
-	equal "bytes of tables" "$tables" "$(figure file table_bytes)"
+		"$(stat_of file compressed_bytes) $(stat_of file incompressible_pages)"
+	holds "pool bytes" "$(stat_of file pool_bytes) <= 16 * PAGE"
+	equal "bytes of tables" "$tables" "$(stat_of file table_bytes)"
 	# Nothing is left to write, which is no error.
 	write_back file
 	release
-	equal "in the store at the end" "0 0 0" "$(figure file redirected_pages) \
-$(figure file redirected_bytes) $(store_figure file 0 live_bytes)"
+	equal "in the store at the end" "0 0 0" "$(stat_of file redirected_pages) \
+$(stat_of file redirected_bytes) $(store_stat file 0 live_bytes)"
 }
 
 refused_by_hand() {
@@ -83,12 +83,12 @@ past_the_limit() {
 	go_on
 	holds "pages out" "$(said_number out) > 6144 * 95 / 100"
 	nearly_within_limit file
-	holds "pages in the store" "$(figure file redirected_pages) > 3000"
-	note "of 6144 pages $(figure file failed_stores_limit) times one was refused"
+	holds "pages in the store" "$(stat_of file redirected_pages) > 3000"
+	note "of 6144 pages $(stat_of file failed_stores_limit) times one was refused"
 	go_on
 	nearly_within_limit file
 	release
-	equal "failed" "0 0" "$(figure file failed_loads) $(figure file failed_stores_memory)"
+	equal "failed" "0 0" "$(stat_of file failed_loads) $(stat_of file failed_stores_memory)"
 }
 
 # It makes some room, and no more than that.
@@ -96,16 +96,16 @@ between_the_marks() {
 	disk disk.image 64M
 	area file 1G "limit=8M,backing=$disk"
 	start pages -s 7 -k r fill out out hold check
-	equal "pages written within the limit" 0 "$(figure file written_pages)"
+	equal "pages written within the limit" 0 "$(stat_of file written_pages)"
 	release
 	start pages -s 16 -k r fill out out hold check
 	until_true "it is below 15/16 of the limit" 10 below_the_high_mark
-	holds "bytes held" "$(held file) > $(figure file limit_bytes) * 3 / 4"
+	holds "bytes held" "$(held file) > $(stat_of file limit_bytes) * 3 / 4"
 	release
 }
 
 below_the_high_mark() {
-	(($(held file) <= $(figure file limit_bytes) * 15 / 16 + ABOVE_LIMIT))
+	(($(held file) <= $(stat_of file limit_bytes) * 15 / 16 + ABOVE_LIMIT))
 }
 
 written_from_all_cpus() {
@@ -113,11 +113,11 @@ written_from_all_cpus() {
 	area file 1G "limit=3M,backing=$disk"
 	from_all_cpus file 6 tttr has_written 2000
 	ends_empty file
-	equal "failed loads" 0 "$(figure file failed_loads)"
+	equal "failed loads" 0 "$(stat_of file failed_loads)"
 }
 
 has_written() {
-	(($(figure file written_pages) > $1))
+	(($(stat_of file written_pages) > $1))
 }
 
 incompressible_first() {
@@ -128,10 +128,10 @@ incompressible_first() {
 	random=$(said_number random)
 	holds "incompressible pages" "$random > 2000"
 	gives OK tell file writeback "$random"
-	equal "incompressible pages in memory" 0 "$(figure file incompressible_pages)"
-	holds "pages in the store" "$(figure file redirected_pages) >= $random &&
-		$(figure file redirected_pages) <= $random + 512"
-	holds "bytes in memory" "$(figure file compressed_bytes) > 0"
+	equal "incompressible pages in memory" 0 "$(stat_of file incompressible_pages)"
+	holds "pages in the store" "$(stat_of file redirected_pages) >= $random &&
+		$(stat_of file redirected_pages) <= $random + 512"
+	holds "bytes in memory" "$(stat_of file compressed_bytes) > 0"
 	release
 }
 
@@ -148,10 +148,10 @@ oldest_first() {
 	# A cluster that both use is as young as its youngest page.
 	gives OK tell file writeback 2000
 	release
-	equal "younger pages read from the store" 0 "$(store_figure file 0 read_ios)"
+	equal "younger pages read from the store" 0 "$(store_stat file 0 read_ios)"
 	echo >&4
 	wait "$old"
-	holds "older pages read from it" "$(store_figure file 0 read_ios) > 0"
+	holds "older pages read from it" "$(store_stat file 0 read_ios) > 0"
 }
 
 # Records lie back to back, with 16 bytes before each.
@@ -160,13 +160,13 @@ densely() {
 	disk disk.image 64M
 	area file 1G "limit=64M,backing=$disk"
 	start pages -s 20 -k t fill out hold check
-	objects=$(figure file compressed_bytes)
+	objects=$(stat_of file compressed_bytes)
 	write_back file
-	written=$(store_figure file 0 written_bytes)
+	written=$(store_stat file 0 written_bytes)
 	note "$written bytes written for $objects bytes of objects"
 	holds "bytes written" "$written >= $objects && $written <= $objects * 105 / 100"
-	holds "bytes of records" "$(store_figure file 0 live_bytes) >= $objects"
-	holds "bytes of records" "$(store_figure file 0 live_bytes) <= $written"
+	holds "bytes of records" "$(store_stat file 0 live_bytes) >= $objects"
+	holds "bytes of records" "$(store_stat file 0 live_bytes) <= $written"
 	release
 }
 

@@ -41,7 +41,7 @@ cpu_comes_and_goes() { # COMPRESSOR
 		sleep 0.1
 	done
 	churned "${before[@]}"
-	equal "failed" "0 0" "$(figure file failed_stores_memory) $(figure file failed_loads)"
+	equal "failed" "0 0" "$(stat_of file failed_stores_memory) $(stat_of file failed_loads)"
 }
 
 # A pool made while a CPU is away must serve it when it comes.
@@ -53,8 +53,8 @@ cpu_comes_later() {
 	put "$CPU1" 1
 	# On that CPU, and no other.
 	taskset 2 pages -s 4 -k tr fill out check rewrite:2 out check
-	holds "loads" "$(figure file loads) > 1000"
-	equal "failed" "0 0" "$(figure file failed_stores_memory) $(figure file failed_loads)"
+	holds "loads" "$(stat_of file loads) > 1000"
+	equal "failed" "0 0" "$(stat_of file failed_stores_memory) $(stat_of file failed_loads)"
 }
 
 # What was stored by a CPU that is gone is still counted and found.
@@ -62,10 +62,10 @@ cpu_goes_for_good() {
 	[[ -w $CPU1 ]] || skip "there is one CPU only"
 	area file
 	start taskset 2 pages -s 4 -k trs fill out hold check
-	equal "stored" "$(said_number out)" "$(figure file stored_pages)"
+	equal "stored" "$(said_number out)" "$(stat_of file stored_pages)"
 	taskset -p 1 "$HELD_PID" >/dev/null
 	put_for_now "$CPU1" 0
-	equal "stored" "$(said_number out)" "$(figure file stored_pages)"
+	equal "stored" "$(said_number out)" "$(stat_of file stored_pages)"
 	release
 	ends_empty file
 	gone file
@@ -83,7 +83,7 @@ compacted_under_load() {
 	done
 	churned "${before[@]}"
 	holds "pages moved" "$(vmstat pgmigrate_success) > $moved"
-	equal "failed" "0 0" "$(figure file failed_stores_memory) $(figure file failed_loads)"
+	equal "failed" "0 0" "$(stat_of file failed_stores_memory) $(stat_of file failed_loads)"
 }
 
 objects_move_together() {
@@ -91,14 +91,14 @@ objects_move_together() {
 	area file
 	start pages -s 12 -k ttr fill out hold keep:5 hold check fill out check
 	go_on
-	before=$(figure file pool_bytes)
+	before=$(stat_of file pool_bytes)
 	# zsmalloc compacts when slab is to shrink.
 	echo 2 >/proc/sys/vm/drop_caches
 	echo 1 >/proc/sys/vm/compact_memory
-	after=$(figure file pool_bytes)
+	after=$(stat_of file pool_bytes)
 	note "one page of five kept: $before bytes, compacted $after"
 	holds "pool bytes" "$after < $before"
-	holds "pool bytes" "$after >= $(figure file compressed_bytes)"
+	holds "pool bytes" "$after >= $(stat_of file compressed_bytes)"
 	release
 }
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # The disk shows no content, unless told so; and what is changed there is noticed
-# by the reader of that page, and by nobody else.
+# by the reader of that page, and by no other.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -18,7 +18,7 @@ stamps() { # IMAGE
 # it begins in the image.
 sealed() { # IMAGE
 	local differs
-	holds "sealed segments" "$(store_figure file 0 sealed_segments) > 0"
+	holds "sealed segments" "$(store_stat file 0 sealed_segments) > 0"
 	differs=$(/usr/bin/cmp -i 4096:0 "$1" /dev/zero || true)
 	[[ $differs =~ (byte|char)\ ([0-9]+), ]] || fail "nothing is on the disk: $differs"
 	first=$(((4096 + BASH_REMATCH[2] - 1) / 4096 * 4096))
@@ -29,7 +29,7 @@ shows() { # on|off: sets $found and $written, in pages
 	area "$1" 1G "limit=64M,encrypt=$1,backing=$disk"
 	start pages -i "$SEED" -s 6 -k tr fill out hold check
 	write_back "$1"
-	written=$(figure "$1" redirected_pages)
+	written=$(stat_of "$1" redirected_pages)
 	found=$(stamps "$1.image" | wc -l)
 	holds "pages in the store" "$written > 1400"
 	release
@@ -84,7 +84,7 @@ nothing_without_cipher() {
 	refused_for_cipher mnt remount file "limit=5M,backing=$disk"
 	refused_for_cipher tell file add_backing "$disk"
 	equal "stores" "" "$(stores_of file)"
-	holds "limit" "$(figure file limit_bytes) != 5 << 20"
+	holds "limit" "$(stat_of file limit_bytes) != 5 << 20"
 	content_if_told_so
 
 	put /proc/sys/kernel/modprobe "$modprobe"
@@ -132,11 +132,11 @@ damaged() { # flip|zero_block OFFSET LOST [OPTIONS]
 	"$1" disk.image $((first + $2))
 	go_on
 	equal "pages lost" "$3" "$(said_number lost)"
-	equal "failed loads" "$3" "$(figure file failed_loads)"
+	equal "failed loads" "$3" "$(stat_of file failed_loads)"
 	# All others are as they were, and the store is as good as before.
 	write_back file
 	release
-	equal "failed loads" "$3" "$(figure file failed_loads)"
+	equal "failed loads" "$3" "$(stat_of file failed_loads)"
 	ends_empty file
 }
 
@@ -157,10 +157,10 @@ only_its_reader() {
 	flip disk.image $((first + 12388))
 	echo >&4
 	wait "$second" || fail "the other one lost a page"
-	equal "failed loads of the other" 0 "$(figure file failed_loads)"
+	equal "failed loads of the other" 0 "$(stat_of file failed_loads)"
 	go_on
 	equal "pages lost" 1 "$(said_number lost)"
-	equal "failed loads" 1 "$(figure file failed_loads)"
+	equal "failed loads" 1 "$(stat_of file failed_loads)"
 }
 
 # A reader that is not prepared for it is killed.
@@ -190,7 +190,7 @@ swapoff_ends() {
 	flip disk.image $((first + 12388))
 	gives OK mnt swapoff file
 	ends_empty file
-	equal "failed loads" 1 "$(figure file failed_loads)"
+	equal "failed loads" 1 "$(stat_of file failed_loads)"
 	go_on
 	equal "pages lost" 1 "$(said_number lost)"
 	gives OK mnt umount file

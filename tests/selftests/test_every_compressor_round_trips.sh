@@ -7,18 +7,18 @@
 round_trips() { # COMPRESSOR
 	local bytes text random
 	area file 1G "comp=$1"
-	equal "compressor" "$1" "$(figure file comp)"
+	equal "compressor" "$1" "$(stat_of file comp)"
 	start pages -s 3 -k trst fill out hold check rewrite:3 out check
 	text=$(said_number text) random=$(said_number random)
-	bytes=$(figure file compressed_bytes)
+	bytes=$(stat_of file compressed_bytes)
 	holds "pages out" "$text > 350 && $random > 180"
-	equal "incompressible" "$random" "$(figure file incompressible_pages)"
+	equal "incompressible" "$random" "$(stat_of file incompressible_pages)"
 	holds "compressed bytes" "$bytes > $random * PAGE"
 	holds "compressed bytes" "$bytes < $random * PAGE + $text * PAGE / 2"
 	note "$1: $(((bytes - random * PAGE) / text)) bytes for a page of text"
 	release
 	ends_empty file
-	equal "failed" "0 0" "$(figure file failed_stores_memory) $(figure file failed_loads)"
+	equal "failed" "0 0" "$(stat_of file failed_stores_memory) $(stat_of file failed_loads)"
 }
 
 pool_of_each() {
@@ -28,7 +28,7 @@ pool_of_each() {
 	area c 1G comp=deflate 5
 	pages -s 9 -k tr fill out check rewrite:2 out check
 	for name in a b c; do
-		holds "stores of $name" "$(figure "$name" stores) > 500"
+		holds "stores of $name" "$(stat_of "$name" stores) > 500"
 	done
 }
 

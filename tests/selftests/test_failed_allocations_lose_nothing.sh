@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Each allocation that mount, swapon, store and load make may fail, and those for
-# stores, whoever makes them: the caller gets ENOMEM, the log one line, nothing leaks,
+# stores, in any task: the caller gets ENOMEM, the log one line, nothing leaks,
 # and no page is lost.
 #
 # Needs two CPUs: one fails beside the other.
@@ -51,7 +51,7 @@ swapons() {
 	mark_log
 	fail_each 5 ENOMEM fault swapon file mend swapoff file
 	one_line_each
-	equal "areas" 0 "$(figure file areas)"
+	equal "areas" 0 "$(stat_of file areas)"
 	equal "left behind" "$mounted" "$(leftovers)"
 	gives OK mnt swapon file
 	pages -s 1 fill out check
@@ -61,8 +61,8 @@ stores() { # LEAST [OPTION]...
 	area file
 	count_allocations
 	fail_each "$1" "${@:2}" ENOMEM fill fault out mend check
-	holds "stores that failed for memory" "$(figure file failed_stores_memory) > 0"
-	equal "loads that failed" 0 "$(figure file failed_loads)"
+	holds "stores that failed for memory" "$(stat_of file failed_stores_memory) > 0"
+	equal "loads that failed" 0 "$(stat_of file failed_loads)"
 	ends_empty file
 	pages -s 1 fill out check
 }
@@ -82,7 +82,7 @@ loads() {
 	count_allocations
 	# A load needs no memory, so there may be nothing that can fail.
 	fail_each 0 ENOMEM fill out fault load mend check
-	equal "loads that failed" 0 "$(figure file failed_loads)"
+	equal "loads that failed" 0 "$(stat_of file failed_loads)"
 	ends_empty file
 }
 
@@ -123,7 +123,7 @@ loses_nothing() { # SCENE LEAST
 	equal "pages lost" 0 "$(said_number lost)"
 }
 
-# One of three allocations for us fails, whoever makes it: also those of workers.
+# One of three allocations of the module fails, also those of workers.
 under_load() {
 	local faults
 	disk disk.image 32M
@@ -137,15 +137,15 @@ under_load() {
 	done
 	start pages -s 12 -k tttr fill out out hold check rewrite:2 out out hold check rewrite:3 out hold check
 	write_back file
-	holds "pages in the store" "$(figure file redirected_pages) > 500"
+	holds "pages in the store" "$(stat_of file redirected_pages) > 500"
 	go_on
 	go_on
 	write_back file
 	# Whole segments are taken back, as far as there is memory.
 	gives OK mnt swapoff file
 	release
-	holds "stores that failed for memory" "$(figure file failed_stores_memory) > 0"
-	equal "loads that failed" 0 "$(figure file failed_loads)"
+	holds "stores that failed for memory" "$(stat_of file failed_stores_memory) > 0"
+	equal "loads that failed" 0 "$(stat_of file failed_loads)"
 	ends_empty file
 }
 

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Each request to a store may fail: who asked for it gets EIO and may ask again, all
+# Each request to a store may fail: its caller gets EIO and may ask again, all
 # pages that were not in it are as they were, and in the end nothing is held.
 #
-# Needs two CPUs: workers fail beside the one who waits for them.
+# Needs two CPUs: workers fail beside the task that waits for them.
 
 . "$(dirname "$0")/lib.sh"
 . "$HERE/faults.sh"

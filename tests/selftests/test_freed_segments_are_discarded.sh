@@ -21,8 +21,8 @@ given_back() {
 	go_on
 	# The header stays.
 	until_true "the disk is empty but for its header" 20 has_blocks disk.image 8
-	holds "bytes discarded" "$(store_figure file 0 discarded_bytes) >= 8 << 20"
-	equal "free segments" "$(segments_of file 0)" "$(store_figure file 0 free_segments)"
+	holds "bytes discarded" "$(store_stat file 0 discarded_bytes) >= 8 << 20"
+	equal "free segments" "$(segments_of file 0)" "$(store_stat file 0 free_segments)"
 	release
 }
 
@@ -34,7 +34,7 @@ only_if_told_so() {
 	release
 	sleep 0.5
 	holds "blocks of the disk" "$(stat -c %b disk.image) > 16384"
-	equal "bytes discarded" 0 "$(store_figure file 0 discarded_bytes)"
+	equal "bytes discarded" 0 "$(store_stat file 0 discarded_bytes)"
 	mark_log
 	gives EINVAL mnt remount file discard
 	one_line discard
@@ -50,7 +50,7 @@ under_load() {
 	go_on
 	release
 	until_true "the disk is empty but for its header" 20 has_blocks disk.image 8
-	equal "failed loads" 0 "$(figure file failed_loads)"
+	equal "failed loads" 0 "$(stat_of file failed_loads)"
 }
 
 promise "freed segments are given back to the device" given_back

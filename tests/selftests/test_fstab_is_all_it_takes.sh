@@ -25,8 +25,8 @@ two_lines() { # SWAPON SWAPOFF PRIORITY
 	quiet $1 -a
 	equal "/proc/swaps" "$work/swap.ghost file $((8 * 1024 * 1024 - 4)) 0 $3" \
 		"$(awk 'NR == 2 { print $1, $2, $3, $4, $5 }' /proc/swaps)"
-	equal "compressor" zstd "$(figure swap.ghost comp)"
-	equal "limit" $((8 << 20)) "$(figure swap.ghost limit_bytes)"
+	equal "compressor" zstd "$(stat_of swap.ghost comp)"
+	equal "limit" $((8 << 20)) "$(stat_of swap.ghost limit_bytes)"
 	pages -s 2 fill out check
 	# shellcheck disable=SC2086 # as above
 	quiet $2 -a
@@ -43,11 +43,11 @@ plain_mount_a() {
 		"$work/two.ghost none swap defaults,nofail 0 0"
 	quiet mount -a
 	quiet swapon -a
-	equal "areas of the pool" 2 "$(figure one.ghost areas)"
+	equal "areas of the pool" 2 "$(stat_of one.ghost areas)"
 	# What is on already is left alone.
 	quiet mount -a
 	quiet swapon -a
-	equal "areas of the pool" 2 "$(figure one.ghost areas)"
+	equal "areas of the pool" 2 "$(stat_of one.ghost areas)"
 	quiet swapoff -a
 }
 

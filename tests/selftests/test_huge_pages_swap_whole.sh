@@ -15,12 +15,12 @@ thp_goes_out_whole() {
 	equal "pages out" 2048 "$(said_number out)"
 	equal "thp_swpout" 4 $(($(vmstat thp_swpout) - out))
 	equal "thp_swpout_fallback" 0 $(($(vmstat thp_swpout_fallback) - fallback))
-	equal "stored" 2048 "$(figure file stored_pages)"
+	equal "stored" 2048 "$(stat_of file stored_pages)"
 	# A zero page in a huge page that is not zero is one of one word, too.
 	equal "same-filled" $(($(said_number same) + $(said_number zero))) \
-		"$(figure file same_filled_pages)"
-	equal "incompressible" "$(said_number random)" "$(figure file incompressible_pages)"
-	equal "tables" $((4 * PAGE)) "$(figure file table_bytes)"
+		"$(stat_of file same_filled_pages)"
+	equal "incompressible" "$(said_number random)" "$(stat_of file incompressible_pages)"
+	equal "tables" $((4 * PAGE)) "$(stat_of file table_bytes)"
 	release
 	ends_empty file
 }
@@ -29,15 +29,15 @@ thp_goes_out_whole() {
 thp_goes_out_in_part() {
 	area file
 	pages -m huge -s 4 -k tr fill out rewrite:7 out check keep:3 out check
-	equal "stored at the end" 0 "$(figure file stored_pages)"
+	equal "stored at the end" 0 "$(stat_of file stored_pages)"
 }
 
 thp_under_pressure() {
 	cgroup tight memory.high=10M
 	area file
 	pages -g tight -m huge -s 16 -k ttrs fill check fork:1 rewrite:5 check >said
-	holds "loads" "$(figure file loads) > 2048"
-	equal "failed loads" 0 "$(figure file failed_loads)"
+	holds "loads" "$(stat_of file loads) > 2048"
+	equal "failed loads" 0 "$(stat_of file failed_loads)"
 }
 
 # Only 64 KiB pages are allowed, so that nothing else can be counted.
@@ -55,10 +55,10 @@ medium_pages() {
 	equal "pages out" 1024 "$(said_number out)"
 	equal "64 KiB pages out" 64 $(($(<"$stats/swpout") - swpout))
 	equal "64 KiB fallbacks" 0 $(($(<"$stats/swpout_fallback") - fallback))
-	equal "loads before" 0 "$(figure file loads)"
+	equal "loads before" 0 "$(stat_of file loads)"
 	go_on
 	note "64 KiB pages in: $(($(<"$stats/swpin") - swpin))"
-	equal "pages loaded" 1024 "$(figure file loads)"
+	equal "pages loaded" 1024 "$(stat_of file loads)"
 	release
 }
 

@@ -13,7 +13,7 @@ within_limit() {
 }
 
 fits() {
-	(($(held "$1") <= $(figure "$1" limit_bytes)))
+	(($(held "$1") <= $(stat_of "$1" limit_bytes)))
 }
 
 keeps_what_does_not_fit() { # KIND OF MEMORY
@@ -21,10 +21,10 @@ keeps_what_does_not_fit() { # KIND OF MEMORY
 	start pages -m "$1" -s 8 -k r fill out hold check out hold check
 	# Two huge pages at most, and never a part of one.
 	holds "pages out" "$(said_number out) >= 1024 && $(said_number out) <= 1280"
-	equal "stored" "$(said_number out)" "$(figure file stored_pages)"
+	equal "stored" "$(said_number out)" "$(stat_of file stored_pages)"
 	within_limit file
-	holds "stores refused" "$(figure file failed_stores_limit) > 0"
-	equal "stores that failed for memory" 0 "$(figure file failed_stores_memory)"
+	holds "stores refused" "$(stat_of file failed_stores_limit) > 0"
+	equal "stores that failed for memory" 0 "$(stat_of file failed_stores_memory)"
 	go_on
 	within_limit file
 	release
@@ -36,12 +36,12 @@ room_is_used_again() {
 	area file 1G limit=2M
 	start pages -s 4 -k r fill out hold
 	within_limit file
-	holds "stores refused" "$(figure file failed_stores_limit) > 0"
+	holds "stores refused" "$(stat_of file failed_stores_limit) > 0"
 	release
-	failed=$(figure file failed_stores_limit)
+	failed=$(stat_of file failed_stores_limit)
 	start pages -s 1 -k r fill out hold check
 	holds "pages out" "$(said_number out) >= 250"
-	equal "stores refused since" "$failed" "$(figure file failed_stores_limit)"
+	equal "stores refused since" "$failed" "$(stat_of file failed_stores_limit)"
 	release
 }
 
@@ -50,18 +50,18 @@ limit_follows_remount() {
 	area file 1G limit=8M
 	start pages -s 4 -k r fill out hold check out hold check out hold check
 	holds "pages out" "$(said_number out) > 1000"
-	failed=$(figure file failed_stores_limit)
+	failed=$(stat_of file failed_stores_limit)
 	equal "stores refused" 0 "$failed"
 	# Below what is held: it stays, and no page comes on top of it.
 	gives OK mnt remount file limit=1M
 	go_on
-	holds "stores refused" "$(figure file failed_stores_limit) > 0"
+	holds "stores refused" "$(stat_of file failed_stores_limit) > 0"
 	holds "pages out" "$(said_number out) < 1000"
 	holds "pages free, by df" "$(stat -f -c %f file) <= 8"
 	gives OK mnt remount file limit=8M
-	failed=$(figure file failed_stores_limit)
+	failed=$(stat_of file failed_stores_limit)
 	go_on
-	equal "stores refused since" "$failed" "$(figure file failed_stores_limit)"
+	equal "stores refused since" "$failed" "$(stat_of file failed_stores_limit)"
 	holds "pages out" "$(said_number out) > 1000"
 	release
 }
@@ -72,8 +72,8 @@ tables_count() {
 	start pages -s 16 -k s fill out hold check
 	within_limit file
 	holds "pages out" "$(said_number out) > 500 && $(said_number out) < 4096"
-	holds "bytes of tables" "$(figure file table_bytes) >= $(said_number out) / 512 * PAGE"
-	holds "stores refused" "$(figure file failed_stores_limit) > 0"
+	holds "bytes of tables" "$(stat_of file table_bytes) >= $(said_number out) / 512 * PAGE"
+	holds "stores refused" "$(stat_of file failed_stores_limit) > 0"
 	release
 }
 
@@ -85,7 +85,7 @@ refused_from_all_cpus() {
 }
 
 has_been_full() {
-	((most > $(figure file limit_bytes) * 9 / 10 && $(figure file failed_stores_limit) > 0))
+	((most > $(stat_of file limit_bytes) * 9 / 10 && $(stat_of file failed_stores_limit) > 0))
 }
 
 nothing_for_other_pools() {
@@ -94,7 +94,7 @@ nothing_for_other_pools() {
 	start pages -s 6 -k r fill out out out hold check
 	within_limit small
 	within_limit large
-	equal "stores refused by the pool with room" 0 "$(figure large failed_stores_limit)"
+	equal "stores refused by the pool with room" 0 "$(stat_of large failed_stores_limit)"
 	release
 }
 

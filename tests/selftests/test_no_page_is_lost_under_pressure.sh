@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# A working set four times the memory it may have keeps every page, whoever
-# shares them, however many CPUs there are.
+# A working set four times the memory it may have keeps every page, shared
+# or not, however many CPUs there are.
 #
 # Needs two CPUs: it takes one away, and both reclaim.
 
@@ -16,14 +16,14 @@ four_times_too_large() {
 	pages -g tight -s 8 -k tttrs fill fork:3 check rewrite:4 check \
 		churn:300 check >said
 	equal "processes that visited their pages" 4 "$(grep -c 'visits=300' said)"
-	holds "stores" "$(figure file stores) > 12 * 256"
-	holds "loads" "$(figure file loads) > 6 * 256"
+	holds "stores" "$(stat_of file stores) > 12 * 256"
+	holds "loads" "$(stat_of file loads) > 6 * 256"
 	for name in failed_stores_limit failed_stores_memory failed_loads; do
-		equal "$name" 0 "$(figure file "$name")"
+		equal "$name" 0 "$(stat_of file "$name")"
 	done
 	equal "OOM kills" 0 "$(oom_kills tight)"
 	equal "warnings" "" "$(warnings)"
-	note "stores $(figure file stores), loads $(figure file loads)"
+	note "stores $(stat_of file stores), loads $(stat_of file loads)"
 }
 
 with_one_cpu() {
@@ -55,38 +55,38 @@ counts() {
 	out=$(said_number out) text=$(said_number text)
 	random=$(said_number random) same=$(said_number same)
 	holds "pages swapped out" "$out > 2500"
-	equal "stored" "$out" "$(figure file stored_pages)"
-	equal "same-filled" "$same" "$(figure file same_filled_pages)"
-	equal "incompressible" "$random" "$(figure file incompressible_pages)"
+	equal "stored" "$out" "$(stat_of file stored_pages)"
+	equal "same-filled" "$same" "$(stat_of file same_filled_pages)"
+	equal "incompressible" "$random" "$(stat_of file incompressible_pages)"
 	equal "used by the kernel's account" "$out" "$(used_pages file)"
-	equal "stores" "$out" "$(figure file stores)"
-	holds "compressed bytes" "$(figure file compressed_bytes) >= $random * PAGE &&
-		$(figure file compressed_bytes) < $random * PAGE + $text * PAGE / 2"
-	holds "pool bytes" "$(figure file pool_bytes) >= $(figure file compressed_bytes)"
-	equal "bytes beside the objects" 0 $(($(figure file pool_bytes) % PAGE))
+	equal "stores" "$out" "$(stat_of file stores)"
+	holds "compressed bytes" "$(stat_of file compressed_bytes) >= $random * PAGE &&
+		$(stat_of file compressed_bytes) < $random * PAGE + $text * PAGE / 2"
+	holds "pool bytes" "$(stat_of file pool_bytes) >= $(stat_of file compressed_bytes)"
+	equal "bytes beside the objects" 0 $(($(stat_of file pool_bytes) % PAGE))
 	go_on
 	out=$(said_number out)
-	equal "stored, after rewriting" "$out" "$(figure file stored_pages)"
-	equal "same-filled, after rewriting" "$(said_number same)" "$(figure file same_filled_pages)"
+	equal "stored, after rewriting" "$out" "$(stat_of file stored_pages)"
+	equal "same-filled, after rewriting" "$(said_number same)" "$(stat_of file same_filled_pages)"
 	equal "incompressible, after rewriting" "$(said_number random)" \
-		"$(figure file incompressible_pages)"
+		"$(stat_of file incompressible_pages)"
 	equal "stores less invalidates" "$out" \
-		$(($(figure file stores) - $(figure file invalidates)))
+		$(($(stat_of file stores) - $(stat_of file invalidates)))
 	release
 	for name in stored_pages same_filled_pages incompressible_pages compressed_bytes \
 		pool_bytes table_bytes; do
-		equal "$name, after the process" 0 "$(figure file "$name")"
+		equal "$name, after the process" 0 "$(stat_of file "$name")"
 	done
-	equal "stores less invalidates" 0 $(($(figure file stores) - $(figure file invalidates)))
+	equal "stores less invalidates" 0 $(($(stat_of file stores) - $(stat_of file invalidates)))
 }
 
 same_filled_keep_their_word() {
 	area file
 	start pages -s 8 -k s fill out hold check
 	holds "pages out" "$(said_number out) > 2000"
-	equal "same-filled pages" "$(said_number out)" "$(figure file same_filled_pages)"
-	equal "compressed bytes" 0 "$(figure file compressed_bytes)"
-	equal "pool bytes" 0 "$(figure file pool_bytes)"
+	equal "same-filled pages" "$(said_number out)" "$(stat_of file same_filled_pages)"
+	equal "compressed bytes" 0 "$(stat_of file compressed_bytes)"
+	equal "pool bytes" 0 "$(stat_of file pool_bytes)"
 	release
 }
 
@@ -95,8 +95,8 @@ longer_words_compress() {
 	area file
 	start pages -s 8 -k w fill out hold check
 	holds "pages out" "$(said_number out) > 2000"
-	equal "same-filled pages" 0 "$(figure file same_filled_pages)"
-	holds "compressed bytes" "$(figure file compressed_bytes) <= 64 * $(said_number out)"
+	equal "same-filled pages" 0 "$(stat_of file same_filled_pages)"
+	holds "compressed bytes" "$(stat_of file compressed_bytes) <= 64 * $(said_number out)"
 	release
 	ends_empty file
 }
@@ -104,7 +104,7 @@ longer_words_compress() {
 promise "four processes, twice 8 MiB in 2 MiB, on 2 CPUs" four_times_too_large
 promise "the same on one CPU" with_one_cpu
 promise "unrelated processes in one area" several_unrelated
-promise "the figures count what is there, and are 0 at the end" counts
+promise "the stats count what is there, and are 0 at the end" counts
 promise "pages of one repeated word of 32 bits keep only their word" same_filled_keep_their_word
 promise "pages of one repeated word of 64 bits are compressed" longer_words_compress
 finish

@@ -161,10 +161,10 @@ failed_swapon_is_undone() {
 	gives EBUSY mnt swapon file
 	gives OK mnt swapoff file
 	gives EINVAL mnt swapoff file
-	equal "areas" 0 "$(figure file areas)"
+	equal "areas" 0 "$(stat_of file areas)"
 	equal "disks" "$disks_before" " $(echo /sys/block/*) "
 	gives OK mnt swapon file
-	equal "areas" 1 "$(figure file areas)"
+	equal "areas" 1 "$(stat_of file areas)"
 }
 
 promise "umount of an area and rmmod of a mount are refused" in_use

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Mounts, stores and writeback are for those who may call swapon(2); figures are for
-# all, and tell nobody where anything is in memory.
+# Mounts, stores and writeback are for users that may call swapon(2); the stats are for
+# all users, and do not show where anything is in memory.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -34,8 +34,8 @@ refused() {
 	# To root of a namespace, the mount is not one of its own.
 	[[ $("$@" mnt umount file) =~ ^(EPERM|EINVAL)$ ]] || fail "umount by $1"
 	equal "stores" "$first" "$(stores_of file)"
-	equal "limit" $((64 << 20)) "$(figure file limit_bytes)"
-	equal "pages that were written" 0 "$(figure file written_pages)"
+	equal "limit" $((64 << 20)) "$(stat_of file limit_bytes)"
+	equal "pages that were written" 0 "$(stat_of file written_pages)"
 }
 
 a_user() {
@@ -59,14 +59,14 @@ root_of_a_namespace() {
 	release
 }
 
-# What counts is who writes, not who opened.
+# What counts is the task that writes, not the one that opened the file.
 an_open_file() {
 	local first second dir
 	managed
 	if "${WITHOUT[@]}" sh -c 'echo all' >"$dir/writeback"; then
 		fail "an open file can be written to"
 	fi
-	equal "pages that were written" 0 "$(figure file written_pages)"
+	equal "pages that were written" 0 "$(stat_of file written_pages)"
 	release
 }
 
@@ -87,7 +87,7 @@ all_may_read() {
 	gives OK tell file writeback 512
 	# What cannot be read are the orders.
 	said=$("${USER[@]}" cat "$dir"/*_* "$dir"/backing0/*_* 2>/dev/null) || true
-	holds "figures that a user reads" "$(grep -c '^[0-9]*$' <<<"$said") >= 30"
+	holds "stats that a user reads" "$(grep -c '^[0-9]*$' <<<"$said") >= 30"
 	for name in "$dir"/* "$dir"/backing0/*; do
 		[[ -r $name && ! -d $name && $(stat -c %a "$name") != 200 ]] || continue
 		! grep -Eq 'ffff[0-9a-f]{8}' "$name" || fail "$name tells an address"
@@ -101,5 +101,5 @@ promise "root without CAP_SYS_ADMIN manages nothing" root_without_it
 promise "root of a user namespace manages nothing" root_of_a_namespace
 promise "a file that root opened is of no use to others" an_open_file
 promise "CAP_SYS_ADMIN is enough" nothing_else_is_needed
-promise "all may read the figures, and none tells an address" all_may_read
+promise "all may read the stats, and none tells an address" all_may_read
 finish

@@ -21,8 +21,8 @@ memory_bytes() {
 defaults() {
 	local limit percent=$(($(memory_bytes) / 100)) options
 	mounted
-	equal "compressor" lz4 "$(figure file comp)"
-	limit=$(figure file limit_bytes)
+	equal "compressor" lz4 "$(stat_of file comp)"
+	limit=$(stat_of file limit_bytes)
 	# Percent of what the kernel calls RAM, which is not quite MemTotal.
 	holds "20% of memory" "$limit > 19 * $percent && $limit < 21 * $percent"
 	options=$(shown)
@@ -32,13 +32,13 @@ defaults() {
 	# What is shown can be given again, and means the same.
 	gives OK mnt umount file
 	quiet mount -t ghostswap -o "$options" file file
-	equal "limit again" "$limit" "$(figure file limit_bytes)"
+	equal "limit again" "$limit" "$(stat_of file limit_bytes)"
 	equal "options again" "$options" "$(shown)"
 }
 
 limit_is() { # OPTION BYTES
 	mounted "limit=$1"
-	equal "limit=$1" "$2" "$(figure file limit_bytes)"
+	equal "limit=$1" "$2" "$(stat_of file limit_bytes)"
 	equal "blocks that df shows" $(($2 / PAGE)) "$(stat -f -c %b file)"
 	gives OK mnt umount file
 }
@@ -50,7 +50,7 @@ limits() {
 	limit_is 8M $((8 << 20))
 	limit_is 1G $((1 << 30))
 	mounted limit=50%
-	limit=$(figure file limit_bytes)
+	limit=$(stat_of file limit_bytes)
 	holds "50% of memory" "$limit > 49 * $percent && $limit < 51 * $percent"
 }
 
@@ -59,24 +59,24 @@ pool_shown() {
 	[[ ,$(shown), == *,comp=zstd,*,pool=Name.of-a_pool,* ]] || fail "/proc/mounts shows $(shown)"
 	[[ -d $SYSFS/Name.of-a_pool ]]
 	mount -o remount,limit=16M,pool=Name.of-a_pool,comp=zstd file
-	equal "limit" $((16 << 20)) "$(figure file limit_bytes)"
+	equal "limit" $((16 << 20)) "$(stat_of file limit_bytes)"
 }
 
 limit_changes_live() {
 	area file 1G limit=8M
 	quiet mount -o remount,limit=16M file
-	equal "limit" $((16 << 20)) "$(figure file limit_bytes)"
+	equal "limit" $((16 << 20)) "$(stat_of file limit_bytes)"
 	equal "blocks that df shows" $(((16 << 20) / PAGE)) "$(stat -f -c %b file)"
 	[[ $(shown) == *limit=* ]]
 	[[ $(shown) != *limit=8* ]] || fail "/proc/mounts still shows $(shown)"
 	gives OK mnt remount file limit=4M
-	equal "limit" $((4 << 20)) "$(figure file limit_bytes)"
+	equal "limit" $((4 << 20)) "$(stat_of file limit_bytes)"
 	# Options that are absent keep their values.
 	gives OK mnt remount file
-	equal "limit" $((4 << 20)) "$(figure file limit_bytes)"
-	equal "compressor" lz4 "$(figure file comp)"
+	equal "limit" $((4 << 20)) "$(stat_of file limit_bytes)"
+	equal "compressor" lz4 "$(stat_of file comp)"
 	gives OK mnt remount file comp=lz4,limit=5M
-	equal "limit" $((5 << 20)) "$(figure file limit_bytes)"
+	equal "limit" $((5 << 20)) "$(stat_of file limit_bytes)"
 }
 
 the_rest_is_refused() {
@@ -87,8 +87,8 @@ the_rest_is_refused() {
 		mark_log
 		gives EINVAL mnt remount file "$options"
 		one_line "comp|pool|limit|nonesuch"
-		equal "limit" $((8 << 20)) "$(figure file limit_bytes)"
-		equal "compressor" lz4 "$(figure file comp)"
+		equal "limit" $((8 << 20)) "$(stat_of file limit_bytes)"
+		equal "compressor" lz4 "$(stat_of file comp)"
 	done
 	pages -s 2 fill out check
 }

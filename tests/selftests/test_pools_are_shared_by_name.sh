@@ -8,16 +8,16 @@ one_pool() {
 	area one 1G comp=zstd,limit=8M,pool=shared 5
 	area two 1G pool=shared 5
 	equal "pools" shared "$(ls "$SYSFS")"
-	equal "areas" 2 "$(figure one areas)"
+	equal "areas" 2 "$(stat_of one areas)"
 	equal "limit by df" "2048 2048" "$(stat -f -c %b one) $(stat -f -c %b two)"
 	start pages -s 6 -k tr fill out hold
 	holds "pages used of both" "$(used_pages one) > 0 && $(used_pages two) > 0"
-	equal "pages stored" $(($(said_number out))) "$(figure two stored_pages)"
-	equal "compressor of the second" zstd "$(figure two comp)"
+	equal "pages stored" $(($(said_number out))) "$(stat_of two stored_pages)"
+	equal "compressor of the second" zstd "$(stat_of two comp)"
 
 	# Either may leave; the pool stays for the other.
 	gone one
-	equal "areas" 1 "$(figure two areas)"
+	equal "areas" 1 "$(stat_of two areas)"
 	release
 	gives OK mnt swapoff two
 	gives OK mnt umount two
@@ -40,7 +40,7 @@ same_options_only() {
 	gives OK mnt umount two
 	gives OK mnt mount two two pool=shared
 	gives OK mnt remount two limit=6M
-	equal "limit, seen through the first" $((6 << 20)) "$(figure one limit_bytes)"
+	equal "limit, seen through the first" $((6 << 20)) "$(stat_of one limit_bytes)"
 }
 
 names() {
@@ -63,7 +63,7 @@ unnamed_are_apart() {
 	area one "" limit=8M
 	area two "" limit=9M
 	equal "pools" "$(printf '%s\n' "$(pool_of one)" "$(pool_of two)" | sort)" "$(ls "$SYSFS")"
-	equal "limits" "$((8 << 20)) $((9 << 20))" "$(figure one limit_bytes) $(figure two limit_bytes)"
+	equal "limits" "$((8 << 20)) $((9 << 20))" "$(stat_of one limit_bytes) $(stat_of two limit_bytes)"
 }
 
 three_areas() {
@@ -75,19 +75,19 @@ three_areas() {
 	for file in a1 a2 b1; do
 		holds "pages used of $file" "$(used_pages "$file") > 200"
 	done
-	equal "stored in a" $(($(used_pages a1) + $(used_pages a2))) "$(figure a1 stored_pages)"
-	equal "stored in b" "$(used_pages b1)" "$(figure b1 stored_pages)"
+	equal "stored in a" $(($(used_pages a1) + $(used_pages a2))) "$(stat_of a1 stored_pages)"
+	equal "stored in b" "$(used_pages b1)" "$(stat_of b1 stored_pages)"
 	out=$(said_number out)
-	equal "stored in all" "$out" $(($(figure a1 stored_pages) + $(figure b1 stored_pages)))
+	equal "stored in all" "$out" $(($(stat_of a1 stored_pages) + $(stat_of b1 stored_pages)))
 	go_on
 
 	# Each area goes by itself, and takes nothing of another's with it.
-	kept=$(figure b1 stored_pages)
+	kept=$(stat_of b1 stored_pages)
 	gives OK mnt swapoff a2
-	equal "stored in b, when a2 is off" "$kept" "$(figure b1 stored_pages)"
+	equal "stored in b, when a2 is off" "$kept" "$(stat_of b1 stored_pages)"
 	gives OK mnt swapoff b1
 	ends_empty b1
-	holds "stored in a" "$(figure a1 stored_pages) > 0"
+	holds "stored in a" "$(stat_of a1 stored_pages) > 0"
 	release
 	ends_empty a1
 }

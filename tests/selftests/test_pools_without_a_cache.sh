@@ -30,13 +30,13 @@ needs_a_store() {
 goes_to_the_store() {
 	uncached 64M
 	start pages -s 24 -k tttr fill out hold check rewrite:3 out hold check free
-	holds "pages in memory" "$(figure file compressed_bytes) < 4 << 20"
-	holds "pages in the store" "$(figure file redirected_pages) > $(said_number out) / 2"
-	equal "stores refused" 0 "$(figure file failed_stores_limit)"
+	holds "pages in memory" "$(stat_of file compressed_bytes) < 4 << 20"
+	holds "pages in the store" "$(stat_of file redirected_pages) > $(said_number out) / 2"
+	equal "stores refused" 0 "$(stat_of file failed_stores_limit)"
 	go_on
 	release
 	ends_empty file
-	equal "bytes in the store" 0 "$(store_figure file 0 live_bytes)"
+	equal "bytes in the store" 0 "$(store_stat file 0 live_bytes)"
 }
 
 # Pages beside one that is faulted in come along, in requests of their own or not.
@@ -47,9 +47,9 @@ read_ahead() {
 	ahead=$(vmstat swap_ra)
 	release
 	holds "pages read ahead" "$(vmstat swap_ra) > $ahead"
-	note "$(store_figure file 0 read_ios) requests for $(figure file loads) loads"
+	note "$(store_stat file 0 read_ios) requests for $(stat_of file loads) loads"
 	# About three records lie in a block.
-	holds "requests" "$(store_figure file 0 read_ios) * 2 < $(figure file loads)"
+	holds "requests" "$(store_stat file 0 read_ios) * 2 < $(stat_of file loads)"
 }
 
 # zswap PERCENT: in front of all areas, with at most so much of the memory.
@@ -67,9 +67,9 @@ no_block_for_what_zswap_holds() {
 	out=$(vmstat zswpout)
 	start pages -s 16 -k t fill out hold check
 	equal "pages that zswap took" "$(said_number out)" $(($(vmstat zswpout) - out))
-	equal "pages that came here" 0 "$(figure file stores)"
+	equal "pages that came here" 0 "$(stat_of file stores)"
 	equal "bytes in the store" "0 0" \
-		"$(store_figure file 0 used_bytes) $(store_figure file 0 written_bytes)"
+		"$(store_stat file 0 used_bytes) $(store_stat file 0 written_bytes)"
 	release
 }
 
@@ -84,11 +84,11 @@ what_zswap_writes_back_lands_in_the_log() {
 	until_true "zswap writes back" 60 has_written_back "$back"
 	wait $!
 	note "zswap wrote $(($(vmstat zswpwb) - back)) pages back," \
-		"$(figure file written_pages) went to the store"
-	holds "pages written" "$(figure file written_pages) > 500"
+		"$(stat_of file written_pages) went to the store"
+	holds "pages written" "$(stat_of file written_pages) > 500"
 	holds "bytes a page" \
-		"$(store_figure file 0 written_bytes) < $(figure file written_pages) * PAGE"
-	equal "failed loads" 0 "$(figure file failed_loads)"
+		"$(store_stat file 0 written_bytes) < $(stat_of file written_pages) * PAGE"
+	equal "failed loads" 0 "$(stat_of file failed_loads)"
 }
 
 has_written_back() { # PAGES-BEFORE
@@ -100,7 +100,7 @@ swapoff_brings_all_back() {
 	start pages -s 16 -k tttr fill out hold check
 	gives OK mnt swapoff file
 	release
-	equal "stored" "0 0" "$(figure file stored_pages) $(store_figure file 0 live_bytes)"
+	equal "stored" "0 0" "$(stat_of file stored_pages) $(store_stat file 0 live_bytes)"
 }
 
 promise "cache=off needs a store, and is for a new pool" needs_a_store

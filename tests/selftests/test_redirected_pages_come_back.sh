@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# A page in a store comes back as it was, whoever shares it and whatever goes on,
+# A page in a store comes back as it was, to all that share it and whatever goes on,
 # with two blocks read at most; and what is freed there makes room there.
 #
 # Needs two CPUs: one stores and loads what the other moves.
@@ -9,9 +9,9 @@
 
 nothing_left() { # FILE
 	ends_empty "$1"
-	equal "in the store" "0 0" "$(figure "$1" redirected_pages) $(figure "$1" redirected_bytes)"
+	equal "in the store" "0 0" "$(stat_of "$1" redirected_pages) $(stat_of "$1" redirected_bytes)"
 	until_true "no segment is in use" 10 is_empty "$1" 0
-	equal "failed loads" 0 "$(figure "$1" failed_loads)"
+	equal "failed loads" 0 "$(stat_of "$1" failed_loads)"
 }
 
 # 18 MiB of pages, about 9 MiB as objects, in 4 MiB and 2 MiB.
@@ -28,10 +28,10 @@ under_pressure() {
 	for i in "${pids[@]}"; do
 		wait "$i"
 	done
-	note "loads $(figure file loads), written pages $(figure file written_pages)," \
-		"reads of the store $(store_figure file 0 read_ios)"
-	holds "pages written" "$(figure file written_pages) > 1000"
-	holds "reads of the store" "$(store_figure file 0 read_ios) > 500"
+	note "loads $(stat_of file loads), written pages $(stat_of file written_pages)," \
+		"reads of the store $(store_stat file 0 read_ios)"
+	holds "pages written" "$(stat_of file written_pages) > 1000"
+	holds "reads of the store" "$(store_stat file 0 read_ios) > 500"
 	nothing_left file
 }
 
@@ -41,10 +41,10 @@ two_blocks_at_most() { # KINDS BYTES: at most so many bytes a load
 	area file 1G "limit=64M,backing=$disk"
 	start pages -s 8 -k "$1" fill out hold check
 	write_back file
-	loads=$(figure file loads)
+	loads=$(stat_of file loads)
 	release
-	loads=$(($(figure file loads) - loads))
-	ios=$(store_figure file 0 read_ios) bytes=$(store_figure file 0 read_bytes)
+	loads=$(($(stat_of file loads) - loads))
+	ios=$(store_stat file 0 read_ios) bytes=$(store_stat file 0 read_bytes)
 	note "$loads loads, $ios reads of $bytes bytes"
 	# The open segment's may still be in memory.
 	holds "loads" "$loads > 1900"
@@ -58,20 +58,20 @@ freed_in_the_store() {
 	area file 1G "limit=64M,backing=$disk"
 	start pages -s 24 -k r fill out hold keep:4 hold check free hold fill check
 	write_back file
-	holds "pages in the store" "$(figure file redirected_pages) > 6000"
-	equal "bytes of records" $(($(figure file redirected_pages) * (PAGE + 16))) \
-		"$(store_figure file 0 live_bytes)"
-	holds "segments in use" "$(store_figure file 0 used_bytes) >= 12 << 21"
+	holds "pages in the store" "$(stat_of file redirected_pages) > 6000"
+	equal "bytes of records" $(($(stat_of file redirected_pages) * (PAGE + 16))) \
+		"$(store_stat file 0 live_bytes)"
+	holds "segments in use" "$(store_stat file 0 used_bytes) >= 12 << 21"
 	go_on
 	holds "pages in the store, with three of four given back" \
-		"$(figure file redirected_pages) <= 1536"
-	equal "bytes of records" $(($(figure file redirected_pages) * (PAGE + 16))) \
-		"$(store_figure file 0 live_bytes)"
-	holds "garbage" "$(store_figure file 0 garbage_bytes) + $(store_figure file 0 live_bytes) <= \
-		$(store_figure file 0 used_bytes)"
+		"$(stat_of file redirected_pages) <= 1536"
+	equal "bytes of records" $(($(stat_of file redirected_pages) * (PAGE + 16))) \
+		"$(store_stat file 0 live_bytes)"
+	holds "garbage" "$(store_stat file 0 garbage_bytes) + $(store_stat file 0 live_bytes) <= \
+		$(store_stat file 0 used_bytes)"
 	go_on
 	until_true "no segment is in use" 10 is_empty file 0
-	equal "sealed segments" 0 "$(store_figure file 0 sealed_segments)"
+	equal "sealed segments" 0 "$(store_stat file 0 sealed_segments)"
 	release
 	nothing_left file
 }
@@ -81,7 +81,7 @@ freed_by_the_end() {
 	area file 1G "limit=64M,backing=$disk"
 	start pages -s 16 -k tttr fill out hold
 	write_back file
-	holds "sealed segments" "$(store_figure file 0 sealed_segments) > 2"
+	holds "sealed segments" "$(store_stat file 0 sealed_segments) > 2"
 	release
 	nothing_left file
 }
@@ -91,7 +91,7 @@ forked() {
 	area file 1G "limit=64M,backing=$disk"
 	start pages -s 6 -k tttrs fill out fork:3 hold check rewrite:2 out check
 	write_back file
-	holds "pages in the store" "$(figure file redirected_pages) > 1100"
+	holds "pages in the store" "$(stat_of file redirected_pages) > 1100"
 	release
 	nothing_left file
 }
@@ -102,7 +102,7 @@ shared() { # KIND
 	start pages -m "$1" -s 6 -k tttrs fill out hold check rewrite:3 out hold \
 		keep:2 check hold check
 	write_back file
-	holds "pages in the store" "$(figure file redirected_pages) > 1100"
+	holds "pages in the store" "$(stat_of file redirected_pages) > 1100"
 	go_on
 	write_back file
 	go_on
@@ -116,7 +116,7 @@ huge() {
 	area file 1G "limit=64M,backing=$disk"
 	start pages -m huge -s 8 -k tttrs fill huge out hold check rewrite:2 out hold check
 	write_back file
-	holds "pages in the store" "$(figure file redirected_pages) > 1500"
+	holds "pages in the store" "$(stat_of file redirected_pages) > 1500"
 	go_on
 	write_back file
 	release
@@ -133,7 +133,7 @@ while_written_back() {
 		write_back file
 	done
 	wait $!
-	holds "pages written" "$(figure file written_pages) > 1500"
+	holds "pages written" "$(stat_of file written_pages) > 1500"
 	nothing_left file
 }
 
@@ -167,7 +167,7 @@ for_each_compressor() {
 		area "$comp" 1G "limit=64M,comp=$comp,backing=$disk"
 		start pages -s 4 -k tttrs fill out hold check
 		write_back "$comp"
-		holds "pages in the store" "$(figure "$comp" redirected_pages) > 700"
+		holds "pages in the store" "$(stat_of "$comp" redirected_pages) > 700"
 		release
 		nothing_left "$comp"
 		gone "$comp"

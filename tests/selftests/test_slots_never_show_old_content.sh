@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# A slot that is used again holds what was stored last, whoever had it before.
+# A slot that is used again holds what was stored last, and nothing older.
 #
 # Needs two CPUs: one frees slots, and the other fills them.
 
@@ -14,9 +14,9 @@ used_again() {
 		verbs+=(fill out check out free check)
 	done
 	pages -s 4 -k tttrs "${verbs[@]}" >said
-	holds "pages stored" "$(figure file stores) > 3 * 6 * 256"
+	holds "pages stored" "$(stat_of file stores) > 3 * 6 * 256"
 	ends_empty file
-	equal "areas full or not" 0 "$(figure file failed_loads)"
+	equal "areas full or not" 0 "$(stat_of file failed_loads)"
 }
 
 # Another process must not find them either, nor find them in another state.
@@ -28,7 +28,7 @@ by_another_process() {
 			pages -i "$round" -s 4 -k "$kinds" fill out check keep:3 out check >/dev/null
 		done
 	done
-	holds "pages stored" "$(figure file stores) > 5 * 8 * 256"
+	holds "pages stored" "$(stat_of file stores) > 5 * 8 * 256"
 	ends_empty file
 }
 

@@ -111,7 +111,7 @@ second_swapon_is_busy() {
 	gives EBUSY mnt swapon file
 	! said=$(swapon file 2>&1) || fail "swapon swapped it on twice"
 	[[ $said == *busy* ]] || fail "swapon says: $said"
-	equal "areas" 1 "$(figure file areas)"
+	equal "areas" 1 "$(stat_of file areas)"
 }
 
 for kind in tmpfs ext4 overlay; do

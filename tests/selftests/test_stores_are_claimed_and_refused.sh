@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# What mkswap made is a store, whatever it lies on; nobody else has it then, and
+# What mkswap made is a store, whatever it lies on; it has no other user then, and
 # afterwards it is as before. All else is refused with one reason.
 
 . "$(dirname "$0")/lib.sh"
@@ -27,21 +27,21 @@ takes_pages() { # KIND
 	local store
 	make_store "$1"
 	area file 1G "limit=64M,backing=$store"
-	equal "path" "$store" "$(store_figure file 0 path)"
+	equal "path" "$store" "$(store_stat file 0 path)"
 	# 16 MiB, less the header's page.
-	equal "size" $((7 << 21)) "$(store_figure file 0 size_bytes)"
+	equal "size" $((7 << 21)) "$(store_stat file 0 size_bytes)"
 	start pages -s 6 -k tr fill out hold check
 	write_back file
-	holds "pages in the store" "$(figure file redirected_pages) > 1400"
-	equal "bytes used" "$(store_figure file 0 used_bytes)" \
-		"$((($(segments_of file 0) - $(store_figure file 0 free_segments)) << 21))"
+	holds "pages in the store" "$(stat_of file redirected_pages) > 1400"
+	equal "bytes used" "$(store_stat file 0 used_bytes)" \
+		"$((($(segments_of file 0) - $(store_stat file 0 free_segments)) << 21))"
 	release
-	equal "failed loads" 0 "$(figure file failed_loads)"
+	equal "failed loads" 0 "$(stat_of file failed_loads)"
 	gone file
 	swaps_on_alone "$store"
 }
 
-nobody_else_has_it() { # KIND
+has_no_other_user() { # KIND
 	local store
 	make_store "$1"
 	area file 1G "limit=64M,backing=$store"
@@ -146,7 +146,7 @@ no_place_for_swap() {
 }
 
 # All of it lies in the one zone that is written in any order, so it would do; but
-# nobody looks for such zones, as swapon does not.
+# such zones are not looked for, as swapon does not.
 on_a_zoned_device() {
 	two_files
 	header with_header size=16M
@@ -213,7 +213,7 @@ all_or_none() {
 	swaps_on_alone "$disk"
 	gives OK mnt mount file file "backing=$disk"
 	gives ENOENT mnt remount file "limit=5M,backing=$work/nonesuch"
-	holds "limit" "$(figure file limit_bytes) != 5 << 20"
+	holds "limit" "$(stat_of file limit_bytes) != 5 << 20"
 }
 
 # The ninth has its turn when another is gone.
@@ -268,7 +268,7 @@ at_run_time() {
 	gives OK mnt remount file "nobacking=$disk"
 	gives OK tell file remove_backing "${stores%"$newline"*}"
 	equal "stores" "" "$(stores_of file)"
-	equal "pages in stores" 0 "$(figure file redirected_pages)"
+	equal "pages in stores" 0 "$(stat_of file redirected_pages)"
 	[[ $(options_of file) != *backing* ]] || fail "/proc/mounts shows $(options_of file)"
 	swaps_on_alone "$disk"
 	release
@@ -291,7 +291,7 @@ shown_is_in_effect() {
 	quiet mount -o "remount,$options" file
 	equal "options" "$options" "$(options_of file)"
 	equal "stores" "$disk" "$(stores_of file)"
-	holds "pages in the store" "$(figure file redirected_pages) > 900"
+	holds "pages in the store" "$(stat_of file redirected_pages) > 900"
 	release
 	gone file
 	quiet mount -t ghostswap -o "$options" file file
@@ -338,7 +338,7 @@ for kind in device ext4 xfs btrfs; do
 	promise "a store of kind $kind takes pages, and is plain swap afterwards" takes_pages "$kind"
 done
 for kind in device ext4; do
-	promise "nobody else has a store of kind $kind, or changes it" nobody_else_has_it "$kind"
+	promise "a store of kind $kind has no other user, and is not changed" has_no_other_user "$kind"
 done
 promise "what is no file or disk is refused" no_file_for_it
 promise "what mkswap did not make is refused" no_swap_header

@@ -18,15 +18,15 @@ to_memory() {
 	area file 1G "limit=64M,backing=$disk"
 	start pages -s 12 -k tttrz fill out hold check
 	write_back file
-	swapped=$(swapped_kib) loads=$(figure file loads) stored=$(figure file stored_pages)
+	swapped=$(swapped_kib) loads=$(stat_of file loads) stored=$(stat_of file stored_pages)
 	gives OK tell file remove_backing "$disk"
-	equal "pages in stores" 0 "$(figure file redirected_pages)"
-	equal "stored" "$stored" "$(figure file stored_pages)"
+	equal "pages in stores" 0 "$(stat_of file redirected_pages)"
+	equal "stored" "$stored" "$(stat_of file stored_pages)"
 	equal "incompressible pages in memory" "$(said_number random)" \
-		"$(figure file incompressible_pages)"
-	# Nobody's page table was touched for it.
+		"$(stat_of file incompressible_pages)"
+	# No page table was touched for it.
 	equal "swapped out" "$swapped" "$(swapped_kib)"
-	equal "loads" "$loads" "$(figure file loads)"
+	equal "loads" "$loads" "$(stat_of file loads)"
 	equal "stores" "" "$(stores_of file)"
 	release
 }
@@ -38,20 +38,20 @@ to_another_store() {
 	area file 1G "limit=64M,backing=$first"
 	start pages -s 12 -k tttr fill out hold check
 	write_back file
-	swapped=$(swapped_kib) live=$(store_figure file 0 live_bytes)
+	swapped=$(swapped_kib) live=$(store_stat file 0 live_bytes)
 	gives OK mnt remount file limit=1M
 	disk two.image 32M
 	gives OK tell file add_backing "$disk"
 	gives OK tell file remove_backing "$first"
 	equal "stores" "$disk" "$(stores_of file)"
 	nearly_within_limit file
-	holds "pages in the store" "$(figure file redirected_pages) > 2000"
-	equal "stored" "$(said_number out)" "$(figure file stored_pages)"
+	holds "pages in the store" "$(stat_of file redirected_pages) > 2000"
+	equal "stored" "$(said_number out)" "$(stat_of file stored_pages)"
 	equal "swapped out" "$swapped" "$(swapped_kib)"
 	# Objects are moved as they are.
-	holds "bytes of records" "$(store_figure file 1 live_bytes) <= $live"
+	holds "bytes of records" "$(store_stat file 1 live_bytes) <= $live"
 	release
-	equal "failed loads" 0 "$(figure file failed_loads)"
+	equal "failed loads" 0 "$(stat_of file failed_loads)"
 }
 
 under_load() {
@@ -67,7 +67,7 @@ under_load() {
 		pids+=($!)
 	done
 	until_true "it swaps" 60 has_visited said.1 0
-	holds "pages in the store" "$(figure file redirected_pages) > 500"
+	holds "pages in the store" "$(stat_of file redirected_pages) > 500"
 	before=$(visits said.1)
 	for round in 1 2; do
 		gives OK tell file add_backing "$second"
@@ -82,7 +82,7 @@ under_load() {
 	for round in "${pids[@]}"; do
 		wait "$round"
 	done
-	equal "failed loads" 0 "$(figure file failed_loads)"
+	equal "failed loads" 0 "$(stat_of file failed_loads)"
 	ends_empty file
 }
 
@@ -96,14 +96,14 @@ no_room_in_memory() {
 	gives ENOSPC tell file remove_backing "$disk"
 	one_line "$disk"
 	equal "stores" "$disk" "$(stores_of file)"
-	equal "stored" "$(said_number out)" "$(figure file stored_pages)"
+	equal "stored" "$(said_number out)" "$(stat_of file stored_pages)"
 	nearly_within_limit file
 	# It is still in use.
 	go_on
-	holds "pages in the store" "$(figure file redirected_pages) > 1000"
+	holds "pages in the store" "$(stat_of file redirected_pages) > 1000"
 	gives OK mnt remount file limit=64M
 	gives OK tell file remove_backing "$disk"
-	equal "pages in stores" 0 "$(figure file redirected_pages)"
+	equal "pages in stores" 0 "$(stat_of file redirected_pages)"
 	release
 }
 
@@ -119,9 +119,9 @@ no_room_in_the_other_store() {
 	gives OK tell file add_backing "$disk"
 	gives ENOSPC tell file remove_backing "$first"
 	equal "stores" "$first$newline$disk" "$(stores_of file)"
-	equal "stored" "$(said_number out)" "$(figure file stored_pages)"
+	equal "stored" "$(said_number out)" "$(stat_of file stored_pages)"
 	release
-	equal "failed loads" 0 "$(figure file failed_loads)"
+	equal "failed loads" 0 "$(stat_of file failed_loads)"
 	gives OK tell file remove_backing "$first"
 	gives OK tell file remove_backing "$disk"
 }
@@ -134,7 +134,7 @@ empty_ones_at_once() {
 		gives OK tell file add_backing "$disk"
 		gives OK tell file remove_backing "$disk"
 	done
-	equal "pages ever written" 0 "$(figure file written_pages)"
+	equal "pages ever written" 0 "$(stat_of file written_pages)"
 	release
 }
 
@@ -148,9 +148,9 @@ while_it_is_read() {
 	pid=$HELD_PID
 	echo >&"${HELD[1]}"
 	gives OK tell file remove_backing "$disk"
-	equal "pages in stores" 0 "$(figure file redirected_pages)"
+	equal "pages in stores" 0 "$(stat_of file redirected_pages)"
 	wait "$pid"
-	equal "failed loads" 0 "$(figure file failed_loads)"
+	equal "failed loads" 0 "$(stat_of file failed_loads)"
 }
 
 # The first is the fastest, so the oldest go on to the second.
@@ -164,19 +164,19 @@ two_tiers() {
 	go_on
 	holds "pages out" "$(said_number out) > 6144 * 95 / 100"
 	equal "their order" "$small$newline$disk" "$(stores_of file)"
-	holds "bytes in the first" "$(store_figure file 0 used_bytes) >= 1 << 21"
-	holds "bytes in the second" "$(store_figure file 1 live_bytes) > 4 << 20"
-	holds "bytes of records" "$(store_figure file 0 live_bytes) + \
-$(store_figure file 1 live_bytes) >= $(figure file redirected_bytes)"
+	holds "bytes in the first" "$(store_stat file 0 used_bytes) >= 1 << 21"
+	holds "bytes in the second" "$(store_stat file 1 live_bytes) > 4 << 20"
+	holds "bytes of records" "$(store_stat file 0 live_bytes) + \
+$(store_stat file 1 live_bytes) >= $(stat_of file redirected_bytes)"
 	# All that is in the second was in the first before.
 	holds "bytes written to the first" \
-		"$(store_figure file 0 written_bytes) > $(store_figure file 0 size_bytes)"
+		"$(store_stat file 0 written_bytes) > $(store_stat file 0 size_bytes)"
 	holds "bytes moved" \
-		"$(store_figure file 0 cleaned_bytes) + $(store_figure file 1 cleaned_bytes) > 0"
+		"$(store_stat file 0 cleaned_bytes) + $(store_stat file 1 cleaned_bytes) > 0"
 	nearly_within_limit file
 	go_on
 	release
-	equal "failed" "0 0" "$(figure file failed_loads) $(figure file failed_stores_memory)"
+	equal "failed" "0 0" "$(stat_of file failed_loads) $(stat_of file failed_stores_memory)"
 }
 
 # About 6 MiB of records in 14 MiB, of which a third is never written anew: no
@@ -191,15 +191,15 @@ cleaned() {
 	start pages -s 12 -k tttr fill out "${verbs[@]}" hold out hold check
 	go_on
 	holds "pages out" "$(said_number out) > 3072 * 95 / 100"
-	note "written $(store_figure file 0 written_bytes) bytes," \
-		"by cleaning $(store_figure file 0 cleaned_bytes)"
+	note "written $(store_stat file 0 written_bytes) bytes," \
+		"by cleaning $(store_stat file 0 cleaned_bytes)"
 	holds "bytes written" \
-		"$(store_figure file 0 written_bytes) > 2 * $(store_figure file 0 size_bytes)"
-	holds "bytes by cleaning" "$(store_figure file 0 cleaned_bytes) > 0"
+		"$(store_stat file 0 written_bytes) > 2 * $(store_stat file 0 size_bytes)"
+	holds "bytes by cleaning" "$(store_stat file 0 cleaned_bytes) > 0"
 	nearly_within_limit file
 	release
 	until_true "no segment is in use" 10 is_empty file 0
-	equal "failed" "0 0" "$(figure file failed_loads) $(figure file failed_stores_memory)"
+	equal "failed" "0 0" "$(stat_of file failed_loads) $(stat_of file failed_stores_memory)"
 }
 
 cleaned_under_load() {
@@ -215,11 +215,11 @@ cleaned_under_load() {
 	for i in "${pids[@]}"; do
 		wait "$i"
 	done
-	note "written $(store_figure file 0 written_bytes) bytes," \
-		"by cleaning $(store_figure file 0 cleaned_bytes)"
+	note "written $(store_stat file 0 written_bytes) bytes," \
+		"by cleaning $(store_stat file 0 cleaned_bytes)"
 	ends_empty file
 	until_true "no segment is in use" 10 is_empty file 0
-	equal "failed loads" 0 "$(figure file failed_loads)"
+	equal "failed loads" 0 "$(stat_of file failed_loads)"
 }
 
 # Of three segments one is kept for cleaning: what is left of two goes into one.
@@ -228,19 +228,19 @@ the_least_store_is_cleaned() {
 	area file 1G "limit=64M,backing=$disk"
 	start pages -s 3 -k r fill out hold keep:3 hold check
 	write_back file
-	equal "full segments" 2 "$(store_figure file 0 sealed_segments)"
+	equal "full segments" 2 "$(store_stat file 0 sealed_segments)"
 	go_on
 	mkfifo go
 	pages -i 2 -s 1 -k r fill out hold check <go >said &
 	exec 4>go
 	until_true "the others are out" 20 grep -q holding said
 	write_back file
-	equal "pages in memory" 0 "$(figure file compressed_bytes)"
+	equal "pages in memory" 0 "$(stat_of file compressed_bytes)"
 	echo >&4
 	wait $!
-	holds "bytes moved" "$(store_figure file 0 cleaned_bytes) >= 1 << 20"
+	holds "bytes moved" "$(store_stat file 0 cleaned_bytes) >= 1 << 20"
 	release
-	equal "failed loads" 0 "$(figure file failed_loads)"
+	equal "failed loads" 0 "$(stat_of file failed_loads)"
 }
 
 promise "the pages of a store that is removed move to memory" to_memory

@@ -14,7 +14,7 @@ slow() {
 	write_back file
 	load_table delay DISK 0 5 DISK 0 5
 	release
-	equal "failed loads" 0 "$(figure file failed_loads)"
+	equal "failed loads" 0 "$(stat_of file failed_loads)"
 	gone file
 }
 
@@ -26,15 +26,15 @@ fails_for_a_while() {
 	# Up for no second, down for many.
 	load_table flakey DISK 0 0 60
 	tell file writeback 1000 >/dev/null
-	holds "write errors" "$(store_figure file 0 write_errors) > 0"
-	equal "pages in the store" 0 "$(figure file redirected_pages)"
+	holds "write errors" "$(store_stat file 0 write_errors) > 0"
+	equal "pages in the store" 0 "$(stat_of file redirected_pages)"
 	load_table linear DISK 0
 	gives OK tell file remove_backing "$disk"
 	gives OK tell file add_backing "$disk"
 	write_back file
-	holds "pages in the store" "$(figure file redirected_pages) > 1500"
+	holds "pages in the store" "$(stat_of file redirected_pages) > 1500"
 	release
-	equal "failed loads" 0 "$(figure file failed_loads)"
+	equal "failed loads" 0 "$(stat_of file failed_loads)"
 	gone file
 }
 
@@ -52,7 +52,7 @@ writes_are_lost() {
 	load_table linear DISK 0
 	release
 	holds "pages lost" "$(said_number lost) > 1000"
-	equal "failed loads" "$(said_number lost)" "$(figure file failed_loads)"
+	equal "failed loads" "$(said_number lost)" "$(stat_of file failed_loads)"
 	gone file
 }
 
@@ -102,7 +102,7 @@ cut_off() {
 	nbd-client -d /dev/nbd0 >/dev/null 2>&1
 }
 
-promise "a slow disk keeps nobody from going on" slow
+promise "a slow disk keeps no other task from going on" slow
 promise "a disk that fails for a while takes pages afterwards" fails_for_a_while
 promise "what was never written is not taken for what was there before" writes_are_lost
 promise "a disk that vanishes takes with it what it has, and nothing hangs" vanishes

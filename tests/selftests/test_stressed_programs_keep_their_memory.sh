@@ -41,11 +41,11 @@ began() {
 
 # ended: nothing was lost, and nothing is left.
 ended() {
-	note "$(figure file stores) stores, $(figure file loads) loads, $(figure file written_pages)" \
+	note "$(stat_of file stores) stores, $(stat_of file loads) loads, $(stat_of file written_pages)" \
 		"pages written; operations:$(awk '/metrc:/ && $6 ~ /^[0-9.]+$/ { printf " %s %s", $4, $5 }' said)"
-	holds "stores" "$(figure file stores) > 200"
-	holds "loads" "$(figure file loads) > 50"
-	equal "failed loads" 0 "$(figure file failed_loads)"
+	holds "stores" "$(stat_of file stores) > 200"
+	holds "loads" "$(stat_of file loads) > 50"
+	equal "failed loads" 0 "$(stat_of file failed_loads)"
 	ends_empty file
 	gone file
 }
@@ -65,7 +65,7 @@ with_a_store() {
 	disk disk.image 96M
 	began "limit=1M,backing=$disk"
 	more_than_there_is --madvise 1
-	holds "pages written" "$(figure file written_pages) > 100"
+	holds "pages written" "$(stat_of file written_pages) > 100"
 	ended
 }
 

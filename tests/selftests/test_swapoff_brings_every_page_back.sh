@@ -9,10 +9,10 @@
 idle() {
 	area file
 	start pages -s 8 -k tttrsz fill out fork:1 hold check
-	holds "stored" "$(figure file stored_pages) > 1500"
+	holds "stored" "$(stat_of file stored_pages) > 1500"
 	gives OK mnt swapoff file
 	ends_empty file
-	equal "areas" 0 "$(figure file areas)"
+	equal "areas" 0 "$(stat_of file areas)"
 	release
 }
 
@@ -41,7 +41,7 @@ under_load() {
 	for pid in "${pids[@]}"; do
 		wait "$pid"
 	done
-	equal "failed loads" 0 $(($(figure first failed_loads) + $(figure second failed_loads)))
+	equal "failed loads" 0 $(($(stat_of first failed_loads) + $(stat_of second failed_loads)))
 }
 
 # All of it comes back while processes fault the same pages in.
@@ -49,7 +49,7 @@ while_faulting() {
 	local pid
 	area file
 	start pages -s 12 -k tr fill out fork:3 hold check rewrite:2 check
-	holds "stored" "$(figure file stored_pages) > 2900"
+	holds "stored" "$(stat_of file stored_pages) > 2900"
 	pid=$HELD_PID
 	echo >&"${HELD[1]}"
 	gives OK mnt swapoff file

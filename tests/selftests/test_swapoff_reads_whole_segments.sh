@@ -39,14 +39,14 @@ redirected() { # DISK
 	area file 1G "limit=64M,backing=$1"
 	all_out redirected
 	write_back file
-	holds "pages in the store" "$(figure file redirected_pages) > MIB * 256 * 9 / 10"
-	ios=$(store_figure file 0 read_ios) bytes=$(store_figure file 0 read_bytes)
-	live=$(store_figure file 0 live_bytes)
+	holds "pages in the store" "$(stat_of file redirected_pages) > MIB * 256 * 9 / 10"
+	ios=$(store_stat file 0 read_ios) bytes=$(store_stat file 0 read_bytes)
+	live=$(store_stat file 0 live_bytes)
 	time_of_swapoff file
-	ios=$(($(store_figure file 0 read_ios) - ios))
-	bytes=$(($(store_figure file 0 read_bytes) - bytes))
+	ios=$(($(store_stat file 0 read_ios) - ios))
+	bytes=$(($(store_stat file 0 read_bytes) - bytes))
 	ends_empty file
-	equal "failed loads" 0 "$(figure file failed_loads)"
+	equal "failed loads" 0 "$(stat_of file failed_loads)"
 	release
 }
 
@@ -74,11 +74,11 @@ no_more_than_written() {
 	area file 1G "limit=64M,backing=$disk"
 	start pages -s 16 -k tttr fill out rewrite:3 out rewrite:2 out hold check
 	write_back file
-	read=$(store_figure file 0 read_bytes)
+	read=$(store_stat file 0 read_bytes)
 	# A segment is read as a whole.
-	written=$(store_figure file 0 used_bytes)
+	written=$(store_stat file 0 used_bytes)
 	gives OK mnt swapoff file
-	read=$(($(store_figure file 0 read_bytes) - read))
+	read=$(($(store_stat file 0 read_bytes) - read))
 	holds "bytes read" "$read > 0 && $read <= $written"
 	ends_empty file
 	release

@@ -62,9 +62,9 @@ sleeps() {
 	kill -CONT "$pid"
 	kill -TERM "$pid"
 	wait "$pid" || fail "the process ended with status $?"
-	equal "failed loads" 0 "$(figure file failed_loads)"
+	equal "failed loads" 0 "$(stat_of file failed_loads)"
 	equal "read and write errors" "0 0" \
-		"$(store_figure file 0 read_errors) $(store_figure file 0 write_errors)"
+		"$(store_stat file 0 read_errors) $(store_stat file 0 write_errors)"
 	ends_empty file
 }
 
@@ -72,11 +72,11 @@ sleeps() {
 # its pages were written back.
 nothing_in_memory() {
 	write_back file
-	(($(figure file compressed_bytes) == 0))
+	(($(stat_of file compressed_bytes) == 0))
 }
 
 is_redirected() {
-	(($(figure file redirected_pages) > $1))
+	(($(stat_of file redirected_pages) > $1))
 }
 
 promise "hibernation is refused while an area is on" no_hibernation

@@ -18,7 +18,7 @@ in_front() {
 	stored=$(vmstat zswpout)
 	start pages -s 4 -k t fill out hold check
 	holds "pages zswap took" "$(vmstat zswpout) - $stored > 900"
-	equal "pages that reached the area" 0 "$(figure file stores)"
+	equal "pages that reached the area" 0 "$(stat_of file stores)"
 	release
 }
 
@@ -28,9 +28,9 @@ writes_back() {
 	area file
 	cgroup tight memory.high=6M memory.zswap.max=1M
 	pages -g tight -s 16 -k ttrs fill check rewrite:3 check
-	holds "pages that reached the area" "$(figure file stores) > 500"
-	holds "pages that came back from it" "$(figure file loads) > 300"
-	equal "failed" "0 0" "$(figure file failed_stores_memory) $(figure file failed_loads)"
+	holds "pages that reached the area" "$(stat_of file stores) > 500"
+	holds "pages that came back from it" "$(stat_of file loads) > 300"
+	equal "failed" "0 0" "$(stat_of file failed_stores_memory) $(stat_of file failed_loads)"
 }
 
 # Turned on and off while pages are in both.
@@ -42,7 +42,7 @@ comes_and_goes() {
 	go_on
 	put "$ZSWAP/enabled" Y
 	release
-	holds "pages that reached the area" "$(figure file stores) > 300"
+	holds "pages that reached the area" "$(stat_of file stores) > 300"
 	ends_empty file
 }
 
