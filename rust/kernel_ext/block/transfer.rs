@@ -34,7 +34,8 @@ use core::{
 use kernel::{
     alloc::KVVec,
     error::to_result,
-    impl_has_work, new_work,
+    impl_has_work,
+    new_work,
     page::{
         PAGE_SHIFT,
         PAGE_SIZE, //
@@ -46,13 +47,14 @@ use kernel::{
             Full,
             Relaxed, //
         },
-        Arc, Completion,
+        Arc,
+        Completion, //
     },
     types::Opaque,
     workqueue::{
         Work,
         WorkItem, //
-    },
+    }, //
 };
 
 /// The most pages in one bio: 1 MiB.

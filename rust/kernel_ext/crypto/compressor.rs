@@ -34,7 +34,8 @@ use kernel::{
             mutex::MutexBackend,
             Guard, //
         },
-        Arc, Mutex,
+        Arc,
+        Mutex, //
     },
 };
 

@@ -25,7 +25,8 @@ use core::{
 };
 use kernel::{
     alloc::flags::GFP_NOWAIT,
-    container_of, new_spinlock,
+    container_of,
+    new_spinlock,
     page::PAGE_SIZE,
     prelude::*,
     sync::{
@@ -35,9 +36,10 @@ use kernel::{
             Relaxed,
             Release, //
         },
-        rcu, SpinLock,
+        rcu,
+        SpinLock, //
     },
-    types::Opaque,
+    types::Opaque, //
 };
 
 /// One element, with what keeps it alive.

@@ -39,7 +39,8 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
-        Arc, ArcBorrow,
+        Arc,
+        ArcBorrow, //
     },
     types::{
         ForeignOwnable,

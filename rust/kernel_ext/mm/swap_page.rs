@@ -4,8 +4,10 @@
 //!
 //! Going out and coming in are two types: one can only be read, the other only be written.
 
-use core::marker::PhantomData;
-use core::ptr::NonNull;
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
 use kernel::page::PAGE_SIZE;
 
 const WORDS: usize = PAGE_SIZE / size_of::<u64>();

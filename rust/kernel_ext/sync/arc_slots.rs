@@ -11,7 +11,8 @@ use kernel::sync::{
         Atomic,
         Full, //
     },
-    rcu, Arc,
+    rcu,
+    Arc, //
 };
 
 /// `N` places, each empty or with a value.

@@ -15,7 +15,8 @@ use crate::kernel_ext::{
     },
 };
 use kernel::{
-    impl_has_work, new_work,
+    impl_has_work,
+    new_work,
     prelude::*,
     sync::{
         Arc,
@@ -25,7 +26,7 @@ use kernel::{
     workqueue::{
         Work,
         WorkItem, //
-    },
+    }, //
 };
 
 /// How long a worker is waited for, in milliseconds.
