@@ -15,6 +15,14 @@ use kernel::{
 /// While this exists, hibernation is refused, and the log says why. Suspending to RAM or to idle is
 /// not.
 ///
+/// # Examples
+///
+/// ```ignore
+/// let veto = KBox::pin_init(HibernationVeto::new("the image has no room"), GFP_KERNEL)?;
+/// // The machine does not hibernate.
+/// drop(veto);
+/// ```
+///
 /// # Invariants
 ///
 /// `notifier` is registered.

@@ -119,6 +119,15 @@ enum Waiter<C> {
 /// A buffer, and the memory that reading and writing it takes. Where it is started, it is given away,
 /// and [`TransferDone::done`] gives it back: so the buffer is not touched meanwhile.
 ///
+/// # Examples
+///
+/// ```ignore
+/// let mut transfer = Transfer::<Infallible>::new(4)?;
+/// transfer.as_mut().bytes_mut().fill(0xa5);
+/// transfer.as_mut().write_and_wait(&swap, 1, 0..4)?;
+/// transfer.as_mut().read_and_wait(&swap, 1, 0..4)?;
+/// ```
+///
 /// # Invariants
 ///
 /// - `vecs` has the page of each block of `buffer`, in order.

@@ -7,6 +7,13 @@
 use crate::kernel_ext::bindings;
 
 /// CRC-32C (Castagnoli), of bytes that come piece by piece.
+///
+/// # Examples
+///
+/// ```ignore
+/// let sum = Crc32c::new().and(b"12345").and(b"6789");
+/// assert_eq!(sum.value(), 0xe306_9283);
+/// ```
 #[derive(Clone, Copy)]
 pub(crate) struct Crc32c(u32);
 

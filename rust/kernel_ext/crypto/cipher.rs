@@ -30,6 +30,16 @@ pub(crate) fn random() -> u32 {
 
 /// AES-256-XTS with a random key, which lives only in here and is wiped when this is dropped.
 ///
+/// # Examples
+///
+/// ```ignore
+/// let cipher = Xts::new()?;
+/// let mut buffer = BlockBuffer::new(1)?;
+/// cipher.encrypt(7, &mut buffer[0])?;
+/// cipher.decrypt(7, &mut buffer[0])?;
+/// assert_eq!(buffer[0][0], 0);
+/// ```
+///
 /// # Invariants
 ///
 /// The pointer is of `crypto_alloc_sync_skcipher()`, owned by this value, and has its key.

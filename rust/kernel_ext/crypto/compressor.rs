@@ -99,6 +99,14 @@ impl Decompressor<'_> {
 }
 
 /// A compressor with a stream for each CPU that may ever be there, so CPUs may come and go.
+///
+/// # Examples
+///
+/// ```ignore
+/// let compressor = Compressor::new(&Algorithm::new(c"lz4")?)?;
+/// let mut stream = compressor.stream();
+/// let object = pool.store(stream.compress(page)?, page.node())?;
+/// ```
 pub(crate) struct Compressor {
     streams: KVec<Pin<KBox<Mutex<Stream>>>>,
 }

@@ -38,6 +38,24 @@ use kernel::{
 
 /// A type of filesystem, from registration to the end of the module.
 ///
+/// # Examples
+///
+/// ```ignore
+/// #[pin_data]
+/// struct ExampleModule {
+///     #[pin]
+///     filesystem: Registration<ExampleFs>,
+/// }
+///
+/// impl InPlaceModule for ExampleModule {
+///     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
+///         try_pin_init!(Self {
+///             filesystem <- Registration::new(module, ExampleFs),
+///         })
+///     }
+/// }
+/// ```
+///
 /// # Invariants
 ///
 /// `fs_type` is registered, and `data` is initialised and not written any more.

@@ -28,6 +28,21 @@ pub(crate) enum OptionKind {
 }
 
 /// An option of a mount.
+///
+/// # Examples
+///
+/// ```ignore
+/// #[derive(Clone, Copy)]
+/// enum Key {
+///     Size,
+///     Quiet,
+/// }
+///
+/// const OPTIONS: &[OptionSpec<Key>] = &[
+///     OptionSpec::new(c"size", OptionKind::Value, Key::Size),
+///     OptionSpec::new(c"quiet", OptionKind::Flag, Key::Quiet),
+/// ];
+/// ```
 pub(crate) struct OptionSpec<K> {
     pub(in crate::kernel_ext) name: &'static CStr,
     pub(in crate::kernel_ext) kind: OptionKind,

@@ -16,6 +16,14 @@ use kernel::{
 
 /// As many `T` as one page has room for.
 ///
+/// # Examples
+///
+/// ```ignore
+/// let words = PageArray::new(|| Atomic::new(0u64))?;
+/// assert_eq!(words.len(), PAGE_SIZE / 8);
+/// words[0].store(1, Relaxed);
+/// ```
+///
 /// # Invariants
 ///
 /// `ptr` is a page of `get_free_pages()` that this value owns, with [`Self::LEN`] initialised `T`.

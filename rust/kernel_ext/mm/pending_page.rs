@@ -151,6 +151,21 @@ pub(in crate::kernel_ext) unsafe fn fail(bio: *mut bindings::bio, status: bindin
 /// Pages that wait, first come, first served, each with a `T` that says what for. If this is dropped
 /// with pages in it, loading them failed.
 ///
+/// # Examples
+///
+/// ```ignore
+/// let mut queue = PendingQueue::new();
+/// // A load puts its page off until block 7 is read.
+/// let (page, loaded) = target.defer();
+/// queue.push(page, 7);
+///
+/// // A worker has read the blocks.
+/// while let Some((mut page, block)) = queue.pop() {
+///     let filled = page.page().copy_from(&blocks[block]);
+///     page.finish(Ok(filled));
+/// }
+/// ```
+///
 /// # Invariants
 ///
 /// `first` and those that follow it are nodes in pages of which this value owns the `PendingPage`;

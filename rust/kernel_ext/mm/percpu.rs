@@ -13,6 +13,15 @@ use kernel::{
 
 /// `N` counters, each the wrapping sum of what all CPUs added.
 ///
+/// # Examples
+///
+/// ```ignore
+/// let counters = Counters::<2>::new()?;
+/// counters.add(0, 3);
+/// counters.add(0, 1u64.wrapping_neg());
+/// assert_eq!(counters.sum(0), 2);
+/// ```
+///
 /// # Invariants
 ///
 /// `ptr` is a per-CPU allocation of `N` words that this value owns.

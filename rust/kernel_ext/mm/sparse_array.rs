@@ -79,6 +79,17 @@ type Root<T> = ArrayNode<Branch<T>>;
 
 /// The array.
 ///
+/// # Examples
+///
+/// ```ignore
+/// let array = KBox::pin_init(SparseArray::new(), GFP_KERNEL)?;
+/// // The first use makes the element, the last one ends it.
+/// array.add_use(7, || Ok(Atomic::new(0u32)), |flag| flag.xchg(1, Full) == 1)?;
+/// assert!(array.get(7).is_some());
+/// array.end_use(7, |flag| flag.xchg(0, Full) == 1);
+/// assert!(array.get(7).is_none());
+/// ```
+///
 /// # Invariants
 ///
 /// Nodes stay until the array is dropped. What leaves point to are elements of this array, at their

@@ -36,6 +36,49 @@ use kernel::{
 ///
 /// The kernel does one thing at a time to a slot: it loads with the slot's folio locked, stores with
 /// the folio under writeback, and invalidates no slot whose folio is either.
+///
+/// # Examples
+///
+/// ```ignore
+/// /// The words that pages repeat. Other pages stay in memory.
+/// struct Words(KVVec<Atomic<u64>>);
+///
+/// impl Hooks for Words {
+///     const DISK_NAME: &'static str = "words";
+///     type Context = ();
+///
+///     fn init(_: &(), slots: usize, _: AreaStatus) -> Result<Arc<Self>> {
+///         let mut words = KVVec::with_capacity(slots, GFP_KERNEL)?;
+///         for _ in 0..slots {
+///             words.push(Atomic::new(0), GFP_KERNEL)?;
+///         }
+///         Ok(Arc::new(Self(words), GFP_KERNEL)?)
+///     }
+///
+///     fn is_synchronous(&self) -> bool {
+///         true
+///     }
+///
+///     fn store(&self, slot: usize, page: &SourcePage<'_>) -> Result {
+///         let word = page.repeated_word().ok_or(ENOSPC)?;
+///         self.0[slot].store(word, Relaxed);
+///         Ok(())
+///     }
+///
+///     fn load(
+///         self: ArcBorrow<'_, Self>,
+///         slot: usize,
+///         mut target: LoadTarget<'_>,
+///     ) -> Result<Loaded> {
+///         let word = self.0[slot].load(Relaxed);
+///         Ok(target.page().fill(word).into())
+///     }
+///
+///     fn invalidate_page(&self, _: usize) {}
+///
+///     fn invalidate_area(&self) {}
+/// }
+/// ```
 pub(crate) trait Hooks: Send + Sync + Sized + 'static {
     /// What its disk is called, before a number: 1 to 20 characters.
     const DISK_NAME: &'static str;

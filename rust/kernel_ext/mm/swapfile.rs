@@ -118,6 +118,16 @@ struct Extent {
 }
 
 /// A swapfile or swap partition that was opened, to be claimed.
+///
+/// # Examples
+///
+/// ```ignore
+/// let file = SwapFile::open(c"/swapfile").map_err(ClaimError::error)?;
+/// let header = file.first_page()?.ok_or(EINVAL)?;
+/// let swap = file.claim(2048).map_err(ClaimError::error)?;
+/// // The first page is the header's.
+/// swap.discard(1, swap.pages() - 1)?;
+/// ```
 pub(crate) struct SwapFile(ClaimedFile);
 
 impl SwapFile {

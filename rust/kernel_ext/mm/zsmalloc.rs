@@ -69,6 +69,16 @@ impl Payload for ZsObject {
 
 /// A pool.
 ///
+/// # Examples
+///
+/// ```ignore
+/// let pool = ZsPool::new(c"example")?;
+/// let object = pool.store(b"some bytes", NO_NODE)?;
+/// let mut buffer = KBox::new([0; PAGE_SIZE], GFP_KERNEL)?;
+/// assert_eq!(*pool.read(&object, &mut buffer), *b"some bytes");
+/// pool.free(object);
+/// ```
+///
 /// # Invariants
 ///
 /// `ptr` is a pool of `zs_create_pool()` that this value owns. `base` is where the direct map

@@ -17,6 +17,17 @@ use kernel::sync::{
 
 /// `N` places, each empty or with a value.
 ///
+/// # Examples
+///
+/// ```ignore
+/// let slots = ArcSlots::<u32, 8>::new();
+/// let before = slots.replace(3, Some(Arc::new(7, GFP_KERNEL)?));
+/// assert!(before.is_none());
+/// assert_eq!(slots.with(3, |value| *value), Some(7));
+/// // No reader has it any more, unless it has a reference.
+/// let value = slots.replace(3, None);
+/// ```
+///
 /// # Invariants
 ///
 /// What is in a place and not null is of [`Arc::into_raw`], and owns one reference. That is given up no

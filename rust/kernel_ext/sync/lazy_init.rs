@@ -48,6 +48,24 @@ pub(crate) trait Make: Send + Sync + Sized + 'static {
 }
 
 /// A value, if it was wanted so far.
+///
+/// # Examples
+///
+/// ```ignore
+/// struct Table(KVec<u8>);
+///
+/// impl Make for Table {
+///     type Seed = usize;
+///
+///     fn make(bytes: &usize) -> Result<Self> {
+///         Ok(Self(KVec::with_capacity(*bytes, GFP_KERNEL)?))
+///     }
+/// }
+///
+/// let table = LazyInit::<Table>::new(4096)?;
+/// assert!(table.get().is_none());
+/// let bytes = table.get_or_make(&queue)?.0.capacity();
+/// ```
 #[pin_data]
 pub(crate) struct LazyInit<T: Make> {
     seed: T::Seed,

@@ -25,6 +25,15 @@ use kernel::{
 /// A workqueue with a worker set aside, so that it makes progress while memory is reclaimed.
 ///
 /// It goes when its work is done, so its last user must not be one of its own workers.
+///
+/// # Examples
+///
+/// ```ignore
+/// let queue = ReclaimQueue::new(c"example")?;
+/// queue.enqueue(work.clone());
+/// // Until here, `work` has run.
+/// queue.flush();
+/// ```
 pub(crate) struct ReclaimQueue(Pin<KBox<QueueInner>>);
 
 /// # Invariants
