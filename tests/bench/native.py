@@ -35,7 +35,8 @@ least 6 of them, and assumes nothing of how they are distributed.
 import statistics
 import sys
 
-from rows import NATIVE, PEERS
+sys.dont_write_bytecode = True
+from rows import NATIVE, PEERS  # noqa: E402
 
 COLUMNS = ("codec", *PEERS, "ghostswap")
 COMPARED = ("out", "in", "store", "load", "pages-2")
