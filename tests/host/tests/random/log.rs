@@ -407,5 +407,8 @@ fn cleaning_begins_before_the_reserve_is_touched_and_wins_something() {
             RESERVE <= low && low < high && high < segments,
             "{segments}"
         );
+        // As the documentation of both says.
+        assert_eq!(low - RESERVE, segments / 64);
+        assert_eq!(high - RESERVE - 1, segments / 32);
     }
 }

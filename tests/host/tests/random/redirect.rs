@@ -228,6 +228,7 @@ impl<'t> Run<'t> {
                 self.heap.free(object);
             }
             Displaced::Redirected(redirect) => {
+                assert!(!self.slots[slot].still(redirect));
                 assert_eq!(before, Some(Some(self.read(slot, redirect))));
                 self.end(redirect);
             }
@@ -242,6 +243,7 @@ impl<'t> Run<'t> {
             Look::Free => assert_eq!(expected, None),
             Look::Same(_) => assert_eq!(expected, Some(&None)),
             Look::Redirected(redirect) => {
+                assert!(self.slots[slot].still(redirect));
                 assert_eq!(expected, Some(&Some(self.read(slot, redirect))));
             }
             Look::Object(hold) => {
