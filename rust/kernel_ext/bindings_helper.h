@@ -46,7 +46,6 @@ void kernel_ext_crypto_free_acomp(struct crypto_acomp *tfm);
 bool kernel_ext_crypto_has_acomp(const char *name);
 
 void *kernel_ext_page_address(struct page *page);
-int kernel_ext_page_to_nid(struct page *page);
 unsigned long kernel_ext_page_offset(void);
 unsigned long kernel_ext_max_swap_pages(void);
 unsigned long kernel_ext_totalram_pages(void);

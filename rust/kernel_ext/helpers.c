@@ -62,11 +62,6 @@ void *kernel_ext_page_address(struct page *page)
 	return page_address(page);
 }
 
-int kernel_ext_page_to_nid(struct page *page)
-{
-	return page_to_nid(page);
-}
-
 unsigned long kernel_ext_page_offset(void)
 {
 	return PAGE_OFFSET;

@@ -33,7 +33,7 @@ pub(crate) struct Block([u8; PAGE_SIZE]);
 const _: () = assert!(align_of::<Block>() == PAGE_SIZE && size_of::<Block>() == PAGE_SIZE);
 
 impl Block {
-    /// The page that it is.
+    /// The page that it is. `VmallocPageIter` does not find it where the memory is kmalloc's.
     pub(in crate::kernel_ext) fn page(&mut self) -> *mut bindings::page {
         // SAFETY: By the type invariants, the address is kmalloc's or vmalloc's.
         unsafe { bindings::kernel_ext_kvmalloc_page((&raw mut self.0).cast()) }

@@ -27,7 +27,10 @@ use kernel::{
         from_result,
         to_result, //
     },
-    page::PAGE_SIZE,
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
     prelude::*,
     seq_file::SeqFile,
     types::{
@@ -214,7 +217,7 @@ impl<T: FileSystem> Registration<T> {
                 (*sb).s_magic = T::MAGIC as c_ulong;
                 (*sb).s_op = Self::SUPER_OPERATIONS;
                 (*sb).s_blocksize = PAGE_SIZE as c_ulong;
-                (*sb).s_blocksize_bits = bindings::PAGE_SHIFT as u8;
+                (*sb).s_blocksize_bits = PAGE_SHIFT as u8;
                 (*sb).s_maxbytes = i64::MAX;
                 (*sb).s_time_gran = 1;
                 (*sb).s_iflags |= (bindings::SB_I_NOEXEC | bindings::SB_I_NODEV) as c_ulong;

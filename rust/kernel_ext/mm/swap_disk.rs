@@ -29,6 +29,7 @@ use kernel::{
         to_result, //
     },
     page::{
+        BorrowedPage,
         PAGE_SHIFT,
         PAGE_SIZE, //
     },
@@ -270,9 +271,10 @@ unsafe fn each_page(
         // SAFETY: The pages of a bio are valid. On a 64-bit machine all of them are mapped, those of
         // one vector side by side.
         let (data, node) = unsafe {
+            let page = BorrowedPage::from_raw(NonNull::new_unchecked(bv_page));
             (
                 bindings::kernel_ext_page_address(bv_page).cast::<u8>(),
-                bindings::kernel_ext_page_to_nid(bv_page),
+                page.nid(),
             )
         };
         for at in (offset..offset + length).step_by(PAGE_SIZE) {
