@@ -26,4 +26,4 @@ pub(in crate::kernel_ext) use kernel::bindings::*;
 use kernel::ffi;
 use pin_init::MaybeZeroable;
 
-include!(env!("GHOSTSWAP_BINDINGS"));
+include!(env!("KERNEL_EXT_BINDINGS"));

@@ -7,7 +7,7 @@
 //! memory is reclaimed and within `submit_bio()`. That is how forward progress is guaranteed: code that
 //! must get on keeps transfers in reserve. One comes back when the device has done its part and a
 //! worker of the [`ReclaimQueue`], which has a thread set aside, has run; neither waits for memory.
-//! That worker may drop the last reference to a store, and release it, so keep one elsewhere.
+//! That worker may drop the last reference to claimed swap, and so release it: keep one elsewhere.
 //! A load that finds none left queues up, in a
 //! [`PendingQueue`](crate::kernel_ext::mm::pending_page::PendingQueue), for the next to come back.
 //! Below, the block layer has reserves of its own, as for all swap. No architecture with 64 bits and
@@ -67,7 +67,7 @@ pub(crate) trait TransferDone: Send + Sized + 'static {
     /// Gives the transfer back. `result` says whether all of it was read or written.
     ///
     /// Context: process, a worker of the queue that was given; may sleep, but if it waits for memory,
-    /// so does all that waits for the transfer. Errors: [`EINVAL`] if it is not within the store; those of
+    /// so does all that waits for the transfer. Errors: [`EINVAL`] if it is not within the claimed swap; those of
     /// the device, of which the first to come counts. What a failed read left in it is undefined.
     fn done(self, transfer: Pin<KBox<Transfer<Self>>>, result: Result);
 }
@@ -99,9 +99,9 @@ impl Direction {
 
 /// What is to be moved yet.
 struct Job {
-    store: Arc<ClaimedSwap>,
+    swap: Arc<ClaimedSwap>,
     direction: Direction,
-    /// The next page of the store.
+    /// The next page of it.
     page: u64,
     /// The blocks of the buffer that go there and after it.
     blocks: Range<usize>,
@@ -221,46 +221,46 @@ impl<C: TransferDone> Transfer<C> {
         self.requests
     }
 
-    /// Reads pages `first..` of `store` into `blocks`; then `then` is told by a worker of `queue`, which
-    /// let go of the store just before.
+    /// Reads pages `first..` of `swap` into `blocks`; then `then` is told by a worker of `queue`, which
+    /// let go of `swap` just before.
     ///
     /// Context: process, also within `submit_bio()` and where memory is reclaimed; does not wait for
     /// memory or for I/O of ours.
     pub(crate) fn read(
         self: Pin<KBox<Self>>,
-        store: Arc<ClaimedSwap>,
+        swap: Arc<ClaimedSwap>,
         first: u64,
         blocks: Range<usize>,
         queue: &ReclaimQueue,
         then: C,
     ) {
-        let job = Job::new(store, Direction::Read, first, blocks);
+        let job = Job::new(swap, Direction::Read, first, blocks);
         self.start(job, queue, then);
     }
 
-    /// Reads pages `first..` of `store` into `blocks`.
+    /// Reads pages `first..` of `swap` into `blocks`.
     ///
     /// Context: sleeps until it is done; never within `submit_bio()`, where it would wait for itself.
     /// Errors: as [`TransferDone::done`].
     pub(crate) fn read_and_wait(
         self: Pin<&mut Self>,
-        store: &Arc<ClaimedSwap>,
+        swap: &Arc<ClaimedSwap>,
         first: u64,
         blocks: Range<usize>,
     ) -> Result {
-        self.wait(Job::new(store.clone(), Direction::Read, first, blocks))
+        self.wait(Job::new(swap.clone(), Direction::Read, first, blocks))
     }
 
-    /// Writes `blocks` to pages `first..` of `store`, which may not be 0.
+    /// Writes `blocks` to pages `first..` of `swap`, which may not be 0.
     ///
     /// Context and errors: as [`Transfer::read_and_wait`].
     pub(crate) fn write_and_wait(
         self: Pin<&mut Self>,
-        store: &Arc<ClaimedSwap>,
+        swap: &Arc<ClaimedSwap>,
         first: u64,
         blocks: Range<usize>,
     ) -> Result {
-        self.wait(Job::new(store.clone(), Direction::Write, first, blocks))
+        self.wait(Job::new(swap.clone(), Direction::Write, first, blocks))
     }
 
     fn start(mut self: Pin<KBox<Self>>, job: Job, queue: &ReclaimQueue, then: C) {
@@ -322,7 +322,7 @@ impl<C: TransferDone> Transfer<C> {
             if job.blocks.is_empty() {
                 break;
             }
-            let (sector, row) = match job.store.map(job.page) {
+            let (sector, row) = match job.swap.map(job.page) {
                 Ok(found) => found,
                 Err(error) => {
                     this.error.store(error.to_errno(), Relaxed);
@@ -335,11 +335,11 @@ impl<C: TransferDone> Transfer<C> {
             let bio = bio.get();
             // SAFETY: The bio is not in flight, and `blocks` is within the buffer, see `take()`, so
             // within the vectors; no other bio of this round has these. The block layer only reads
-            // the vectors. The store keeps the device.
+            // the vectors. The claimed swap keeps the device.
             unsafe {
                 bindings::bio_init(
                     bio,
-                    job.store.device(),
+                    job.swap.device(),
                     this.vecs.as_mut_ptr().add(job.blocks.start),
                     pages as u16,
                     job.direction.operation(),
@@ -446,23 +446,23 @@ impl<C: TransferDone> WorkItem for Transfer<C> {
 }
 
 impl Job {
-    fn new(store: Arc<ClaimedSwap>, direction: Direction, page: u64, blocks: Range<usize>) -> Self {
+    fn new(swap: Arc<ClaimedSwap>, direction: Direction, page: u64, blocks: Range<usize>) -> Self {
         Self {
-            store,
+            swap,
             direction,
             page,
             blocks,
         }
     }
 
-    /// Returns whether the store has such pages, and a buffer of `blocks` such blocks.
+    /// Returns whether `swap` has such pages, and a buffer of `blocks` such blocks.
     fn is_within(&self, blocks: usize) -> bool {
         let pages = self.blocks.len() as u64;
         self.blocks.start <= self.blocks.end
             && self.blocks.end <= blocks
             && match self.direction {
-                Direction::Read => self.store.has(self.page, pages),
-                Direction::Write => self.store.may_write(self.page, pages),
+                Direction::Read => self.swap.has(self.page, pages),
+                Direction::Write => self.swap.may_write(self.page, pages),
             }
     }
 }

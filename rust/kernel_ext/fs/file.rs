@@ -109,7 +109,7 @@ impl Drop for FoundFile {
 /// # Examples
 ///
 /// ```ignore
-/// let file = FoundFile::new(c"/swap.ghost")?.open()?;
+/// let file = FoundFile::new(c"/etc/swap-header")?.open()?;
 /// if file.is_private_to_root() && file.size() == PAGE_SIZE as u64 {
 ///     let page = file.read_page()?;
 /// }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Figures of the memory management.
+//! How much RAM there is, and how large a swap area may be.
 //!
 //! C headers: [`include/linux/mm.h`](srctree/include/linux/mm.h),
 //! [`include/linux/swapops.h`](srctree/include/linux/swapops.h)

@@ -109,7 +109,7 @@ type Claimed<T> = core::result::Result<T, ClaimError>;
 
 /// Pages that lie side by side on the device: `struct swap_extent` without its tree.
 struct Extent {
-    /// The first of them in the store.
+    /// The first of them in the file.
     page: u64,
     /// How many there are, at least 1.
     pages: u64,
@@ -448,8 +448,8 @@ impl ClaimedFile {
         // SAFETY: The inode is valid as long as the file, and so is its superblock.
         area.0.bdev = unsafe { (*(*self.inode()).i_sb).s_bdev };
         let mut span = 0;
-        // SAFETY: The area is as swapon(2) would have it at this point, but that it is not known elsewhere
-        // it: its size, its device, and an empty tree. The inode is locked.
+        // SAFETY: The area is as swapon(2) would have it at this point: its size, its device, and an empty
+        // tree. It is in no list of the kernel, but filesystems do not look there. The inode is locked.
         let activated = unsafe { activate(&mut *area.0, self.file.as_ptr(), &mut span) };
         if activated < 0 {
             let error = Error::from_errno(activated);
@@ -521,7 +521,7 @@ impl Drop for ClaimedFile {
     }
 }
 
-/// A swap area that only its filesystem and we know of.
+/// A swap area that only its filesystem is shown.
 ///
 /// # Invariants
 ///

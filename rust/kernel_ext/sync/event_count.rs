@@ -77,8 +77,8 @@ impl EventCount {
 
     /// Counts an event, and wakes all tasks that wait.
     ///
-    /// Context: any. It is the last that this does to the value, so a waiter may free that only if it is
-    /// kept from doing so otherwise.
+    /// Context: any. A waiter may go on before this returns. So the caller keeps the value alive until
+    /// then, by a reference of its own or in an RCU read side.
     pub(crate) fn signal(&self) {
         self.count.fetch_add(1u32, Full);
         // SAFETY: By the type invariants.

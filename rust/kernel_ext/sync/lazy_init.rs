@@ -31,9 +31,9 @@ use kernel::{
 
 /// How long a worker is waited for, in milliseconds.
 ///
-/// Making a value takes a thousandth of that.
-/// If it takes much longer, its maker may wait for the very memory that the waiter is to free; so the
-/// waiter gives up, and tries again another time.
+/// Making a value takes a thousandth of that, but more than 100 ms were seen on a debug kernel with busy
+/// CPUs. If it takes much longer, the worker may wait for the very memory that the waiter is to free. So
+/// the waiter gives up, and tries again another time.
 const WAIT_MS: u32 = 500;
 
 /// What can be made on demand.
