@@ -11,6 +11,7 @@ use crate::kernel_ext::bindings;
 /// Context: any.
 #[inline]
 pub(crate) fn ticks() -> u32 {
-    // SAFETY: It is always there; the kernel's own code reads it so, too, while the timer writes it.
+    // SAFETY: It is always there; the kernel's own code reads it so, too, while the timer writes
+    // it.
     unsafe { (&raw const bindings::jiffies).read_volatile() as u32 }
 }

@@ -68,8 +68,8 @@ impl HibernationVeto {
         if event != bindings::PM_HIBERNATION_PREPARE as c_ulong {
             return bindings::NOTIFY_DONE as c_int;
         }
-        // SAFETY: By the requirement of this function, `notifier` is that field of a value of this type,
-        // which stays registered while this runs.
+        // SAFETY: By the requirement of this function, `notifier` is that field of a value of this
+        // type, which stays registered while this runs.
         let reason =
             unsafe { (*container_of!(Opaque::cast_from(notifier), Self, notifier)).reason };
         pr_err!("hibernation is refused: {reason}\n");

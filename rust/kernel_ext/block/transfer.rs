@@ -4,14 +4,14 @@
 //!
 //! A [`Transfer`] is a buffer together with all that its I/O takes: bios, their vectors, and a work
 //! item for the end. So starting one allocates nothing and waits for nothing, and may be done while
-//! memory is reclaimed and within `submit_bio()`. That is how forward progress is guaranteed: code that
-//! must get on keeps transfers in reserve. One comes back when the device has done its part and a
-//! worker of the [`ReclaimQueue`], which has a thread set aside, has run; neither waits for memory.
-//! That worker may drop the last reference to claimed swap, and so release it: keep one elsewhere.
-//! A load that finds none left queues up, in a
+//! memory is reclaimed and within `submit_bio()`. That is how forward progress is guaranteed: code
+//! that must get on keeps transfers in reserve. One comes back when the device has done its part
+//! and a worker of the [`ReclaimQueue`], which has a thread set aside, has run; neither waits for
+//! memory. That worker may drop the last reference to claimed swap, and so release it: keep one
+//! elsewhere. A load that finds none left queues up, in a
 //! [`PendingQueue`](crate::kernel_ext::mm::pending_page::PendingQueue), for the next to come back.
-//! Below, the block layer has reserves of its own, as for all swap. No architecture with 64 bits and
-//! Rust has caches that would have to be flushed where a buffer is vmalloc's.
+//! Below, the block layer has reserves of its own, as for all swap. No architecture with 64 bits
+//! and Rust has caches that would have to be flushed where a buffer is vmalloc's.
 //!
 //! C header: [`include/linux/bio.h`](srctree/include/linux/bio.h)
 
@@ -66,9 +66,10 @@ const _: () = assert!(BIO_PAGES <= bindings::BIO_MAX_VECS as usize);
 pub(crate) trait TransferDone: Send + Sized + 'static {
     /// Gives the transfer back. `result` says whether all of it was read or written.
     ///
-    /// Context: process, a worker of the queue that was given; may sleep, but if it waits for memory,
-    /// so does all that waits for the transfer. Errors: [`EINVAL`] if it is not within the claimed swap; those of
-    /// the device, of which the first to come counts. What a failed read left in it is undefined.
+    /// Context: process, a worker of the queue that was given; may sleep, but if it waits for
+    /// memory, so does all that waits for the transfer. Errors: [`EINVAL`] if it is not within the
+    /// claimed swap; those of the device, of which the first to come counts. What a failed read
+    /// left in it is undefined.
     fn done(self, transfer: Pin<KBox<Transfer<Self>>>, result: Result);
 }
 
@@ -116,8 +117,8 @@ enum Waiter<C> {
     Task(*const Completion),
 }
 
-/// A buffer, and the memory that reading and writing it takes. Where it is started, it is given away,
-/// and [`TransferDone::done`] gives it back: so the buffer is not touched meanwhile.
+/// A buffer, and the memory that reading and writing it takes. Where it is started, it is given
+/// away, and [`TransferDone::done`] gives it back: so the buffer is not touched meanwhile.
 ///
 /// # Examples
 ///
@@ -154,7 +155,8 @@ impl_has_work! {
     impl{C: TransferDone} HasWork<Self> for Transfer<C> { self.work }
 }
 
-// SAFETY: It owns all that it points to, but for a `Completion` that is waited for, which is shared.
+// SAFETY: It owns all that it points to, but for a `Completion` that is waited for, which is
+// shared.
 unsafe impl<C: TransferDone> Send for Transfer<C> {}
 // SAFETY: Shared, it only lets its buffer be read.
 unsafe impl<C: TransferDone> Sync for Transfer<C> {}
@@ -221,11 +223,11 @@ impl<C: TransferDone> Transfer<C> {
         self.requests
     }
 
-    /// Reads pages `first..` of `swap` into `blocks`; then `then` is told by a worker of `queue`, which
-    /// let go of `swap` just before.
+    /// Reads pages `first..` of `swap` into `blocks`; then `then` is told by a worker of `queue`,
+    /// which let go of `swap` just before.
     ///
-    /// Context: process, also within `submit_bio()` and where memory is reclaimed; does not wait for
-    /// memory or for I/O of ours.
+    /// Context: process, also within `submit_bio()` and where memory is reclaimed; does not wait
+    /// for memory or for I/O of ours.
     pub(crate) fn read(
         self: Pin<KBox<Self>>,
         swap: Arc<ClaimedSwap>,
@@ -240,8 +242,8 @@ impl<C: TransferDone> Transfer<C> {
 
     /// Reads pages `first..` of `swap` into `blocks`.
     ///
-    /// Context: sleeps until it is done; never within `submit_bio()`, where it would wait for itself.
-    /// Errors: as [`TransferDone::done`].
+    /// Context: sleeps until it is done; never within `submit_bio()`, where it would wait for
+    /// itself. Errors: as [`TransferDone::done`].
     pub(crate) fn read_and_wait(
         self: Pin<&mut Self>,
         swap: &Arc<ClaimedSwap>,
@@ -363,8 +365,8 @@ impl<C: TransferDone> Transfer<C> {
     ///
     /// # Safety
     ///
-    /// `this` is valid until the waiter is told, and until then it has no other user. `prepare()` has
-    /// returned `count`.
+    /// `this` is valid until the waiter is told, and until then it has no other user. `prepare()`
+    /// has returned `count`.
     unsafe fn submit(this: *mut Self, count: usize) {
         if count == 0 {
             // SAFETY: By the requirement of this function; no bio is left.
@@ -409,9 +411,9 @@ impl<C: TransferDone> Transfer<C> {
     /// `this` is as `submit()` wants it, and no bio of it is left.
     unsafe fn landed(this: *mut Self) {
         // SAFETY: By the requirement of this function, this is the only user until the waiter is
-        // told, which is the last that is done to it here. A waiting task keeps its `Completion` until
-        // then; a guest keeps the queue, and is read before the transfer is the worker's. A transfer
-        // with a worker was a pinned box, see `go_on()`.
+        // told, which is the last that is done to it here. A waiting task keeps its `Completion`
+        // until then; a guest keeps the queue, and is read before the transfer is the worker's. A
+        // transfer with a worker was a pinned box, see `go_on()`.
         unsafe {
             match &(*this).waiter {
                 Waiter::Task(done) => (**done).complete_all(),

@@ -113,7 +113,8 @@ impl Request {
     ///
     /// # Safety
     ///
-    /// `source` bytes can be read at `src`, and `room` written at `dst`, which lie in the direct map.
+    /// `source` bytes can be read at `src`, and `room` written at `dst`, which lie in the direct
+    /// map.
     unsafe fn run(
         &mut self,
         operation: unsafe extern "C" fn(*mut bindings::acomp_req) -> c_int,

@@ -59,8 +59,8 @@ enum CipherDirection {
 impl Xts {
     /// A cipher with a new key.
     ///
-    /// Context: may sleep; not where memory is reclaimed. Soon after boot it waits until what is random
-    /// cannot be guessed. Errors: [`ENOENT`] if the kernel has no `xts(aes)`; [`ENOMEM`];
+    /// Context: may sleep; not where memory is reclaimed. Soon after boot it waits until what is
+    /// random cannot be guessed. Errors: [`ENOENT`] if the kernel has no `xts(aes)`; [`ENOMEM`];
     /// [`ERESTARTSYS`].
     pub(crate) fn new() -> Result<Self> {
         // SAFETY: The name is a C string; any synchronous implementation will do.
@@ -87,7 +87,8 @@ impl Xts {
         Ok(cipher)
     }
 
-    /// Encrypts `block`, whose place is `sector`. A place counts: equal blocks at two places differ.
+    /// Encrypts `block`, whose place is `sector`. A place counts: equal blocks at two places
+    /// differ.
     ///
     /// Context: process; allocates nothing and does not sleep. Errors: those of the cipher, none of
     /// which is expected.
@@ -104,8 +105,8 @@ impl Xts {
 
     fn crypt(&self, sector: u64, block: &mut Block, direction: CipherDirection) -> Result {
         // SAFETY: By the type invariants, the cipher is valid and has its key. The block is a page,
-        // and is borrowed for this. A whole page is aligned for all ciphers, which thus need no room
-        // to copy it to.
+        // and is borrowed for this. A whole page is aligned for all ciphers, which thus need no
+        // room to copy it to.
         to_result(unsafe {
             bindings::kernel_ext_sync_skcipher_page(
                 self.0.as_ptr(),

@@ -18,8 +18,9 @@ pub(in crate::kernel_ext) trait Codec: Send {
     /// Context: may sleep, where the compressor is a device.
     fn compress(&mut self, page: &SourcePage<'_>, buffer: &mut CodecBuffer) -> Result<usize>;
 
-    /// Decompresses `object` into `page`; returns the bytes that were written there. Whatever the object
-    /// holds, so many are written, so that the page shows nothing of what its memory held before.
+    /// Decompresses `object` into `page`; returns the bytes that were written there. Whatever the
+    /// object holds, so many are written, so that the page shows nothing of what its memory held
+    /// before.
     ///
     /// Context: may sleep, where the compressor is a device.
     fn decompress(&mut self, object: &[u8], page: &mut DestPage<'_>) -> Result<usize>;
@@ -29,7 +30,8 @@ pub(in crate::kernel_ext) trait Codec: Send {
 }
 
 /// Where a page cannot take more than its room when it is compressed, compressors need not check
-/// every byte that they write; lz4's bound is 4,128 bytes. All of them are told the room, and keep it.
+/// every byte that they write; lz4's bound is 4,128 bytes. All of them are told the room, and keep
+/// it.
 pub(in crate::kernel_ext) const BUFFER_SIZE: usize = 2 * PAGE_SIZE;
 
 /// Room for a compressed page, or to put one together.

@@ -3,8 +3,8 @@
 //! Compressors by name, with a stream for each CPU.
 //!
 //! All of them are the crypto API's but two. Its zstd is set up for inputs of 256 KiB, so pages are
-//! compressed by the library that is behind it, set up for pages. And lz4, which is the fastest, would
-//! pay most for the way through it.
+//! compressed by the library that is behind it, set up for pages. And lz4, which is the fastest,
+//! would pay most for the way through it.
 
 use crate::kernel_ext::{
     crypto::{
@@ -177,7 +177,8 @@ impl Compressor {
         self.streams[CpuId::current().as_u32() as usize].lock()
     }
 
-    /// Bytes that the streams take. What the crypto API needs beside is shared with its other users.
+    /// Bytes that the streams take. What the crypto API needs beside is shared with its other
+    /// users.
     ///
     /// Context: may sleep.
     pub(crate) fn bytes(&self) -> u64 {

@@ -54,9 +54,9 @@ impl Codec for Lz4 {
     }
 
     fn decompress(&mut self, object: &[u8], page: &mut DestPage<'_>) -> Result<usize> {
-        // SAFETY: By its invariants, the page can be written. The library reads and writes within both
-        // lengths, whatever is in the object. A length that an int does not hold is taken for less, or
-        // is negative, and then all input is too long.
+        // SAFETY: By its invariants, the page can be written. The library reads and writes within
+        // both lengths, whatever is in the object. A length that an int does not hold is taken for
+        // less, or is negative, and then all input is too long.
         let length = unsafe {
             bindings::LZ4_decompress_safe(
                 object.as_ptr().cast(),

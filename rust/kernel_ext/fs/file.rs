@@ -90,8 +90,8 @@ impl FoundFile {
             )
         })?;
         let file = NonNull::new(file).ok_or(ENOENT)?;
-        // SAFETY: It was just opened, and the reference is ours. No descriptor has it, so it is used by no
-        // fdget_pos().
+        // SAFETY: It was just opened, and the reference is ours. No descriptor has it, so it is
+        // used by no fdget_pos().
         let file = unsafe { ARef::from_raw(file.cast::<File>()) };
         Ok(SourceFile { file })
     }
@@ -136,7 +136,8 @@ impl SourceFile {
         unsafe { (*self.inode()).i_uid.val == 0 && (*self.inode()).i_mode & 0o077 == 0 }
     }
 
-    /// Returns whether it is on a filesystem of this type, as [`super::single_file::FileSystem::MAGIC`].
+    /// Returns whether it is on a filesystem of this type, as
+    /// [`super::single_file::FileSystem::MAGIC`].
     pub(crate) fn is_on(&self, magic: usize) -> bool {
         // SAFETY: The inode is valid as long as the file, and its superblock with it.
         unsafe { (*(*self.inode()).i_sb).s_magic == magic as c_ulong }
@@ -157,8 +158,8 @@ impl SourceFile {
 
 /// Reads the first page of `file`; [`None`] if it is shorter.
 ///
-/// Context: may sleep; takes locks of the file's inode. Errors: as read(2); [`EINVAL`] if it is not open
-/// for reading; [`ENOMEM`].
+/// Context: may sleep; takes locks of the file's inode. Errors: as read(2); [`EINVAL`] if it is not
+/// open for reading; [`ENOMEM`].
 pub(in crate::kernel_ext) fn read_first_page(file: &File) -> Result<Option<KBox<[u8; PAGE_SIZE]>>> {
     let mut page = KBox::<[u8; PAGE_SIZE]>::init(pin_init::init_zeroed(), GFP_KERNEL)?;
     let mut position = 0;

@@ -15,8 +15,8 @@ use kernel::{
     seq_file::SeqFile, //
 };
 
-/// Where messages about a mount go: to the reader of the context's file descriptor, or, for mount(2), to
-/// the kernel's log.
+/// Where messages about a mount go: to the reader of the context's file descriptor, or, for
+/// mount(2), to the kernel's log.
 pub(crate) struct FsLog<'a> {
     log: bindings::p_log,
     /// Whether something was said.
@@ -66,15 +66,15 @@ impl FsLog<'_> {
     }
 }
 
-/// Prints the value of an option that may be any text, as `/proc/mounts` does: what would separate it
-/// from others is escaped.
+/// Prints the value of an option that may be any text, as `/proc/mounts` does: what would separate
+/// it from others is escaped.
 ///
 /// Context: may sleep. See `seq_show_option()` in `include/linux/seq_file.h`.
 pub(crate) fn show_text(out: &SeqFile, text: &CStr) {
     let out = core::ptr::from_ref(out).cast_mut().cast();
     let text = text.to_bytes();
-    // SAFETY: `SeqFile` has the layout of the `seq_file` that it was made from, which is valid, and this
-    // task's. So many bytes can be read, and the last argument is a C string.
+    // SAFETY: `SeqFile` has the layout of the `seq_file` that it was made from, which is valid, and
+    // this task's. So many bytes can be read, and the last argument is a C string.
     unsafe {
         bindings::seq_escape_mem(
             out,

@@ -87,8 +87,8 @@ impl<T: 'static> Attribute<T> {
     /// The file `name`, which is an order. `act` does it; it is given what was written to the file,
     /// without the newline at its end.
     ///
-    /// Context of `act`: may sleep; in a task that has `CAP_SYS_ADMIN` where the machine's users are told
-    /// apart, as swapon(2) wants it. Others, even root, get [`EPERM`].
+    /// Context of `act`: may sleep; in a task that has `CAP_SYS_ADMIN` where the machine's users
+    /// are told apart, as swapon(2) wants it. Others, even root, get [`EPERM`].
     pub(crate) const fn order(name: &'static CStr, act: fn(&Arc<T>, &[u8]) -> Result) -> Self {
         let access = Access::Order(act);
         Self { name, access }
@@ -169,8 +169,8 @@ struct KobjectInner<T: Attributes> {
     released: Completion,
 }
 
-/// A directory with the files of a `T`. It goes when this is dropped, which waits for those in it: they
-/// go first.
+/// A directory with the files of a `T`. It goes when this is dropped, which waits for those in it:
+/// they go first.
 ///
 /// # Invariants
 ///
@@ -209,8 +209,8 @@ impl<T: Attributes> KobjectDir<T> {
             let mut raw: bindings::attribute = pin_init::zeroed();
             raw.name = attribute.name.as_char_ptr();
             raw.mode = attribute.mode();
-            // SAFETY: `raw` is valid. It gets a lock class that is static, where there are such, so it
-            // may be moved. Orders have one of their own, for they may remove other files.
+            // SAFETY: `raw` is valid. It gets a lock class that is static, where there are such, so
+            // it may be moved. Orders have one of their own, for they may remove other files.
             unsafe {
                 match attribute.access {
                     Access::Order(_) => bindings::kernel_ext_sysfs_order_init(&mut raw),
@@ -234,8 +234,8 @@ impl<T: Attributes> KobjectDir<T> {
         let directory = Self { inner };
         let kobject = directory.inner.kobject.get();
         // SAFETY: The kobject is zeroed and pinned, and lives until it is released, see `drop()`.
-        // `%pA` takes a pointer to arguments. The attributes live as long as the kobject, and do not
-        // move. The parent is valid, and the kobject takes a reference to it.
+        // `%pA` takes a pointer to arguments. The attributes live as long as the kobject, and do
+        // not move. The parent is valid, and the kobject takes a reference to it.
         unsafe {
             to_result(bindings::kobject_init_and_add(
                 kobject,
@@ -259,13 +259,14 @@ impl<T: Attributes> KobjectDir<T> {
     ///
     /// # Safety
     ///
-    /// `kobject` is of this type, and stays for `'a`; `attribute` is one that was given to sysfs for it.
+    /// `kobject` is of this type, and stays for `'a`; `attribute` is one that was given to sysfs
+    /// for it.
     unsafe fn of<'a>(
         kobject: *mut bindings::kobject,
         attribute: *mut bindings::attribute,
     ) -> (&'a KobjectInner<T>, &'static Attribute<T>) {
-        // SAFETY: By the requirement of this function, they are those fields of a `KobjectInner<T>` and of
-        // a `DirAttribute<T>` that it has.
+        // SAFETY: By the requirement of this function, they are those fields of a `KobjectInner<T>`
+        // and of a `DirAttribute<T>` that it has.
         unsafe {
             let inner = container_of!(Opaque::cast_from(kobject), KobjectInner<T>, kobject);
             let entry = container_of!(Opaque::cast_from(attribute), DirAttribute<T>, raw);

@@ -254,8 +254,8 @@ impl<T: FileSystem> Registration<T> {
     ///
     /// Called by the VFS, once, for a superblock of this type that is not in use any more.
     unsafe extern "C" fn kill_sb(sb: *mut bindings::super_block) {
-        // SAFETY: The superblock is valid. One without a root was not filled to the end, and nothing
-        // of it is in use.
+        // SAFETY: The superblock is valid. One without a root was not filled to the end, and
+        // nothing of it is in use.
         unsafe {
             if (*sb).s_root.is_null() {
                 Self::put_super(sb);

@@ -3,9 +3,9 @@
 //! The one file of a [`FileSystem`]: root's, never written, read as a header and zeros, and a swap
 //! file.
 //!
-//! Its size is two things. `stat(2)`, `read(2)` and `lseek(2)` show the area's, so that no tool warns of
-//! a short file; the inode's own is 0, because swapon(2) takes a header of any size then, see
-//! `read_swap_header()` in `mm/swapfile.c`.
+//! Its size is two things. `stat(2)`, `read(2)` and `lseek(2)` show the area's, so that no tool
+//! warns of a short file; the inode's own is 0, because swapon(2) takes a header of any size then,
+//! see `read_swap_header()` in `mm/swapfile.c`.
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
@@ -49,8 +49,8 @@ static ZEROS: [u8; PAGE_SIZE] = [0; PAGE_SIZE];
 pub(in crate::kernel_ext) unsafe fn new<T: FileSystem>(
     sb: *mut bindings::super_block,
 ) -> Result<*mut bindings::dentry> {
-    // SAFETY: The superblock is valid; a new inode is this side's to fill. `d_make_root()` takes it,
-    // on failure too.
+    // SAFETY: The superblock is valid; a new inode is this side's to fill. `d_make_root()` takes
+    // it, on failure too.
     let root = unsafe {
         let inode = bindings::new_inode(sb);
         if inode.is_null() {
@@ -168,7 +168,8 @@ impl<T: FileSystem> RootFile<T> {
     ///
     /// # Safety
     ///
-    /// Called by the VFS, with a request for an open file of this filesystem, and an iterator to write to.
+    /// Called by the VFS, with a request for an open file of this filesystem, and an iterator to
+    /// write to.
     unsafe extern "C" fn read_iter(
         kiocb: *mut bindings::kiocb,
         iter: *mut bindings::iov_iter,
@@ -243,8 +244,9 @@ impl<T: FileSystem> RootFile<T> {
         unsafe { Atomic::from_ptr(&raw mut (*(*file).f_inode).i_private) }
     }
 
-    /// Begins an area. One file has one at a time: swapon(2) takes no file that is swapped on, but a
-    /// swapon(2) that fails late deactivates without the inode's lock, so another may get here first.
+    /// Begins an area. One file has one at a time: swapon(2) takes no file that is swapped on, but
+    /// a swapon(2) that fails late deactivates without the inode's lock, so another may get here
+    /// first.
     ///
     /// # Safety
     ///
@@ -280,8 +282,8 @@ impl<T: FileSystem> RootFile<T> {
     ///
     /// Called by swap, for a file that was activated, when its disk is not used any more.
     unsafe extern "C" fn swap_deactivate(file: *mut bindings::file) {
-        // SAFETY: The file was activated, so what is kept is of `swap_area::activate()`, and it is taken
-        // once.
+        // SAFETY: The file was activated, so what is kept is of `swap_area::activate()`, and it is
+        // taken once.
         unsafe {
             let disk = Self::disk(file).xchg(core::ptr::null_mut(), Full);
             if let Some(disk) = NonNull::new(disk) {

@@ -149,7 +149,8 @@ pub(crate) trait FileSystem: Send + Sync + Sized + 'static {
 ///
 /// # Safety
 ///
-/// `sb` was filled by a [`Registration`](super::registration::Registration) of `T`, and is in use for `'a`.
+/// `sb` was filled by a [`Registration`](super::registration::Registration) of `T`, and is in use
+/// for `'a`.
 pub(in crate::kernel_ext) unsafe fn mount_of<'a, T: FileSystem>(
     sb: *mut bindings::super_block,
 ) -> &'a T::Mount {

@@ -88,13 +88,14 @@ impl LoadTarget<'_> {
 
 /// A page that was put off. If this is dropped, loading it failed.
 ///
-/// It keeps the area on: a slot is in use until its page was brought in, so swapoff(2) waits for it.
-/// It does not keep the area's [`Hooks`](super::swap::Hooks), so code that needs them has an `Arc`.
+/// It keeps the area on: a slot is in use until its page was brought in, so swapoff(2) waits for
+/// it. It does not keep the area's [`Hooks`](super::swap::Hooks), so code that needs them has an
+/// `Arc`.
 ///
 /// # Invariants
 ///
-/// As of [`DestPage`]. The page is one of `bio`, which does not end before it is ended once for this
-/// value.
+/// As of [`DestPage`]. The page is one of `bio`, which does not end before it is ended once for
+/// this value.
 pub(crate) struct PendingPage {
     data: NonNull<u8>,
     bio: NonNull<bindings::bio>,
@@ -148,8 +149,8 @@ pub(in crate::kernel_ext) unsafe fn fail(bio: *mut bindings::bio, status: bindin
     unsafe { (&raw mut (*bio).bi_status).write_volatile(status) };
 }
 
-/// Pages that wait, first come, first served, each with a `T` that says what for. If this is dropped
-/// with pages in it, loading them failed.
+/// Pages that wait, first come, first served, each with a `T` that says what for. If this is
+/// dropped with pages in it, loading them failed.
 ///
 /// # Examples
 ///

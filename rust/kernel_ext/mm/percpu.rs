@@ -31,8 +31,8 @@ pub(crate) struct Counters<const N: usize> {
 
 // SAFETY: A per-CPU allocation is not bound to a task.
 unsafe impl<const N: usize> Send for Counters<N> {}
-// SAFETY: A CPU adds to its own word in one instruction or with interrupts off, and others only read
-// it, whole.
+// SAFETY: A CPU adds to its own word in one instruction or with interrupts off, and others only
+// read it, whole.
 unsafe impl<const N: usize> Sync for Counters<N> {}
 
 impl<const N: usize> Counters<N> {

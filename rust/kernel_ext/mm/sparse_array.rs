@@ -6,9 +6,10 @@
 //! element. Only adding and removing an element takes the array's lock, which is innermost: nothing
 //! else is locked while it is held.
 //!
-//! An XArray would do, but walking it would be a third of what freeing a slot costs. What this has in
-//! its place are three levels of nodes, pages of pointers. They come with the first element below them
-//! and stay as long as the array: where an element is some page's worth itself, that is 1 byte in 512.
+//! An XArray would do, but walking it would be a third of what freeing a slot costs. What this has
+//! in its place are three levels of nodes, pages of pointers. They come with the first element
+//! below them and stay as long as the array: where an element is some page's worth itself, that is
+//! 1 byte in 512.
 //!
 //! C header: [`include/linux/rcupdate.h`](srctree/include/linux/rcupdate.h)
 
@@ -46,8 +47,8 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// While an element is in the array or pinned, it is valid. After that it stays so until the readers
-/// of the time have left their RCU read sides.
+/// While an element is in the array or pinned, it is valid. After that it stays so until the
+/// readers of the time have left their RCU read sides.
 struct Element<T> {
     /// Only for the deferred free.
     rcu: Opaque<bindings::callback_head>,
@@ -168,8 +169,8 @@ impl<T: Send + Sync> SparseArray<T> {
         }
     }
 
-    /// Calls `vacate` with the element at `index`, if there is one, and counts one use less of it if
-    /// `vacate` says that one ended.
+    /// Calls `vacate` with the element at `index`, if there is one, and counts one use less of it
+    /// if `vacate` says that one ended.
     ///
     /// Context: any but interrupts; never sleeps. `vacate` must not either.
     #[inline]
@@ -200,7 +201,8 @@ impl<T: Send + Sync> SparseArray<T> {
         unsafe { place.load(Acquire).as_ref() }
     }
 
-    /// What `place`, in the array or one of its nodes, points to, which is made if nothing is there.
+    /// What `place`, in the array or one of its nodes, points to, which is made if nothing is
+    /// there.
     ///
     /// Context: never sleeps. Errors: [`ENOMEM`].
     fn node_or_new<'a, C>(
@@ -377,8 +379,8 @@ impl<C> Drop for ArrayNode<C> {
         for place in &self.0 {
             let child = place.load(Relaxed);
             if !child.is_null() {
-                // SAFETY: By the type invariants. There is no pin and no read side when the array goes,
-                // and only then do nodes.
+                // SAFETY: By the type invariants. There is no pin and no read side when the array
+                // goes, and only then do nodes.
                 drop(unsafe { KBox::from_raw(child) });
             }
         }
@@ -390,8 +392,8 @@ impl<T: Send + Sync> PinnedDrop for SparseArray<T> {
     fn drop(self: Pin<&mut Self>) {
         let root = self.root.load(Relaxed);
         if !root.is_null() {
-            // SAFETY: It was made from a box, and the array has no other user any more. Its elements are
-            // not used: no pin outlives the array.
+            // SAFETY: It was made from a box, and the array has no other user any more. Its
+            // elements are not used: no pin outlives the array.
             drop(unsafe { KBox::from_raw(root) });
         }
     }
@@ -460,7 +462,8 @@ pub(crate) struct Barrier;
 
 impl Drop for Barrier {
     fn drop(&mut self) {
-        // SAFETY: It may be called wherever sleeping is allowed, as it is where modules are unloaded.
+        // SAFETY: It may be called wherever sleeping is allowed, as it is where modules are
+        // unloaded.
         unsafe { bindings::rcu_barrier() };
     }
 }

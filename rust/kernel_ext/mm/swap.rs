@@ -34,8 +34,8 @@ use kernel::{
 
 /// One swap area, from swapon to swapoff.
 ///
-/// The kernel does one thing at a time to a slot: it loads with the slot's folio locked, stores with
-/// the folio under writeback, and invalidates no slot whose folio is either.
+/// The kernel does one thing at a time to a slot: it loads with the slot's folio locked, stores
+/// with the folio under writeback, and invalidates no slot whose folio is either.
 ///
 /// # Examples
 ///
@@ -92,8 +92,8 @@ pub(crate) trait Hooks: Send + Sync + Sized + 'static {
     /// Context: may sleep; the file's inode is locked.
     fn init(context: &Self::Context, slots: usize, status: AreaStatus) -> Result<Arc<Self>>;
 
-    /// Returns whether loads are mostly done when `load` returns. Then pages are swapped in one by one; if not, those
-    /// beside them are read ahead.
+    /// Returns whether loads are mostly done when `load` returns. Then pages are swapped in one by
+    /// one; if not, those beside them are read ahead.
     ///
     /// Context: as [`Hooks::init`]. It stays the same.
     fn is_synchronous(&self) -> bool;
@@ -143,8 +143,9 @@ impl AreaStatus {
         Self(area)
     }
 
-    /// Returns whether the area takes pages. Not so before swapon(2) is done, and from the moment that swapoff(2)
-    /// begins; if that fails, it is so again. It has no meaning once the area ended.
+    /// Returns whether the area takes pages. Not so before swapon(2) is done, and from the moment
+    /// that swapoff(2) begins; if that fails, it is so again. It has no meaning once the area
+    /// ended.
     ///
     /// Context: any. See `del_from_avail_list()` in `mm/swapfile.c`.
     pub(crate) fn is_on(&self) -> bool {

@@ -84,8 +84,8 @@ impl<H: Hooks> SwapDisk<H> {
         let mut limits: bindings::queue_limits = pin_init::zeroed();
         limits.logical_block_size = PAGE_SIZE as u32;
         limits.physical_block_size = PAGE_SIZE as u32;
-        // Stable writes: a page does not change while it is stored. Not rotational: clusters are allocated
-        // per CPU.
+        // Stable writes: a page does not change while it is stored. Not rotational: clusters are
+        // allocated per CPU.
         limits.features = bindings::KERNEL_EXT_BLK_FEAT_STABLE_WRITES;
         if hooks.is_synchronous() {
             // Swapped in directly, without readahead.
@@ -107,8 +107,8 @@ impl<H: Hooks> SwapDisk<H> {
             kernel::fmt::Write::write_fmt(&mut name, fmt!("{}{number}", H::DISK_NAME))?;
         }
         let hooks = hooks.into_foreign();
-        // SAFETY: As above; adding the disk is the last step, so it is complete. There is no parent,
-        // and there are no groups.
+        // SAFETY: As above; adding the disk is the last step, so it is complete. There is no
+        // parent, and there are no groups.
         let added = to_result(unsafe {
             (*disk).private_data = hooks;
             bindings::device_add_disk(core::ptr::null_mut(), disk, core::ptr::null_mut())
@@ -268,8 +268,8 @@ unsafe fn each_page(
         if length == 0 || !(offset | length).is_multiple_of(PAGE_SIZE) {
             return Err(EIO);
         }
-        // SAFETY: The pages of a bio are valid. On a 64-bit machine all of them are mapped, those of
-        // one vector side by side.
+        // SAFETY: The pages of a bio are valid. On a 64-bit machine all of them are mapped, those
+        // of one vector side by side.
         let (data, node) = unsafe {
             let page = BorrowedPage::from_raw(NonNull::new_unchecked(bv_page));
             (

@@ -16,8 +16,8 @@ const WORDS: usize = PAGE_SIZE / size_of::<u64>();
 ///
 /// # Invariants
 ///
-/// For `'a`, `data` points to `PAGE_SIZE` readable, page-aligned bytes, which are not written: their
-/// folio is under writeback to a disk that asks for stable writes.
+/// For `'a`, `data` points to `PAGE_SIZE` readable, page-aligned bytes, which are not written:
+/// their folio is under writeback to a disk that asks for stable writes.
 pub(crate) struct SourcePage<'a> {
     data: NonNull<u64>,
     node: i32,
@@ -73,8 +73,8 @@ pub(crate) struct DestPage<'a> {
     _folio: PhantomData<&'a mut [u64; WORDS]>,
 }
 
-/// That all of a page was filled: filling one returns this, and a load ends well only with it. A page that
-/// is given to its user shows nothing of what its memory held before.
+/// That all of a page was filled: filling one returns this, and a load ends well only with it. A
+/// page that is given to its user shows nothing of what its memory held before.
 ///
 /// It does not say which page. Code that has several at once must keep them apart.
 #[must_use]

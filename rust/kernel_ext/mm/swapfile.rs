@@ -2,9 +2,9 @@
 
 //! Swapfiles and swap partitions, claimed by a module as swapon(2) claims them.
 //!
-//! What is claimed can be neither swapped on nor claimed again, written, truncated or unlinked, until
-//! it is released; then it is as before, but for the content. Its blocks are known, so reading and
-//! writing them runs no filesystem's code.
+//! What is claimed can be neither swapped on nor claimed again, written, truncated or unlinked,
+//! until it is released; then it is as before, but for the content. Its blocks are known, so
+//! reading and writing them runs no filesystem's code.
 //!
 //! Follows `SYSCALL_DEFINE2(swapon)` in `mm/swapfile.c`.
 //!
@@ -131,8 +131,8 @@ struct Extent {
 pub(crate) struct SwapFile(ClaimedFile);
 
 impl SwapFile {
-    /// Opens what is at `path` as swapon(2) does, by the rights of the task: a block device is ours alone
-    /// from then on.
+    /// Opens what is at `path` as swapon(2) does, by the rights of the task: a block device is ours
+    /// alone from then on.
     ///
     /// Context: may sleep.
     pub(crate) fn open(path: &CStr) -> Claimed<Self> {
@@ -150,8 +150,8 @@ impl SwapFile {
     ///
     /// Context: may sleep. It takes no lock of ours, for xfs takes that of the inode.
     pub(crate) fn first_page(&self) -> Result<Option<KBox<[u8; PAGE_SIZE]>>> {
-        // SAFETY: By the invariants of `ClaimedFile`, the file is valid. No descriptor has it, so it is used
-        // by no fdget_pos().
+        // SAFETY: By the invariants of `ClaimedFile`, the file is valid. No descriptor has it, so
+        // it is used by no fdget_pos().
         read_first_page(unsafe { File::from_raw_file(self.0.file.as_ptr()) })
     }
 
@@ -178,7 +178,8 @@ impl SwapFile {
 ///
 /// # Invariants
 ///
-/// The pages `0..pages` are in `extents`, in order, without gaps. `device` is valid as long as `file`.
+/// The pages `0..pages` are in `extents`, in order, without gaps. `device` is valid as long as
+/// `file`.
 pub(crate) struct ClaimedSwap {
     extents: KVVec<Extent>,
     pages: u64,
@@ -204,19 +205,20 @@ impl ClaimedSwap {
         &self.path
     }
 
-    /// Returns whether only root may read or write it; of a device, only root and its group. Swap may
-    /// hold secrets, so swapon(8) warns where it is not.
+    /// Returns whether only root may read or write it; of a device, only root and its group. Swap
+    /// may hold secrets, so swapon(8) warns where it is not.
     pub(crate) fn is_private_to_root(&self) -> bool {
         let others = if self.file.is_device() { 0o007 } else { 0o077 };
-        // SAFETY: By the invariants of `ClaimedFile`, the file has an inode: of a device, that of the
-        // node that it was opened by.
+        // SAFETY: By the invariants of `ClaimedFile`, the file has an inode: of a device, that of
+        // the node that it was opened by.
         unsafe {
             let inode = (*self.file.file.as_ptr()).f_inode;
             (*inode).i_uid.val == 0 && (*inode).i_mode & others == 0
         }
     }
 
-    /// Returns whether the device can be told that pages are not needed, see [`ClaimedSwap::discard`].
+    /// Returns whether the device can be told that pages are not needed, see
+    /// [`ClaimedSwap::discard`].
     pub(crate) fn supports_discard(&self) -> bool {
         // SAFETY: By the type invariants.
         unsafe { bindings::kernel_ext_bdev_max_discard_sectors(self.device.as_ptr()) > 0 }
@@ -227,8 +229,8 @@ impl ClaimedSwap {
         self.device.as_ptr()
     }
 
-    /// The sector of `page` on the device, and how many pages lie in a row from there. [`EINVAL`] if
-    /// there is no such page.
+    /// The sector of `page` on the device, and how many pages lie in a row from there. [`EINVAL`]
+    /// if there is no such page.
     pub(in crate::kernel_ext) fn map(&self, page: u64) -> Result<(u64, u64)> {
         if page >= self.pages {
             return Err(EINVAL);
@@ -243,7 +245,8 @@ impl ClaimedSwap {
         Ok(((extent.place + skip) << PAGE_SECTORS_SHIFT, row))
     }
 
-    /// Returns whether `pages` pages from `first` on are there and may be written, the header's not among them.
+    /// Returns whether `pages` pages from `first` on are there and may be written, the header's not
+    /// among them.
     pub(in crate::kernel_ext) fn may_write(&self, first: u64, pages: u64) -> bool {
         first > 0 && self.has(first, pages)
     }
@@ -294,8 +297,9 @@ struct Map {
 ///
 /// # Invariants
 ///
-/// `file` is a reference to an open file, owned by this value. `activated` says that its filesystem's
-/// `swap_activate` succeeded, and `marked` that `S_SWAPFILE` of its inode was set by this value.
+/// `file` is a reference to an open file, owned by this value. `activated` says that its
+/// filesystem's `swap_activate` succeeded, and `marked` that `S_SWAPFILE` of its inode was set by
+/// this value.
 struct ClaimedFile {
     /// Not an `ARef`: that would put a device, too, by fput().
     file: NonNull<bindings::file>,
@@ -448,8 +452,9 @@ impl ClaimedFile {
         // SAFETY: The inode is valid as long as the file, and so is its superblock.
         area.0.bdev = unsafe { (*(*self.inode()).i_sb).s_bdev };
         let mut span = 0;
-        // SAFETY: The area is as swapon(2) would have it at this point: its size, its device, and an empty
-        // tree. It is in no list of the kernel, but filesystems do not look there. The inode is locked.
+        // SAFETY: The area is as swapon(2) would have it at this point: its size, its device, and
+        // an empty tree. It is in no list of the kernel, but filesystems do not look there. The
+        // inode is locked.
         let activated = unsafe { activate(&mut *area.0, self.file.as_ptr(), &mut span) };
         if activated < 0 {
             let error = Error::from_errno(activated);
@@ -488,7 +493,8 @@ impl ClaimedFile {
         })
     }
 
-    /// Returns whether it has fewer blocks than its length takes: how swapon(8) knows holes. Blocks of 512 bytes.
+    /// Returns whether it has fewer blocks than its length takes: how swapon(8) knows holes. Blocks
+    /// of 512 bytes.
     fn has_holes(&self) -> bool {
         // SAFETY: The inode is valid as long as the file.
         unsafe { (*self.inode()).i_blocks << SECTOR_SHIFT < (*self.inode()).i_size as u64 }

@@ -34,14 +34,14 @@ const HANDLE_SHIFT: u32 = 3;
 
 /// An object of a [`ZsPool`], owned by its bearer.
 ///
-/// It belongs to the pool that made it and must go back there; code that has objects of several pools
-/// must keep them apart.
+/// It belongs to the pool that made it and must go back there; code that has objects of several
+/// pools must keep them apart.
 ///
 /// # Invariants
 ///
 /// `base + (offset << HANDLE_SHIFT)`, with the `base` of its pool, is a handle that `zs_malloc()`
-/// returned for `length.bytes()` bytes and that was not freed since. There is one `ZsObject` for it,
-/// but for those that a slot lends while it holds the object still.
+/// returned for `length.bytes()` bytes and that was not freed since. There is one `ZsObject` for
+/// it, but for those that a slot lends while it holds the object still.
 pub(crate) struct ZsObject {
     offset: u64,
     length: Length,

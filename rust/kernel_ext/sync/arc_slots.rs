@@ -30,8 +30,8 @@ use kernel::sync::{
 ///
 /// # Invariants
 ///
-/// What is in a place and not null is of [`Arc::into_raw`], and owns one reference. That is given up no
-/// sooner than the RCU readers of the time when it was taken out have left their read sides.
+/// What is in a place and not null is of [`Arc::into_raw`], and owns one reference. That is given
+/// up no sooner than the RCU readers of the time when it was taken out have left their read sides.
 pub(crate) struct ArcSlots<T: Send + Sync, const N: usize>([Atomic<*mut T>; N]);
 
 // SAFETY: It owns references to what can be sent and shared.
@@ -72,8 +72,8 @@ impl<T: Send + Sync, const N: usize> ArcSlots<T, N> {
         Some(Arc::clone(&place))
     }
 
-    /// Puts `value` into place `index`, and returns what was there once no reader is left that may have
-    /// found it there. There is one `index` fewer than `N` at most, or nothing happens.
+    /// Puts `value` into place `index`, and returns what was there once no reader is left that may
+    /// have found it there. There is one `index` fewer than `N` at most, or nothing happens.
     ///
     /// Context: may sleep.
     pub(crate) fn replace(&self, index: usize, value: Option<Arc<T>>) -> Option<Arc<T>> {

@@ -2,8 +2,8 @@
 
 //! Waiting for events, for a limited time.
 //!
-//! `kernel::sync::CondVar` has no wait that ends with a time but not with a signal, and wants a lock that
-//! its notifier takes, too.
+//! `kernel::sync::CondVar` has no wait that ends with a time but not with a signal, and wants a
+//! lock that its notifier takes, too.
 //!
 //! C header: [`include/linux/wait.h`](srctree/include/linux/wait.h)
 
@@ -21,9 +21,9 @@ use kernel::{
 
 /// A count of events, and a queue for tasks that wait for the next.
 ///
-/// A task that waits for a state reads the count, looks at the state, and waits for the count to change.
-/// What changes the state does so before it counts an event. So no event is missed: one that comes after
-/// the count was read ends the wait.
+/// A task that waits for a state reads the count, looks at the state, and waits for the count to
+/// change. What changes the state does so before it counts an event. So no event is missed: one
+/// that comes after the count was read ends the wait.
 ///
 /// # Examples
 ///
@@ -77,16 +77,16 @@ impl EventCount {
 
     /// Counts an event, and wakes all tasks that wait.
     ///
-    /// Context: any. A waiter may go on before this returns. So the caller keeps the value alive until
-    /// then, by a reference of its own or in an RCU read side.
+    /// Context: any. A waiter may go on before this returns. So the caller keeps the value alive
+    /// until then, by a reference of its own or in an RCU read side.
     pub(crate) fn signal(&self) {
         self.count.fetch_add(1u32, Full);
         // SAFETY: By the type invariants.
         unsafe { bindings::kernel_ext_wake_up_all(self.queue.get()) };
     }
 
-    /// Waits until the count is not `seen`, for `left` jiffies at most, whatever signals the task has.
-    /// Returns the jiffies that are left, at least 1; [`None`] if the count is `seen` still.
+    /// Waits until the count is not `seen`, for `left` jiffies at most, whatever signals the task
+    /// has. Returns the jiffies that are left, at least 1; [`None`] if the count is `seen` still.
     ///
     /// Context: may sleep.
     pub(crate) fn wait(&self, seen: u32, left: Jiffies) -> Option<Jiffies> {

@@ -2,8 +2,8 @@
 
 //! Values that are made when they are first wanted, even where memory is being reclaimed.
 //!
-//! A task that reclaims memory must not take locks that are held while memory is allocated. So a worker
-//! makes the value, and the task waits a moment.
+//! A task that reclaims memory must not take locks that are held while memory is allocated. So a
+//! worker makes the value, and the task waits a moment.
 //!
 //! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
 
@@ -31,9 +31,9 @@ use kernel::{
 
 /// How long a worker is waited for, in milliseconds.
 ///
-/// Making a value takes a thousandth of that, but more than 100 ms were seen on a debug kernel with busy
-/// CPUs. If it takes much longer, the worker may wait for the very memory that the waiter is to free. So
-/// the waiter gives up, and tries again another time.
+/// Making a value takes a thousandth of that, but more than 100 ms were seen on a debug kernel with
+/// busy CPUs. If it takes much longer, the worker may wait for the very memory that the waiter is
+/// to free. So the waiter gives up, and tries again another time.
 const WAIT_MS: u32 = 500;
 
 /// What can be made on demand.
@@ -131,8 +131,8 @@ impl<T: Make> WorkItem for LazyInit<T> {
 
     fn run(this: Arc<Self>) {
         if this.get().is_none() {
-            // The tasks that wait are about to free memory, so this may take from the reserves, as they
-            // do, and does not reclaim itself: that would be to wait for itself.
+            // The tasks that wait are about to free memory, so this may take from the reserves, as
+            // they do, and does not reclaim itself: that would be to wait for itself.
             //
             // SAFETY: The flags are those of this task, and are put back below.
             let flags = unsafe { bindings::kernel_ext_memalloc_noreclaim_save() };

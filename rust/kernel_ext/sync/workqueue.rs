@@ -38,8 +38,8 @@ pub(crate) struct ReclaimQueue(Pin<KBox<QueueInner>>);
 
 /// # Invariants
 ///
-/// `queue` is of `alloc_workqueue()`, and owned by this value. `guests` counts the [`Guest`]s, and the
-/// [`ReclaimQueue`]; the one that takes it to 0 completes `left`.
+/// `queue` is of `alloc_workqueue()`, and owned by this value. `guests` counts the [`Guest`]s, and
+/// the [`ReclaimQueue`]; the one that takes it to 0 completes `left`.
 #[pin_data]
 struct QueueInner {
     queue: NonNull<bindings::workqueue_struct>,
