@@ -5,6 +5,7 @@
 
 #![cfg(loom)]
 
+mod batch_count;
 mod heap;
 #[path = "../common/object.rs"]
 mod object;
