@@ -12,6 +12,7 @@ make fuzz       fuzz every input interface, for MINUTES=2 and longer
 make vm         open a shell in a virtual machine with the module at hand
 make kernel     build the test kernel and print where it is
 make bench      measure ghostswap beside zram and zswap (under 30 minutes)
+make facts      look for what ghostswap relies on in the kernel's source
 make lint       check the form of all files
 make clean      remove build/; the cache outside of the repository stays
 
@@ -27,7 +28,7 @@ BACKENDS=NAMES  bench: zram, zswap, zswap-ghost, ghostswap
 PAGES=N         bench: how many of each kind (10240)
 endef
 
-.PHONY: all demo test test-host selftests test-debug torture fuzz bench vm kernel lint clean help
+.PHONY: all demo test test-host selftests test-debug torture fuzz bench vm kernel facts lint clean help
 
 all:
 	@scripts/module test $(if $(V),V=$(V))
@@ -61,6 +62,9 @@ vm:
 
 kernel:
 	@scripts/kernel test
+
+facts:
+	@scripts/facts $(KSRC)
 
 lint:
 	@scripts/lint
