@@ -10,18 +10,16 @@ use crate::{
         Table,
         CLUSTER, //
     },
-    core::segment::Owner,
     kernel_ext::{
         mm::{
-            pending_page::{
-                LoadTarget,
-                Loaded, //
-            },
             swap::{
                 AreaStatus,
                 Hooks, //
             },
-            swap_page::SourcePage,
+            swap_batch::{
+                LoadBatch,
+                StoreBatch, //
+            },
         },
         power::HibernationVeto,
     },
@@ -67,21 +65,17 @@ impl Hooks for Area {
     }
 
     fn is_synchronous(&self) -> bool {
-        self.pool.contents().limit.is_cached()
+        !self.pool.is_batched()
     }
 
     #[inline]
-    fn store(&self, slot: usize, page: &SourcePage<'_>) -> Result {
-        self.pool.store(&self.table, slot, page)
+    fn store(&self, batch: &mut StoreBatch<'_>) {
+        self.pool.store(&self.table, batch);
     }
 
     #[inline]
-    fn load(self: ArcBorrow<'_, Self>, slot: usize, target: LoadTarget<'_>) -> Result<Loaded> {
-        let owner = Owner {
-            area: self.number as u16,
-            slot: slot as u32,
-        };
-        self.pool.load(&self.table, owner, target)
+    fn load(self: ArcBorrow<'_, Self>, batch: &mut LoadBatch<'_>) {
+        self.pool.load(&self.table, self.number, batch);
     }
 
     #[inline]

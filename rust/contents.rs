@@ -24,15 +24,19 @@ pub(crate) mod table;
 use crate::{
     backing::stores::BackingStores,
     contents::{
-        cache::Cache,
+        cache::{
+            Cache,
+            CacheStream, //
+        },
         limit::PoolLimit,
         stats::{
+            Arrivals,
             Stats,
             StoreFailure, //
         },
         table::{
             AreaTables,
-            Table,
+            TableCursor,
             TablePages, //
         },
     },
@@ -76,6 +80,8 @@ pub(crate) struct PoolConfig {
     pub(crate) limit: Option<Limit>,
     /// Whether it has a cache. Without one, pages pass through it on their way to the backing stores.
     pub(crate) cached: bool,
+    /// Whether its areas take many folios at once, and are not synchronous.
+    pub(crate) batched: bool,
     /// Whether what goes to the backing stores is encrypted.
     pub(crate) encrypt: bool,
     /// Whether devices are told which segments are free.
@@ -185,25 +191,27 @@ impl Contents {
         finding + self.cache.fixed_bytes() + self.stats.fixed_bytes() + size_of::<Self>() as u64
     }
 
-    /// Keeps `page` in memory for slot `slot` of `table`. Returns what the slot held before, for
-    /// [`Contents::dispose`].
+    /// Keeps `page` in memory for slot `slot`, by way of `table` and `stream`, and counts it among
+    /// `arrivals`. Returns what the slot held before, for [`Contents::dispose`].
     ///
     /// Context: may sleep for the CPU's stream; waits for no memory.
     #[inline]
     pub(crate) fn put(
         &self,
-        table: &Table,
+        table: &mut TableCursor<'_>,
         slot: usize,
         page: &SourcePage<'_>,
+        stream: &mut CacheStream<'_>,
+        arrivals: &mut Arrivals,
     ) -> Result<Displaced<ZsObject>, StoreFailure> {
-        let content = self.cache.store(page).map_err(|_| StoreFailure::Memory)?;
+        let content = stream.store(page).map_err(|_| StoreFailure::Memory)?;
         let length = match &content {
             Content::Object(object) => Some(object.length()),
             _ => None,
         };
         match table.put(slot, content) {
             Ok(displaced) => {
-                self.stats.came(length);
+                arrivals.came(length);
                 Ok(displaced)
             }
             Err(content) => {
@@ -215,12 +223,17 @@ impl Contents {
         }
     }
 
-    /// Writes to `page` what `slot` has in memory, or returns where in a backing store it is. [`EIO`]
-    /// if it has nothing: whatever it gave then would be wrong.
+    /// Writes to `page` what `slot` has in memory, by way of `stream`, or returns where in a backing
+    /// store it is. [`EIO`] if it has nothing: whatever it gave then would be wrong.
     ///
     /// Context: may sleep for the CPU's stream.
     #[inline]
-    pub(crate) fn load(&self, slot: &Slot<ZsObject>, page: &mut DestPage<'_>) -> Result<Found> {
+    pub(crate) fn load(
+        &self,
+        slot: &Slot<ZsObject>,
+        page: &mut DestPage<'_>,
+        stream: &mut CacheStream<'_>,
+    ) -> Result<Found> {
         loop {
             match slot.look() {
                 Look::Busy => cpu_relax(),
@@ -228,7 +241,7 @@ impl Contents {
                 Look::Redirected(redirect) => return Ok(Found::InStore(redirect)),
                 Look::Same(fill) => return Ok(Found::Loaded(page.fill(doubled(fill)))),
                 Look::Object(hold) => {
-                    let loaded = self.cache.load(hold.object(), page);
+                    let loaded = stream.load(hold.object(), page);
                     if let Some(object) = hold.release() {
                         self.cache.free(object);
                     }
@@ -241,7 +254,7 @@ impl Contents {
     /// Frees what a slot held. Returns whether there is a segment that had better be discarded now.
     ///
     /// Context: any but interrupts; spinlocks may be held.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn dispose(&self, displaced: Displaced<ZsObject>) -> bool {
         match displaced {
             Displaced::Free => (),

@@ -7,7 +7,11 @@
 use crate::{
     backing::store::BackingStore,
     contents::{
-        stats::StoreFailure,
+        cache::CacheStream,
+        stats::{
+            Arrivals,
+            StoreFailure, //
+        },
         table::Table,
         Contents,
         Found,
@@ -30,7 +34,10 @@ use crate::{
                 Loaded, //
             },
             swap::AreaStatus,
-            swap_page::SourcePage,
+            swap_batch::{
+                LoadBatch,
+                StoreBatch, //
+            },
             zsmalloc::ZsObject,
         },
         sync::workqueue::ReclaimQueue,
@@ -88,6 +95,7 @@ pub(crate) struct Pool {
     mover: Arc<Mover>,
     id: CString,
     compressor: CString,
+    batched: bool,
     /// What adds or removes a store has it locked, and so the stores. It is outermost but for the
     /// registry's lock.
     #[pin]
@@ -110,6 +118,7 @@ impl Pool {
                 mover,
                 id,
                 compressor: config.compressor,
+                batched: config.batched,
                 shown <- new_mutex!(Shown::default()),
             }),
             GFP_KERNEL,
@@ -124,6 +133,11 @@ impl Pool {
     /// The name of its compressor.
     pub(crate) fn compressor(&self) -> &CStr {
         &self.compressor
+    }
+
+    /// Returns whether its areas take many folios at once, and are not synchronous.
+    pub(crate) fn is_batched(&self) -> bool {
+        self.batched
     }
 
     /// What it holds.
@@ -155,51 +169,73 @@ impl Pool {
         self.contents.tables.leave(number);
     }
 
-    /// Keeps `page` for slot `slot` of `table`, in place of what was there. If that fails the slot is as
-    /// it was, or free.
+    /// Keeps the pages of `batch` for their slots of `table`, in place of what was there. If one cannot be
+    /// kept, for lack of room or memory, its folio stays in memory, and its slots are freed.
     ///
-    /// Context: may sleep; memory may be being reclaimed. Errors: [`ENOSPC`] at the limit; [`ENOMEM`].
+    /// Context: may sleep; memory may be being reclaimed.
     #[inline]
-    pub(crate) fn store(&self, table: &Table, slot: usize, page: &SourcePage<'_>) -> Result {
-        if !self.has_room() {
-            return Err(self.refuse(StoreFailure::Limit));
-        }
-        match self.contents.put(table, slot, page) {
-            Ok(displaced) => self.dispose(displaced),
-            Err(failure) => return Err(self.refuse(failure)),
-        }
-        // The object, or the slot's cluster, may have grown the pool. Then they go back, and the
-        // kernel keeps the page.
-        if !self.has_room() {
-            self.free(table, slot);
-            return Err(self.refuse(StoreFailure::Limit));
-        }
-        self.contents.stats.stored();
-        Ok(())
+    pub(crate) fn store(&self, table: &Table, batch: &mut StoreBatch<'_>) {
+        let mut cursor = table.cursor();
+        let mut stream = self.contents.cache.stream();
+        let mut arrivals = Arrivals::default();
+        // Whether there was room after the page before.
+        let mut had_room = false;
+        batch.each_page(
+            |slot, page| {
+                if !had_room && !self.has_room(&mut stream) {
+                    return Err(self.refuse(StoreFailure::Limit));
+                }
+                had_room = false;
+                match (self.contents).put(&mut cursor, slot, page, &mut stream, &mut arrivals) {
+                    Ok(displaced) => self.dispose(displaced),
+                    Err(failure) => return Err(self.refuse(failure)),
+                }
+                // The object, or the slot's cluster, may have grown the pool. Then they go back.
+                if !self.has_room(&mut stream) {
+                    return Err(self.refuse(StoreFailure::Limit));
+                }
+                had_room = true;
+                arrivals.stored();
+                Ok(())
+            },
+            |slot| self.free(table, slot),
+        );
+        self.contents.stats.arrived(arrivals);
     }
 
-    /// Writes to `target`'s page what slot `owner.slot` of `table` has, or puts it off. [`EIO`] if it has
-    /// nothing.
+    /// Writes to the pages of `batch` what their slots of `table`, that of area `area`, have, or puts
+    /// them off. One whose slot has nothing fails.
     ///
     /// Context: may sleep for the CPU's stream; waits for neither memory nor I/O.
     #[inline]
-    pub(crate) fn load(
-        &self,
-        table: &Arc<Table>,
-        owner: Owner,
-        mut target: LoadTarget<'_>,
-    ) -> Result<Loaded> {
-        let slot = table.get(owner.slot as usize).ok_or(EIO);
-        let found = slot.and_then(|slot| self.contents.load(&slot, &mut target.page()));
-        let loaded = match found {
-            Ok(Found::Loaded(filled)) => Ok(filled),
-            Err(error) => Err(error),
-            Ok(Found::InStore(redirect)) => {
-                return self.load_redirected(table, owner, redirect, target);
+    pub(crate) fn load(&self, table: &Arc<Table>, area: usize, batch: &mut LoadBatch<'_>) {
+        let mut cursor = table.cursor();
+        let mut stream = self.contents.cache.stream();
+        let mut pages = 0;
+        batch.each_page(|slot, mut target| {
+            let found = (cursor.get(slot).ok_or(EIO))
+                .and_then(|slot| self.contents.load(slot, &mut target.page(), &mut stream));
+            match found {
+                Ok(Found::Loaded(filled)) => {
+                    pages += 1;
+                    Ok(filled.into())
+                }
+                Ok(Found::InStore(redirect)) => {
+                    // The reader takes one.
+                    stream.pause();
+                    let owner = Owner {
+                        area: area as u16,
+                        slot: slot as u32,
+                    };
+                    self.load_redirected(table, owner, redirect, target)
+                }
+                Err(error) => {
+                    self.contents.stats.load_failed();
+                    Err(error)
+                }
             }
-        };
-        self.contents.stats.loaded(&loaded);
-        loaded.map(Loaded::from)
+        });
+        self.contents.stats.loads(pages);
     }
 
     /// Loads a page that was found where `redirect` says, now if it is at hand, or later.
@@ -255,12 +291,16 @@ impl Pool {
         }
     }
 
-    /// Returns whether the pool holds no more than it may, after the mover made room if it must.
+    /// Returns whether the pool holds no more than it may, after the mover made room if it must. The
+    /// mover is waited for without `stream`.
     ///
     /// Context: as [`Mover::make_room`].
     #[inline]
-    fn has_room(&self) -> bool {
-        self.contents.is_below_mark() || self.mover.make_room()
+    fn has_room(&self, stream: &mut CacheStream<'_>) -> bool {
+        self.contents.is_below_mark() || {
+            stream.pause();
+            self.mover.make_room()
+        }
     }
 
     /// Writes `pages` pages to the stores, or as many as there are now.

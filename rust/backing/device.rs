@@ -179,7 +179,7 @@ impl Device {
 
     /// Reads all of `segment`, still encrypted.
     ///
-    /// Context: waits for I/O; not within `submit_bio()`. Errors: those of the device.
+    /// Context: waits for I/O; not in a store or a load. Errors: those of the device.
     pub(crate) fn read(&self, segment: usize, transfer: Pin<&mut Transfer<Infallible>>) -> Result {
         transfer.read_and_wait(&self.swap, Self::page(segment, 0), 0..BLOCKS)
     }

@@ -379,7 +379,7 @@ impl BackingStore {
 
     /// Reads all of the pinned segment.
     ///
-    /// Context: waits for I/O; not within `submit_bio()`. Errors: those of the device, which are
+    /// Context: waits for I/O; not in a store or a load. Errors: those of the device, which are
     /// counted.
     pub(crate) fn read_segment(
         &self,

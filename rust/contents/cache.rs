@@ -12,7 +12,9 @@ use crate::{
         crypto::compressor::{
             Algorithm,
             Compressor,
-            Decompressor, //
+            Decompressor,
+            Stream,
+            StreamGuard, //
         },
         mm::{
             swap_page::{
@@ -78,28 +80,13 @@ impl Cache {
         })
     }
 
-    /// Keeps `page`. Returns how.
-    ///
-    /// Context: may sleep for the CPU's stream; waits for no memory. Errors: [`ENOMEM`], [`ERANGE`].
+    /// What pages go through, one after the other, into the cache and out of it.
     #[inline]
-    pub(crate) fn store(&self, page: &SourcePage<'_>) -> Result<Content<ZsObject>> {
-        if let Some(fill) = page.repeated_word().and_then(halves) {
-            return Ok(Content::Same(fill));
+    pub(crate) fn stream(&self) -> CacheStream<'_> {
+        CacheStream {
+            cache: self,
+            taken: None,
         }
-        let inner = self.inner.get_or_make(&self.queue)?;
-        inner.compress(page).map(Content::Object)
-    }
-
-    /// Writes to `page` what was stored as `object`. [`EIO`] if that is no page.
-    ///
-    /// Context: may sleep for the CPU's stream.
-    #[inline]
-    pub(crate) fn load(&self, object: &ZsObject, page: &mut DestPage<'_>) -> Result<Filled> {
-        let inner = self.inner.get().ok_or(EIO)?;
-        let mut stream = inner.compressor.stream();
-        let (decompressor, buffer) = stream.split();
-        let data = inner.objects.read(object, buffer);
-        unpack(&data, decompressor, page)
     }
 
     /// Writes to `page` what was stored as an object that held `data`, and is not in the cache any
@@ -158,6 +145,61 @@ impl Cache {
     }
 }
 
+/// A CPU's stream of the compressor, taken when the first page needs it and kept for those that
+/// follow.
+///
+/// No other code may want a stream meanwhile: before it might, [`CacheStream::pause`].
+pub(crate) struct CacheStream<'a> {
+    cache: &'a Cache,
+    taken: Option<(&'a CacheInner, StreamGuard<'a>)>,
+}
+
+impl<'a> CacheStream<'a> {
+    /// Gives the stream back, until the next page needs one.
+    #[inline]
+    pub(crate) fn pause(&mut self) {
+        self.taken = None;
+    }
+
+    /// The stream, and what it is of. `inner` is called if it was not taken.
+    #[inline]
+    fn take(
+        &mut self,
+        inner: impl FnOnce(&'a Cache) -> Result<&'a CacheInner>,
+    ) -> Result<&mut (&'a CacheInner, StreamGuard<'a>)> {
+        match &mut self.taken {
+            Some(taken) => Ok(taken),
+            none => {
+                let inner = inner(self.cache)?;
+                Ok(none.insert((inner, inner.compressor.stream())))
+            }
+        }
+    }
+
+    /// Keeps `page`. Returns how.
+    ///
+    /// Context: may sleep for the CPU's stream; waits for no memory. Errors: [`ENOMEM`], [`ERANGE`].
+    #[inline]
+    pub(crate) fn store(&mut self, page: &SourcePage<'_>) -> Result<Content<ZsObject>> {
+        if let Some(fill) = page.repeated_word().and_then(halves) {
+            return Ok(Content::Same(fill));
+        }
+        let (inner, stream) = self.take(|cache| cache.inner.get_or_make(&cache.queue))?;
+        inner.compress(stream, page).map(Content::Object)
+    }
+
+    /// Writes to `page` what was stored as `object`. [`EIO`] if that is no page.
+    ///
+    /// Context: may sleep for the CPU's stream.
+    #[inline]
+    pub(crate) fn load(&mut self, object: &ZsObject, page: &mut DestPage<'_>) -> Result<Filled> {
+        let (inner, stream) = self.take(|cache| cache.inner.get().ok_or(EIO))?;
+        let (decompressor, buffer) = stream.split();
+        let data = inner.objects.read(object, buffer);
+        unpack(&data, decompressor, page)
+    }
+}
+
 /// Writes to `page` what an object that holds `data` stands for. One of a page's length is
 /// incompressible: the page as it was.
 #[inline]
@@ -172,8 +214,7 @@ impl CacheInner {
     /// Stores `page` compressed, or as it is if it is incompressible: if zsmalloc would give it a page
     /// of its own anyway.
     #[inline]
-    fn compress(&self, page: &SourcePage<'_>) -> Result<ZsObject> {
-        let mut stream = self.compressor.stream();
+    fn compress(&self, stream: &mut Stream, page: &SourcePage<'_>) -> Result<ZsObject> {
         match stream.compress(page) {
             Ok(packed) if packed.len() < self.objects.huge_class_size() => {
                 self.objects.store(packed, page.node())

@@ -38,6 +38,35 @@ pub(crate) enum StoreFailure {
     Memory,
 }
 
+/// Pages of one batch that came, and are not counted yet.
+#[derive(Default)]
+pub(crate) struct Arrivals {
+    same: u64,
+    compressed: u64,
+    incompressible: u64,
+    bytes: u64,
+    stored: u64,
+}
+
+impl Arrivals {
+    /// A page came that is kept as an object of `length`, if there is one.
+    #[inline]
+    pub(crate) fn came(&mut self, length: Option<Length>) {
+        *match length {
+            None => &mut self.same,
+            Some(length) if length.is_incompressible() => &mut self.incompressible,
+            Some(_) => &mut self.compressed,
+        } += 1;
+        self.bytes += length.map_or(0, |length| length.bytes() as u64);
+    }
+
+    /// A page that came was stored.
+    #[inline]
+    pub(crate) fn stored(&mut self) {
+        self.stored += 1;
+    }
+}
+
 /// Whether a page comes or goes.
 #[derive(Clone, Copy)]
 enum PageFlow {
@@ -60,11 +89,7 @@ impl Stats {
     /// The sum of `counter`. While pages come and go, one that went may be seen before one that came;
     /// what would be negative then is none.
     pub(crate) fn sum(&self, counter: Counter) -> u64 {
-        self.0
-            .sum(counter as usize)
-            .cast_signed()
-            .max(0)
-            .cast_unsigned()
+        (self.0.sum(counter as usize) as i64).max(0) as u64
     }
 
     /// Counts a page kept as an object of `length`, or, if there is none, in its entry.
@@ -79,22 +104,36 @@ impl Stats {
             Some(length) if length.is_incompressible() => Counter::IncompressiblePages,
             Some(_) => Counter::CompressedPages,
         };
-        self.add(pages, signed(1));
-        if let Some(length) = length {
-            self.add(Counter::ObjectBytes, signed(length.bytes() as u64));
+        match length {
+            None => self.add(pages, signed(1)),
+            Some(length) => self.0.add_both(
+                (pages as usize, signed(1)),
+                (Counter::ObjectBytes as usize, signed(length.bytes() as u64)),
+            ),
         }
     }
 
-    /// A page came that is kept as an object of `length`, if there is one.
+    /// Counts what came with a batch.
     #[inline]
-    pub(crate) fn came(&self, length: Option<Length>) {
-        self.count(length, PageFlow::Comes);
-    }
-
-    /// A page that came was stored.
-    #[inline]
-    pub(crate) fn stored(&self) {
-        self.add(Counter::Stores, 1);
+    pub(crate) fn arrived(&self, arrivals: Arrivals) {
+        let Arrivals {
+            same,
+            compressed,
+            incompressible,
+            bytes,
+            stored,
+        } = arrivals;
+        for (counter, count) in [
+            (Counter::SamePages, same),
+            (Counter::CompressedPages, compressed),
+            (Counter::IncompressiblePages, incompressible),
+            (Counter::ObjectBytes, bytes),
+            (Counter::Stores, stored),
+        ] {
+            if count != 0 {
+                self.add(counter, count);
+            }
+        }
     }
 
     /// A page is gone that was kept as an object of `length`, if it was one.
@@ -178,13 +217,20 @@ impl Stats {
     #[inline]
     pub(crate) fn loaded<T>(&self, result: &Result<T>) {
         match result {
-            Ok(_) => self.add(Counter::Loads, 1),
+            Ok(_) => self.loads(1),
             Err(_) => self.load_failed(),
         }
     }
 
+    /// Counts `pages` loads that ended well.
+    #[inline]
+    pub(crate) fn loads(&self, pages: u64) {
+        self.add(Counter::Loads, pages);
+    }
+
+    /// Counts a load that failed.
     #[cold]
-    fn load_failed(&self) {
+    pub(crate) fn load_failed(&self) {
         self.add(Counter::FailedLoads, 1);
     }
 

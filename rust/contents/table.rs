@@ -196,33 +196,13 @@ impl Table {
         self.status.is_on()
     }
 
-    /// Gives slot `slot` its `content`, and returns what was there before. Gives `content` back if
-    /// there is no memory for the slot's cluster.
-    ///
-    /// Context: may be called while memory is reclaimed; never sleeps.
+    /// A way through the table, slot by slot.
     #[inline]
-    pub(crate) fn put(
-        &self,
-        slot: usize,
-        content: Content<ZsObject>,
-    ) -> Result<Displaced<ZsObject>, Content<ZsObject>> {
-        let mut content = Some(content);
-        let mut displaced = Displaced::Free;
-        // If it fails, the content is still here.
-        let _ = self.clusters.add_use(
-            slot / CLUSTER,
-            || Cluster::new(&self.pages),
-            |cluster| {
-                if let Some(content) = content.take() {
-                    displaced = cluster.slots[slot % CLUSTER].replace(content);
-                    cluster.touch();
-                }
-                !matches!(displaced, Displaced::Free)
-            },
-        );
-        match content {
-            Some(content) => Err(content),
-            None => Ok(displaced),
+    pub(crate) fn cursor(&self) -> TableCursor<'_> {
+        TableCursor {
+            table: self,
+            cluster: None,
+            last: usize::MAX,
         }
     }
 
@@ -257,6 +237,70 @@ impl Table {
         each: impl FnMut(PinnedElement<'_, Cluster>) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
         self.clusters.for_each(each)
+    }
+}
+
+/// A way through a table: of slots that follow each other the cluster is looked up once.
+pub(crate) struct TableCursor<'a> {
+    table: &'a Table,
+    /// The cluster that is kept for the next slot.
+    cluster: Option<PinnedElement<'a, Cluster>>,
+    /// Which one the last slot was in.
+    last: usize,
+}
+
+impl TableCursor<'_> {
+    /// Keeps cluster `index`, if it is there, and returns it.
+    #[inline(always)]
+    fn keep(&mut self, index: usize) -> Option<&PinnedElement<'_, Cluster>> {
+        if (self.cluster.as_ref()).is_none_or(|cluster| cluster.index() != index) {
+            self.cluster = self.table.clusters.get(index);
+        }
+        self.cluster.as_ref()
+    }
+
+    /// Gives slot `slot` its `content`, and returns what was there before. Gives `content` back if
+    /// there is no memory for the slot's cluster.
+    ///
+    /// Context: may be called while memory is reclaimed; never sleeps.
+    #[inline]
+    pub(crate) fn put(
+        &mut self,
+        slot: usize,
+        content: Content<ZsObject>,
+    ) -> Result<Displaced<ZsObject>, Content<ZsObject>> {
+        let index = slot / CLUSTER;
+        let mut content = Some(content);
+        let mut displaced = Displaced::Free;
+        let occupy = |cluster: &Cluster| {
+            if let Some(content) = content.take() {
+                displaced = cluster.slots[slot % CLUSTER].replace(content);
+                cluster.touch();
+            }
+            !matches!(displaced, Displaced::Free)
+        };
+        let table = self.table;
+        // Pinning takes longer than one look-up, so it is for the second slot.
+        let follows = core::mem::replace(&mut self.last, index) == index;
+        match follows.then(|| self.keep(index)).flatten() {
+            Some(cluster) => cluster.add_use(occupy),
+            // If it fails, the content is still here.
+            None => {
+                let _ = (table.clusters).add_use(index, || Cluster::new(&table.pages), occupy);
+            }
+        }
+        match content {
+            Some(content) => Err(content),
+            None => Ok(displaced),
+        }
+    }
+
+    /// Slot `slot`, if its cluster is there. If not, the slot is free.
+    ///
+    /// Context: any; takes no lock.
+    #[inline]
+    pub(crate) fn get(&mut self, slot: usize) -> Option<&Slot<ZsObject>> {
+        Some(&self.keep(slot / CLUSTER)?.slots[slot % CLUSTER])
     }
 }
 

@@ -28,6 +28,7 @@
 #include <linux/string.h>
 #include <linux/string_helpers.h>
 #include <linux/swap.h>
+#include <linux/swap_ops.h>
 #include <linux/swapops.h>
 #include <linux/sysfs.h>
 #include <linux/wait.h>
@@ -46,12 +47,15 @@ void kernel_ext_crypto_free_acomp(struct crypto_acomp *tfm);
 bool kernel_ext_crypto_has_acomp(const char *name);
 
 void *kernel_ext_page_address(struct page *page);
+unsigned long kernel_ext_folio_swap_offset(const struct folio *folio);
+void kernel_ext_folio_mark_uptodate(struct folio *folio);
 unsigned long kernel_ext_page_offset(void);
 unsigned long kernel_ext_max_swap_pages(void);
 unsigned long kernel_ext_totalram_pages(void);
 
 void __percpu *kernel_ext_alloc_percpu(size_t size);
 void kernel_ext_this_cpu_add(u64 __percpu *counter, u64 delta);
+void kernel_ext_this_cpu_add_both(u64 __percpu *counter, u64 delta, u64 __percpu *other, u64 more);
 u64 kernel_ext_percpu_sum(const u64 __percpu *counter);
 
 const char *kernel_ext_fs_parameter_string(const struct fs_parameter *param);
@@ -81,7 +85,6 @@ unsigned long kernel_ext_get_free_page(gfp_t gfp);
 
 struct gendisk *kernel_ext_blk_alloc_disk(struct queue_limits *lim);
 
-void kernel_ext_bio_inc_remaining(struct bio *bio);
 struct page *kernel_ext_kvmalloc_page(void *address);
 bool kernel_ext_bdev_is_zoned(struct block_device *bdev);
 bool kernel_ext_bdev_read_only(struct block_device *bdev);
@@ -103,9 +106,10 @@ void kernel_ext_memzero_explicit(void *bytes, size_t len);
 /* Constants behind casts, which bindgen does not evaluate as macros. */
 static const u32 KERNEL_EXT_BLK_FEAT_STABLE_WRITES = (__force u32)BLK_FEAT_STABLE_WRITES;
 static const u32 KERNEL_EXT_BLK_FEAT_SYNCHRONOUS = (__force u32)BLK_FEAT_SYNCHRONOUS;
-static const u8 KERNEL_EXT_BLK_STS_IOERR = (__force u8)BLK_STS_IOERR;
-static const u8 KERNEL_EXT_BLK_STS_NOSPC = (__force u8)BLK_STS_NOSPC;
 static const u8 KERNEL_EXT_BLK_STS_NOTSUPP = (__force u8)BLK_STS_NOTSUPP;
+static const u32 KERNEL_EXT_READ = READ;
+static const u32 KERNEL_EXT_WRITE = WRITE;
+static const u32 KERNEL_EXT_SWAP_CLUSTER_MAX = SWAP_CLUSTER_MAX;
 static const u32 KERNEL_EXT_LOOKUP_FOLLOW = LOOKUP_FOLLOW;
 static const u32 KERNEL_EXT_ESCAPE_OCTAL = ESCAPE_OCTAL;
 static const u32 KERNEL_EXT_GFP_NOWAIT = (__force u32)(GFP_NOWAIT | __GFP_NORETRY | __GFP_NOWARN);

@@ -62,6 +62,16 @@ void *kernel_ext_page_address(struct page *page)
 	return page_address(page);
 }
 
+unsigned long kernel_ext_folio_swap_offset(const struct folio *folio)
+{
+	return swp_offset(folio->swap);
+}
+
+void kernel_ext_folio_mark_uptodate(struct folio *folio)
+{
+	folio_mark_uptodate(folio);
+}
+
 unsigned long kernel_ext_page_offset(void)
 {
 	return PAGE_OFFSET;
@@ -99,6 +109,12 @@ void __percpu *kernel_ext_alloc_percpu(size_t size)
 void kernel_ext_this_cpu_add(u64 __percpu *counter, u64 delta)
 {
 	this_cpu_add(*counter, delta);
+}
+
+void kernel_ext_this_cpu_add_both(u64 __percpu *counter, u64 delta, u64 __percpu *other, u64 more)
+{
+	this_cpu_add(*counter, delta);
+	this_cpu_add(*other, more);
 }
 
 u64 kernel_ext_percpu_sum(const u64 __percpu *counter)
@@ -181,11 +197,6 @@ void kernel_ext_kmemleak_ignore(const void *object)
 unsigned long kernel_ext_get_free_page(gfp_t gfp)
 {
 	return __get_free_page(gfp);
-}
-
-void kernel_ext_bio_inc_remaining(struct bio *bio)
-{
-	bio_inc_remaining(bio);
 }
 
 struct page *kernel_ext_kvmalloc_page(void *address)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Mount options: `comp=`, `limit=`, `pool=`, `cache=`, `backing=`, `nobacking=`, `encrypt=`, `discard`.
+//! Mount options: `comp=`, `limit=`, `pool=`, `cache=`, `batch=`, `backing=`, `nobacking=`, `encrypt=`,
+//! `discard`.
 
 use crate::{
     contents::PoolConfig,
@@ -44,6 +45,7 @@ pub(crate) enum OptionKey {
     Limit,
     Pool,
     Cache,
+    Batch,
     Encrypt,
     Backing,
     NoBacking,
@@ -56,6 +58,7 @@ pub(crate) const OPTIONS: &[OptionSpec<OptionKey>] = &[
     OptionSpec::new(c"limit", Value, OptionKey::Limit),
     OptionSpec::new(c"pool", Value, OptionKey::Pool),
     OptionSpec::new(c"cache", Value, OptionKey::Cache),
+    OptionSpec::new(c"batch", Value, OptionKey::Batch),
     OptionSpec::new(c"encrypt", Value, OptionKey::Encrypt),
     OptionSpec::new(c"backing", Value, OptionKey::Backing),
     OptionSpec::new(c"nobacking", Value, OptionKey::NoBacking),
@@ -87,6 +90,7 @@ pub(crate) struct Options {
     limit: Option<Limit>,
     pool: Option<CString>,
     cache: Option<bool>,
+    batch: Option<bool>,
     encrypt: Option<bool>,
     discard: bool,
     /// In the order given.
@@ -109,6 +113,7 @@ impl Options {
                 self.pool = Some(value.to_cstring()?);
             }
             OptionKey::Cache => self.cache = Some(on_or_off(c"cache", value, log)?),
+            OptionKey::Batch => self.batch = Some(on_or_off(c"batch", value, log)?),
             OptionKey::Encrypt => self.encrypt = Some(on_or_off(c"encrypt", value, log)?),
             OptionKey::Backing => self.change(StoreChange::Add(value.to_cstring()?), log)?,
             OptionKey::NoBacking => self.change(StoreChange::Remove(value.to_cstring()?), log)?,
@@ -139,6 +144,7 @@ impl Options {
             compressor: self.compressor(log)?,
             limit: self.limit,
             cached: self.cache.unwrap_or(true),
+            batched: self.batch.unwrap_or(false),
             encrypt: self.encrypt.unwrap_or(true),
             discard: self.discard,
         })
@@ -253,6 +259,8 @@ impl Options {
         let differs = |given: Option<bool>, is: bool| given.is_some_and(|given| given != is);
         let option = if differs(self.cache, pool.contents().limit.is_cached()) {
             "cache"
+        } else if differs(self.batch, pool.is_batched()) {
+            "batch"
         } else if differs(self.encrypt, pool.contents().stores.encrypt()) {
             "encrypt"
         } else if self.discard && !pool.contents().stores.discard() {
@@ -307,6 +315,9 @@ pub(crate) fn show(pool: &Pool, name: Option<&CStr>, out: &SeqFile) {
     }
     if !pool.contents().limit.is_cached() {
         seq_print!(out, ",cache=off");
+    }
+    if pool.is_batched() {
+        seq_print!(out, ",batch=on");
     }
     if pool.contents().stores.discard() {
         seq_print!(out, ",discard");

@@ -99,7 +99,7 @@ impl Batcher {
     /// Writes one batch of at most `wanted` pages to the stores. Returns how many were redirected: the
     /// others were loaded or freed meanwhile.
     ///
-    /// Context: not within `submit_bio()`; takes no memory. Errors: [`ENOSPC`] if no store has room;
+    /// Context: not in a store or a load; takes no memory. Errors: [`ENOSPC`] if no store has room;
     /// those of the device, and then nothing changed but the state of a segment.
     pub(crate) fn write(&mut self, contents: &Contents, wanted: usize) -> Result<usize> {
         let (store, taken) = self.cleaner.open_segment(contents).ok_or(ENOSPC)?;

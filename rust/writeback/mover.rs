@@ -33,15 +33,20 @@
 //! 1. [the folio: locked for a load, under writeback for a store]
 //! 2. for a load, the hold on the slot's object. Only another looker waits for it
 //! 3. a CPU's stream of the compressor, a mutex; the task may move to another CPU while it has it
-//! 4. [zsmalloc's: pool, class and zspage; those of the crypto API]
+//! 4. [zsmalloc's: pool, class and zspage; those of the crypto API], or the table's spinlock, to add a
+//!    cluster
 //!
-//! After these have been released, a store takes the table's spinlock, to add a cluster. A load of a
-//! redirected page takes the reader's spinlock; nothing is taken inside of it.
+//! A batch keeps its stream from page to page. So it holds an object with the stream taken, where the
+//! first page took them in the other order. That is no circle: another task that holds the same object is
+//! the mover, which takes no stream.
+//!
+//! A load of a redirected page gives its stream back first, then takes the reader's spinlock; nothing is
+//! taken inside of it.
 //!
 //! At the limit a store waits on `Mover::progress`, for 100 ms at most, with none of these locks but the
-//! folio. The mover wakes it after each batch, with `Mover::buffers` released. The store
+//! folios of its batch. The mover wakes it after each batch, with `Mover::buffers` released. The store
 //! waits for I/O of the mover, never for its own: the mover's bios are submitted by a worker, or by a task
-//! that is not within `submit_bio()`.
+//! that ordered it by sysfs.
 //!
 //! Freeing a slot, with the kernel's cluster lock held:
 //!

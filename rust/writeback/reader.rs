@@ -3,7 +3,7 @@
 //! Reads pages back from the backing stores.
 //!
 //! A load of a redirected page reads the one or two blocks that its object touches, in a transfer that
-//! was set up before, and ends in a worker; `submit_bio` never waits. If all transfers are in use the
+//! was set up before, and ends in a worker; a load never waits for the disk. If all transfers are in use the
 //! load queues up, in its own page. What a transfer read stays in it, decrypted, until it is used for
 //! something else: so the free transfers are a small cache, and pages that were written one after the
 //! other are read with one request for some of them. A load that wants what is being read waits for that.
@@ -203,7 +203,7 @@ impl Reader {
     /// Loads the page of `load` from blocks that are cached; [`None`] if none are, or it is not at
     /// `redirect` any more.
     ///
-    /// Context: process, also within `submit_bio()`; waits for neither memory nor I/O.
+    /// Context: may sleep; memory may be being reclaimed; waits for neither memory nor I/O.
     pub(crate) fn load_cached(
         self: &Arc<Self>,
         load: &PendingLoad,
@@ -257,7 +257,8 @@ impl Reader {
             let Some(slot) = load.slot() else {
                 break Err(EIO);
             };
-            match self.contents.load(&slot, &mut page.page()) {
+            let mut stream = self.contents.cache.stream();
+            match (self.contents).load(&slot, &mut page.page(), &mut stream) {
                 Ok(Found::Loaded(filled)) => break Ok(filled),
                 Err(error) => break Err(error),
                 Ok(Found::InStore(redirect)) => {

@@ -82,6 +82,9 @@ impl Stream {
     }
 }
 
+/// A stream that was taken. It is given back when this is dropped.
+pub(crate) type StreamGuard<'a> = Guard<'a, Stream, MutexBackend>;
+
 /// The half of a stream that decompresses.
 pub(crate) struct Decompressor<'a>(&'a mut dyn Codec);
 
@@ -172,7 +175,7 @@ impl Compressor {
     ///
     /// Context: may sleep. The lock is innermost but for those of the crypto API and of zsmalloc.
     #[inline]
-    pub(crate) fn stream(&self) -> Guard<'_, Stream, MutexBackend> {
+    pub(crate) fn stream(&self) -> StreamGuard<'_> {
         // Any CPU's will do, even if it is not this one any more.
         self.streams[CpuId::current().as_u32() as usize].lock()
     }

@@ -44,7 +44,7 @@ impl<T> PageArray<T> {
     ///
     /// Context: may be called while memory is reclaimed; never sleeps. Errors: [`ENOMEM`].
     pub(crate) fn new(make: impl Fn() -> T) -> Result<Self> {
-        build_assert!(size_of::<T>() > 0 && PAGE_SIZE.is_multiple_of(size_of::<T>()));
+        build_assert!(size_of::<T>() > 0 && PAGE_SIZE % size_of::<T>() == 0);
         build_assert!(!core::mem::needs_drop::<T>());
         // SAFETY: Any flags may be given.
         let page = unsafe { bindings::kernel_ext_get_free_page(bindings::KERNEL_EXT_GFP_NOWAIT) };

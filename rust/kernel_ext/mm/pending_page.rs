@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Pages being swapped in that are filled after `submit_bio` returned.
+//! Pages being swapped in that are filled after the call that was to fill them returned.
 //!
-//! Every page that is put off counts once more in its bio, as a chained bio does, so the bio ends
-//! when all are done. That takes no memory; and loads that wait for something queue up in the pages
-//! that they wait to fill, so that takes none either.
-//!
-//! C header: [`include/linux/bio.h`](srctree/include/linux/bio.h)
+//! Every page that is put off counts once more in its batch, which ends when all are done. That
+//! takes no memory; and loads that wait for something queue up in the pages that they wait to fill,
+//! so that takes none either.
 
-use crate::kernel_ext::{
-    bindings,
-    mm::swap_page::{
+use crate::kernel_ext::mm::{
+    swap_iocb::SwapIocb,
+    swap_page::{
         DestPage,
         Filled, //
     },
@@ -40,10 +38,12 @@ impl From<Filled> for Loaded {
 ///
 /// # Invariants
 ///
-/// As of [`DestPage`], for `'a`. The page is one of `bio`, which is not ended for `'a`.
+/// As of [`DestPage`], for `'a`. The page is one of folio `folio` of `iocb`, which comes in, and has
+/// a count for `'a`.
 pub(crate) struct LoadTarget<'a> {
     data: NonNull<u8>,
-    bio: NonNull<bindings::bio>,
+    iocb: SwapIocb,
+    folio: usize,
     _page: PhantomData<DestPage<'a>>,
 }
 
@@ -54,12 +54,14 @@ impl LoadTarget<'_> {
     #[inline]
     pub(in crate::kernel_ext) unsafe fn new(
         data: NonNull<u8>,
-        bio: NonNull<bindings::bio>,
+        iocb: SwapIocb,
+        folio: usize,
     ) -> Self {
         // INVARIANT: By the requirement of this function.
         Self {
             data,
-            bio,
+            iocb,
+            folio,
             _page: PhantomData,
         }
     }
@@ -75,12 +77,12 @@ impl LoadTarget<'_> {
     ///
     /// Context: any.
     pub(crate) fn defer(self) -> (PendingPage, Loaded) {
-        // SAFETY: By the type invariants, the bio is valid and not ended.
-        unsafe { bindings::kernel_ext_bio_inc_remaining(self.bio.as_ptr()) };
-        // INVARIANT: The bio was just made to wait for it, and the target is gone.
+        self.iocb.put_off();
+        // INVARIANT: It was just counted, and the target is gone.
         let page = PendingPage {
             data: self.data,
-            bio: self.bio,
+            iocb: self.iocb,
+            folio: self.folio,
         };
         (page, Loaded(()))
     }
@@ -94,14 +96,15 @@ impl LoadTarget<'_> {
 ///
 /// # Invariants
 ///
-/// As of [`DestPage`]. The page is one of `bio`, which does not end before it is ended once for
-/// this value.
+/// As of [`DestPage`]. The page is one of folio `folio` of `iocb`, which comes in, and of which this
+/// value has a count.
 pub(crate) struct PendingPage {
     data: NonNull<u8>,
-    bio: NonNull<bindings::bio>,
+    iocb: SwapIocb,
+    folio: usize,
 }
 
-// SAFETY: A bio may be ended by any task, and the page is this value's alone.
+// SAFETY: A batch may be ended by any task, and the page is this value's alone.
 unsafe impl Send for PendingPage {}
 
 impl PendingPage {
@@ -113,22 +116,15 @@ impl PendingPage {
 
     /// Ends it: it is filled, or it failed, and the page's user gets SIGBUS.
     ///
-    /// Context: any in which the bio may end; that of a work item is one.
+    /// Context: process or softirq.
     pub(crate) fn finish(self, result: Result<Filled>) {
         ManuallyDrop::new(self).end(result);
     }
 
     fn end(&mut self, result: Result<Filled>) {
-        let bio = self.bio.as_ptr();
-        // SAFETY: By the type invariants, the bio has not ended, and is ended once for this value,
-        // here. Others may set its status meanwhile, as the block layer's own `bio_chain()` lets
-        // them; none sets it back.
-        unsafe {
-            if result.is_err() {
-                fail(bio, bindings::KERNEL_EXT_BLK_STS_IOERR);
-            }
-            bindings::bio_endio(bio);
-        }
+        let failed = u32::from(result.is_err()) << self.folio;
+        // SAFETY: By the type invariants; the count is ended once, here.
+        unsafe { self.iocb.end_read(failed) };
     }
 }
 
@@ -136,17 +132,6 @@ impl Drop for PendingPage {
     fn drop(&mut self) {
         self.end(Err(EIO));
     }
-}
-
-/// Makes `bio` fail with `status` when it ends.
-///
-/// # Safety
-///
-/// `bio` is valid, and has not ended.
-#[inline]
-pub(in crate::kernel_ext) unsafe fn fail(bio: *mut bindings::bio, status: bindings::blk_status_t) {
-    // SAFETY: By the requirement of this function. One byte is written at once, whole.
-    unsafe { (&raw mut (*bio).bi_status).write_volatile(status) };
 }
 
 /// Pages that wait, first come, first served, each with a `T` that says what for. If this is

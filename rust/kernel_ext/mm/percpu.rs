@@ -64,6 +64,22 @@ impl<const N: usize> Counters<N> {
         unsafe { bindings::kernel_ext_this_cpu_add(self.counter(index), delta) };
     }
 
+    /// Adds to two counters.
+    ///
+    /// Context: any.
+    #[inline]
+    pub(crate) fn add_both(&self, (index, delta): (usize, u64), (other, more): (usize, u64)) {
+        // SAFETY: As above.
+        unsafe {
+            bindings::kernel_ext_this_cpu_add_both(
+                self.counter(index),
+                delta,
+                self.counter(other),
+                more,
+            )
+        };
+    }
+
     /// The sum of counter `index` over all CPUs. Others may add meanwhile.
     pub(crate) fn sum(&self, index: usize) -> u64 {
         // SAFETY: As above.

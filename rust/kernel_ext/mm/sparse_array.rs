@@ -32,7 +32,6 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{
-            Acquire,
             Atomic,
             Relaxed,
             Release, //
@@ -42,6 +41,15 @@ use kernel::{
     },
     types::Opaque, //
 };
+
+/// The pointer that is in `place`: `rcu_dereference()`. What the pointer's writer stored before it,
+/// with `Release`, is seen through it, because its reader gets there by way of it.
+#[inline]
+fn dereference<P>(place: &Atomic<*mut P>) -> *mut P {
+    // SAFETY: It is a valid word, which others may write meanwhile; it is read once, and whole.
+    // The kernel's own atomic loads are calls in Rust, and this is done four times for each page.
+    unsafe { place.as_ptr().read_volatile() }
+}
 
 /// One element, with what keeps it alive.
 ///
@@ -158,12 +166,7 @@ impl<T: Send + Sync> SparseArray<T> {
             }
             _ => {
                 drop(guard);
-                let pinned = self.add(index, make()?)?;
-                let element = pinned.element();
-                // It is pinned, so it is alive.
-                if element.pin_count.add_use() && occupy(&element.value) {
-                    self.end_use_of(element);
-                }
+                self.add(index, make()?)?.add_use(occupy);
                 Ok(())
             }
         }
@@ -198,7 +201,7 @@ impl<T: Send + Sync> SparseArray<T> {
     #[inline]
     fn node<'a, C>(&'a self, place: &'a Atomic<*mut ArrayNode<C>>) -> Option<&'a ArrayNode<C>> {
         // SAFETY: By the type invariants, it stays as long as the array.
-        unsafe { place.load(Acquire).as_ref() }
+        unsafe { dereference(place).as_ref() }
     }
 
     /// What `place`, in the array or one of its nodes, points to, which is made if nothing is
@@ -249,7 +252,7 @@ impl<T: Send + Sync> SparseArray<T> {
     unsafe fn find<'a>(&self, index: usize) -> Option<&'a Element<T>> {
         // SAFETY: By the invariants of the array and of `Element`, and the requirement of this
         // function.
-        unsafe { self.place(index)?.load(Acquire).as_ref() }
+        unsafe { dereference(self.place(index)?).as_ref() }
     }
 
     /// What is at `*index` or, if nothing is, at the next index where something is; dead or alive.
@@ -425,14 +428,26 @@ pub(crate) struct PinnedElement<'a, T: Send + Sync + 'static> {
 }
 
 impl<T: Send + Sync> PinnedElement<'_, T> {
+    #[inline]
     fn element(&self) -> &Element<T> {
         // SAFETY: By the type invariants, the element is pinned, and so valid.
         unsafe { self.element.as_ref() }
     }
 
     /// Where the element is.
+    #[inline]
     pub(crate) fn index(&self) -> usize {
         self.element().index
+    }
+
+    /// As [`SparseArray::add_use`], of this element.
+    #[inline(always)]
+    pub(crate) fn add_use(&self, occupy: impl FnOnce(&T) -> bool) {
+        let element = self.element();
+        // It is pinned, so it is alive.
+        if element.pin_count.add_use() && occupy(&element.value) {
+            self.array.end_use_of(element);
+        }
     }
 }
 

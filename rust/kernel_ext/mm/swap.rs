@@ -7,20 +7,17 @@
 //! | hook | called by |
 //! |---|---|
 //! | [`Hooks::init`] | `address_space_operations.swap_activate`, from swapon(2) |
-//! | [`Hooks::store`], [`Hooks::load`] | `block_device_operations.submit_bio` of a hidden disk |
-//! | [`Hooks::invalidate_page`] | `block_device_operations.swap_slot_free_notify` |
+//! | [`Hooks::store`], [`Hooks::load`] | `swap_ops.submit_write` and `submit_read`, many pages at once |
+//! | [`Hooks::invalidate_page`] | `block_device_operations.swap_slot_free_notify` of a hidden disk |
 //! | [`Hooks::invalidate_area`] | `address_space_operations.swap_deactivate`, from swapoff(2) |
 //!
 //! C header: [`include/linux/swap.h`](srctree/include/linux/swap.h)
 
 use crate::kernel_ext::{
     bindings,
-    mm::{
-        pending_page::{
-            LoadTarget,
-            Loaded, //
-        },
-        swap_page::SourcePage,
+    mm::swap_batch::{
+        LoadBatch,
+        StoreBatch, //
     },
 };
 use core::ptr::NonNull;
@@ -59,19 +56,20 @@ use kernel::{
 ///         true
 ///     }
 ///
-///     fn store(&self, slot: usize, page: &SourcePage<'_>) -> Result {
-///         let word = page.repeated_word().ok_or(ENOSPC)?;
-///         self.0[slot].store(word, Relaxed);
-///         Ok(())
+///     fn store(&self, batch: &mut StoreBatch<'_>) {
+///         let keep = |slot: usize, page: &SourcePage<'_>| {
+///             let word = page.repeated_word().ok_or(ENOSPC)?;
+///             self.0[slot].store(word, Relaxed);
+///             Ok(())
+///         };
+///         batch.each_page(keep, |slot| self.invalidate_page(slot));
 ///     }
 ///
-///     fn load(
-///         self: ArcBorrow<'_, Self>,
-///         slot: usize,
-///         mut target: LoadTarget<'_>,
-///     ) -> Result<Loaded> {
-///         let word = self.0[slot].load(Relaxed);
-///         Ok(target.page().fill(word).into())
+///     fn load(self: ArcBorrow<'_, Self>, batch: &mut LoadBatch<'_>) {
+///         batch.each_page(|slot, mut target| {
+///             let word = self.0[slot].load(Relaxed);
+///             Ok(target.page().fill(word).into())
+///         });
 ///     }
 ///
 ///     fn invalidate_page(&self, _: usize) {}
@@ -92,23 +90,27 @@ pub(crate) trait Hooks: Send + Sync + Sized + 'static {
     /// Context: may sleep; the file's inode is locked.
     fn init(context: &Self::Context, slots: usize, status: AreaStatus) -> Result<Arc<Self>>;
 
-    /// Returns whether loads are mostly done when `load` returns. Then pages are swapped in one by
-    /// one; if not, those beside them are read ahead.
+    /// Returns whether the area is synchronous. Then folios are swapped out one by one, and freed at
+    /// once; and pages are swapped in one by one. If not, both go in batches: folios are freed when
+    /// reclaim comes upon them again, and pages beside one that is swapped in are read ahead.
     ///
     /// Context: as [`Hooks::init`]. It stays the same.
     fn is_synchronous(&self) -> bool;
 
-    /// Keeps `page` for `slot`, in place of what was there. If that fails the kernel keeps the page
-    /// in memory; the slot is invalidated.
+    /// Keeps the pages of `batch` for their slots, in place of what was there: see
+    /// [`StoreBatch::each_page`]. Folios that it does not look at stay in memory.
     ///
     /// Context: may sleep, but runs where memory is reclaimed: must not wait for memory or I/O.
-    fn store(&self, slot: usize, page: &SourcePage<'_>) -> Result;
+    fn store(&self, batch: &mut StoreBatch<'_>);
 
-    /// Writes to `target`'s page what was stored for `slot`, or puts it off: [`LoadTarget::defer`].
-    /// If either fails the page's user gets SIGBUS.
+    /// Writes to the pages of `batch` what was stored for their slots, or puts them off:
+    /// [`LoadTarget::defer`]. The user of a page that fails, or that it does not look at, gets
+    /// SIGBUS.
     ///
     /// Context: as [`Hooks::store`].
-    fn load(self: ArcBorrow<'_, Self>, slot: usize, target: LoadTarget<'_>) -> Result<Loaded>;
+    ///
+    /// [`LoadTarget::defer`]: super::pending_page::LoadTarget::defer
+    fn load(self: ArcBorrow<'_, Self>, batch: &mut LoadBatch<'_>);
 
     /// Forgets what was stored for `slot`, if anything.
     ///

@@ -12,6 +12,7 @@ use crate::kernel_ext::{
             Hooks, //
         },
         swap_disk::SwapDisk,
+        swap_ops::SwapOps,
     },
 };
 use core::ptr::NonNull;
@@ -44,12 +45,12 @@ pub(in crate::kernel_ext) unsafe fn activate<H: Hooks>(
     let hooks = H::init(context, slots as usize, status)?;
     let disk = SwapDisk::new(hooks, slots as usize)?;
     let disk = KBox::new(disk, GFP_KERNEL)?;
-    // The disk is the area, from its first sector on, with nothing in between. With SWP_BLKDEV the
-    // kernel notifies of freed slots, and swaps large folios out whole.
+    // One extent is the whole area. With SWP_BLKDEV the kernel notifies of freed slots, and swaps
+    // large folios out whole.
     //
     // SAFETY: As above; the disk outlives the area, for `deactivate` is called at its end.
     unsafe {
-        let extents = bindings::add_swap_extent(sis, 0, slots as c_ulong, 0);
+        let extents = bindings::swap_fs_activate(sis, SwapOps::<H>::OPERATIONS);
         to_result(extents)?;
         (*sis).bdev = disk.block_device();
         (*sis).flags |= bindings::SWP_BLKDEV as c_ulong;

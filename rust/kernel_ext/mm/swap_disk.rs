@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The hidden disk of a swap area: bios come in, [`Hooks`] are called.
+//! The hidden disk of a swap area, which no page goes to or comes from: see [`SwapOps`] for those.
 //!
-//! One bio is one folio, of any order. It is done when `submit_bio` returns, but for pages that
-//! [`Hooks::load`] puts off.
+//! The kernel asks the area's block device for three things:
+//!
+//! - `swap_slot_free_notify`, when a slot ends: `swap_range_free()`;
+//! - slots for large folios, which only a block device gets: `cluster_alloc_swap_entry()`;
+//! - its features: whether it is synchronous, has stable writes, and rotates: `swapon(2)`.
+//!
+//! [`SwapOps`]: super::swap_ops::SwapOps
 //!
 //! C header: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h)
 
 use crate::kernel_ext::{
     bindings,
-    mm::{
-        pending_page::{
-            fail,
-            LoadTarget, //
-        },
-        swap::Hooks,
-        swap_page::SourcePage,
-    },
+    mm::swap::Hooks, //
 };
 use core::{
     marker::PhantomData,
@@ -28,11 +26,7 @@ use kernel::{
         from_err_ptr,
         to_result, //
     },
-    page::{
-        BorrowedPage,
-        PAGE_SHIFT,
-        PAGE_SIZE, //
-    },
+    page::PAGE_SIZE,
     prelude::*,
     str::NullTerminatedFormatter,
     sync::{
@@ -49,13 +43,10 @@ use kernel::{
     },
 };
 
-/// The operation among the flags of a bio.
-const REQ_OP_MASK: bindings::blk_opf_t = (1 << bindings::REQ_OP_BITS) - 1;
-
 /// Numbers disks, for their names.
 static NEXT: Atomic<u32> = Atomic::new(0);
 
-/// A disk without a device node, whose pages are in the care of `H`.
+/// A disk without a device node, of an area with hooks `H`.
 ///
 /// # Invariants
 ///
@@ -72,7 +63,7 @@ unsafe impl<H: Hooks> Send for SwapDisk<H> {}
 impl<H: Hooks> SwapDisk<H> {
     const OPERATIONS: &'static bindings::block_device_operations =
         &bindings::block_device_operations {
-            submit_bio: Some(Self::submit_bio),
+            submit_bio: Some(submit_bio),
             swap_slot_free_notify: Some(Self::slot_freed),
             ..pin_init::zeroed()
         };
@@ -140,6 +131,19 @@ impl<H: Hooks> SwapDisk<H> {
         unsafe { Self::of(self.disk.as_ptr()) }.into()
     }
 
+    /// What the disk of `bdev` calls.
+    ///
+    /// # Safety
+    ///
+    /// `bdev` is that of a `SwapDisk<H>` which outlives `'a`.
+    #[inline]
+    pub(in crate::kernel_ext) unsafe fn hooks_of<'a>(
+        bdev: *mut bindings::block_device,
+    ) -> ArcBorrow<'a, H> {
+        // SAFETY: By the requirement of this function.
+        unsafe { Self::of((*bdev).bd_disk) }
+    }
+
     /// # Safety
     ///
     /// `disk` is that of a `SwapDisk<H>` which outlives `'a`.
@@ -150,78 +154,18 @@ impl<H: Hooks> SwapDisk<H> {
 
     /// # Safety
     ///
-    /// Called by the block layer, with a bio for a disk that has these operations.
-    unsafe extern "C" fn submit_bio(bio: *mut bindings::bio) {
-        // SAFETY: A bio that is submitted is valid, and this side's until it is ended. The disk
-        // stays while its bios are in flight.
-        unsafe {
-            let hooks = Self::of((*(*bio).bi_bdev).bd_disk);
-            let status = match (*bio).bi_opf & REQ_OP_MASK {
-                bindings::req_op_REQ_OP_WRITE => Self::write(&hooks, &*bio),
-                bindings::req_op_REQ_OP_READ => Self::read(hooks, bio),
-                _ => bindings::KERNEL_EXT_BLK_STS_NOTSUPP,
-            };
-            // Nothing is written for success: a page that was put off may have failed by now.
-            if status != 0 {
-                fail(bio, status);
-            }
-            bindings::bio_endio(bio);
-        }
-    }
-
-    /// # Safety
-    ///
-    /// `bio` was submitted to be written: its pages are under writeback.
-    unsafe fn write(hooks: &H, bio: &bindings::bio) -> bindings::blk_status_t {
-        // SAFETY: By the requirement of this function.
-        let stored = unsafe {
-            each_page(bio, |slot, data, node| {
-                hooks.store(slot, &SourcePage::new(data.cast(), node))
-            })
-        };
-        if stored.is_err() {
-            // The kernel keeps the whole folio, so none of its slots is of use.
-            let first = first_slot(&bio.bi_iter);
-            for slot in first..first + (bio.bi_iter.bi_size as usize >> PAGE_SHIFT) {
-                hooks.invalidate_page(slot);
-            }
-            return bindings::KERNEL_EXT_BLK_STS_NOSPC;
-        }
-        0
-    }
-
-    /// # Safety
-    ///
-    /// `bio` was submitted to be read: its pages are locked, and touched by nothing else.
-    unsafe fn read(hooks: ArcBorrow<'_, H>, bio: *mut bindings::bio) -> bindings::blk_status_t {
-        // SAFETY: By the requirement of this function; the bio is ended after this returned.
-        let loaded = unsafe {
-            let this = NonNull::new_unchecked(bio);
-            each_page(bio, |slot, data, _| {
-                hooks.load(slot, LoadTarget::new(data, this)).map(|_| ())
-            })
-        };
-        match loaded {
-            Ok(()) => 0,
-            Err(_) => bindings::KERNEL_EXT_BLK_STS_IOERR,
-        }
-    }
-
-    /// # Safety
-    ///
     /// Called by swap, for a disk that has these operations.
     unsafe extern "C" fn slot_freed(bdev: *mut bindings::block_device, slot: c_ulong) {
         // SAFETY: The block device is the disk's, which outlives the area.
-        unsafe { Self::of((*bdev).bd_disk) }.invalidate_page(slot);
+        unsafe { Self::hooks_of(bdev) }.invalidate_page(slot);
     }
 }
 
 impl<H: Hooks> Drop for SwapDisk<H> {
     fn drop(&mut self) {
         let disk = self.disk.as_ptr();
-        // SAFETY: By the type invariants, the disk was added and the hooks are ours. Once it is
-        // deleted no bio comes. One that waits for a page that was put off has its slots in use, so
-        // swapoff(2) did not come here before it ended.
+        // SAFETY: By the type invariants, the disk was added and the hooks are ours. A page that
+        // was put off has its slot in use, so swapoff(2) did not come here before that was done.
         unsafe {
             let hooks = (*disk).private_data;
             bindings::del_gendisk(disk);
@@ -231,61 +175,15 @@ impl<H: Hooks> Drop for SwapDisk<H> {
     }
 }
 
-fn first_slot(iter: &bindings::bvec_iter) -> usize {
-    iter.bi_sector as usize >> PAGE_SECTORS_SHIFT
-}
-
-/// Calls `each` with the slot, the data and the NUMA node of every page of `bio`, until one fails.
-/// [`EIO`] if the bio is not made of whole pages.
+/// Refuses all bios: the disk is hidden, so none is expected.
 ///
 /// # Safety
 ///
-/// The bio is valid, and not completed.
-#[inline]
-unsafe fn each_page(
-    bio: *const bindings::bio,
-    mut each: impl FnMut(usize, NonNull<u8>, i32) -> Result,
-) -> Result {
-    // SAFETY: By the requirement of this function. A bio's iterator is within its vector.
-    let (mut slot, mut left, mut skip, mut vec) = unsafe {
-        let iter = (*bio).bi_iter;
-        (
-            first_slot(&iter),
-            iter.bi_size as usize,
-            iter.bi_bvec_done as usize,
-            (*bio).bi_io_vec.add(iter.bi_idx as usize),
-        )
-    };
-    while left > 0 {
-        // SAFETY: As above, while bytes are left.
-        let bindings::bio_vec {
-            bv_page,
-            bv_len,
-            bv_offset,
-        } = unsafe { *vec };
-        let offset = bv_offset as usize + skip;
-        let length = left.min(bv_len as usize - skip);
-        if length == 0 || !(offset | length).is_multiple_of(PAGE_SIZE) {
-            return Err(EIO);
-        }
-        // SAFETY: The pages of a bio are valid. On a 64-bit machine all of them are mapped, those
-        // of one vector side by side.
-        let (data, node) = unsafe {
-            let page = BorrowedPage::from_raw(NonNull::new_unchecked(bv_page));
-            (
-                bindings::kernel_ext_page_address(bv_page).cast::<u8>(),
-                page.nid(),
-            )
-        };
-        for at in (offset..offset + length).step_by(PAGE_SIZE) {
-            // SAFETY: As above, and `at` is within the vector.
-            let data = unsafe { data.add(at) };
-            each(slot, NonNull::new(data).ok_or(EIO)?, node)?;
-            slot += 1;
-        }
-        left -= length;
-        skip = 0;
-        vec = vec.wrapping_add(1);
+/// Called by the block layer, with a bio.
+unsafe extern "C" fn submit_bio(bio: *mut bindings::bio) {
+    // SAFETY: A bio that is submitted is valid, and this side's until it is ended.
+    unsafe {
+        (*bio).bi_status = bindings::KERNEL_EXT_BLK_STS_NOTSUPP;
+        bindings::bio_endio(bio);
     }
-    Ok(())
 }

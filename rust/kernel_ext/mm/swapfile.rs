@@ -261,7 +261,7 @@ impl ClaimedSwap {
     /// Tells the device that what is in `pages` pages from `first` on is not needed any more. What
     /// they read as afterwards is undefined.
     ///
-    /// Context: waits for I/O, so not within `submit_bio()`; allocates with `GFP_NOIO`. Errors:
+    /// Context: waits for I/O; allocates with `GFP_NOIO`. Errors:
     /// [`EINVAL`] if not all of them may be written; [`EOPNOTSUPP`]; those of the device.
     pub(crate) fn discard(&self, first: u64, pages: u64) -> Result {
         if !self.may_write(first, pages) {
@@ -468,7 +468,8 @@ impl ClaimedFile {
         }
         // INVARIANT: It just succeeded.
         self.activated = true;
-        if area.0.flags & bindings::SWP_FS_OPS as c_ulong != 0 {
+        // Set where pages would have to go through the filesystem: `swap_fs_activate()`.
+        if !area.0.ops.is_null() {
             return Err(ClaimError::Filesystem);
         }
         let device = NonNull::new(area.0.bdev).ok_or(ClaimError::Filesystem)?;
