@@ -42,7 +42,8 @@ count_requests() { # DISK...
 	local faults disk
 	can_choose
 	[[ -d ${FAULTS}_make_request ]] || skip "this kernel cannot make requests fail"
-	for faults in "$FAULTS"slab "$FAULTS"_page_alloc; do
+	for faults in "$FAULTS"slab "$FAULTS"_page_alloc "$FAULTS"_mempool_alloc*; do
+		[[ -d $faults ]] || continue
 		put_for_now "$faults/stacktrace-depth" 0
 		put_for_now "$faults/require-end" 0
 	done
@@ -138,7 +139,7 @@ play_loads() {
 	script+=(fault load)
 }
 
-# Where there is no cache pages are read ahead, and wait for each other.
+# Pages that are read ahead come in a batch, and wait for each other.
 play_loads_ahead() {
 	options+=,cache=off
 	told writeback all

@@ -8,6 +8,7 @@
  *	check		compare every page with what it must hold
  *	out		have the kernel swap all pages out; says how many of which
  *			kind are out then
+ *	ahead		have the kernel read all pages ahead, many at once
  *	lost		read every page; says how many cannot be read (SIGBUS), and
  *			gives those back
  *	free		give all pages back; they read as zeros from then on
@@ -193,6 +194,12 @@ static void page_out_from_all_cpus(void)
 			err(1, "MADV_PAGEOUT");
 	}
 	sched_setaffinity(0, sizeof(all), &all);
+}
+
+static void read_ahead(void)
+{
+	if (madvise(memory, pages * PAGE, MADV_WILLNEED))
+		err(1, "MADV_WILLNEED");
 }
 
 static void swap_out(void)
@@ -478,6 +485,8 @@ static void perform(const char *verb)
 		check();
 	else if (!strcmp(name, "out"))
 		swap_out();
+	else if (!strcmp(name, "ahead"))
+		read_ahead();
 	else if (!strcmp(name, "lost"))
 		give_back_lost();
 	else if (!strcmp(name, "free"))

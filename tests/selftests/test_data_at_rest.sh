@@ -67,7 +67,7 @@ refused_for_cipher() {
 # The disk gets nothing rather than what can be read.
 nothing_without_cipher() {
 	local module modprobe
-	kernel_has CRYPTO_XTS m ||
+	{ kernel_has CRYPTO_XTS m && kernel_has CRYPTO_AES m; } ||
 		skip "this kernel cannot be without xts(aes)"
 	disk disk.image 16M
 	header file
@@ -75,7 +75,7 @@ nothing_without_cipher() {
 	gives OK mnt umount file
 	modprobe=$(</proc/sys/kernel/modprobe)
 	put_for_now /proc/sys/kernel/modprobe ""
-	for module in aesni_intel xts; do
+	for module in aesni_intel xts aes; do
 		[[ ! -e /sys/module/$module ]] || rmmod "$module"
 	done
 

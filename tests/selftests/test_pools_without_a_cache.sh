@@ -27,10 +27,15 @@ needs_a_store() {
 	gives EINVAL mnt remount file cache=on
 }
 
+# staged_no_more_than MIB: of compressed pages.
+staged_no_more_than() {
+	(($(stat_of file compressed_bytes) < $1 << 20))
+}
+
 goes_to_the_store() {
 	uncached 64M
 	start pages -s 24 -k tttr fill out hold check rewrite:3 out hold check free
-	holds "pages in memory" "$(stat_of file compressed_bytes) < 4 << 20"
+	until_true "the mover has gone on to its mark" 30 staged_no_more_than 4
 	holds "pages in the store" "$(stat_of file redirected_pages) > $(said_number out) / 2"
 	equal "stores refused" 0 "$(stat_of file failed_stores_limit)"
 	go_on
@@ -39,14 +44,11 @@ goes_to_the_store() {
 	equal "bytes in the store" 0 "$(store_stat file 0 live_bytes)"
 }
 
-# Pages beside one that is faulted in come along, in requests of their own or not.
-read_ahead() {
-	local ahead
+# Pages that were written together are read with one request for some of them.
+read_together() {
 	uncached 64M
 	start pages -s 16 -k t fill out hold check
-	ahead=$(vmstat swap_ra)
 	release
-	holds "pages read ahead" "$(vmstat swap_ra) > $ahead"
 	note "$(store_stat file 0 read_ios) requests for $(stat_of file loads) loads"
 	# About three records lie in a block.
 	holds "requests" "$(store_stat file 0 read_ios) * 2 < $(stat_of file loads)"
@@ -105,7 +107,7 @@ swapoff_brings_all_back() {
 
 promise "cache=off needs a store, and is for a new pool" needs_a_store
 promise "what is stored goes to the store" goes_to_the_store
-promise "pages are read ahead" read_ahead
+promise "pages that were written together are read together" read_together
 promise "what zswap holds takes no block of the store" no_block_for_what_zswap_holds
 promise "what zswap writes back lands in the log" what_zswap_writes_back_lands_in_the_log
 promise "swapoff brings all of it back" swapoff_brings_all_back
