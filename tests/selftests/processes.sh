@@ -60,30 +60,32 @@ hold_open() {
 # in $said, and let it wait for release.
 start() {
 	coproc HELD { exec "$@"; }
-	said=
+	held_pid=$HELD_PID
+	# The shell forgets its own ends as soon as the process ends, read or not.
+	exec {held_says}<&"${HELD[0]}" {held_hears}>&"${HELD[1]}"
+	! listen || fail "$*: ended early: $said"
+}
+
+# listen: have in $said what it says until it holds. Returns whether it ended.
+listen() {
 	local line
-	while read -r line <&"${HELD[0]}"; do
-		[[ $line != holding ]] || return 0
+	said=
+	while read -r line <&"$held_says"; do
+		[[ $line != holding ]] || return 1
 		said+=$line$'\n'
 	done
-	fail "$*: ended early: $said"
 }
 
 # Let it go on to its end, or to where it holds next.
 go_on() {
-	local line
-	said=
-	echo >&"${HELD[1]}"
-	while read -r line <&"${HELD[0]}"; do
-		[[ $line != holding ]] || return 0
-		said+=$line$'\n'
-	done
+	echo >&"$held_hears"
+	listen || true
 }
 
 release() {
-	local pid=$HELD_PID
 	go_on
-	wait "$pid" || fail "it ended with status $?: $said"
+	exec {held_says}<&- {held_hears}>&-
+	wait "$held_pid" || fail "it ended with status $?: $said"
 }
 
 # said_number KEY: the number after KEY= in what a process said.

@@ -63,7 +63,7 @@ cpu_goes_for_good() {
 	area file
 	start taskset 2 pages -s 4 -k trs fill out hold check
 	equal "stored" "$(said_number out)" "$(stat_of file stored_pages)"
-	taskset -p 1 "$HELD_PID" >/dev/null
+	taskset -p 1 "$held_pid" >/dev/null
 	put_for_now "$CPU1" 0
 	equal "stored" "$(said_number out)" "$(stat_of file stored_pages)"
 	release

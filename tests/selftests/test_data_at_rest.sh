@@ -172,8 +172,8 @@ killed() {
 	write_back file
 	sealed disk.image
 	flip disk.image $((first + 12388))
-	pid=$HELD_PID
-	echo >&"${HELD[1]}"
+	pid=$held_pid
+	echo >&"$held_hears"
 	wait "$pid" || status=$?
 	equal "status" $((128 + $(kill -l BUS))) "$status"
 	pages -s 4 -k tr fill out check >/dev/null

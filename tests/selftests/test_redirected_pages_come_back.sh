@@ -153,8 +153,8 @@ swapped_off_while_faulting() {
 	area file 1G "limit=64M,backing=$disk"
 	start pages -s 12 -k tr fill out fork:3 hold check rewrite:2 check
 	write_back file
-	pid=$HELD_PID
-	echo >&"${HELD[1]}"
+	pid=$held_pid
+	echo >&"$held_hears"
 	gives OK mnt swapoff file
 	nothing_left file
 	wait "$pid"

@@ -7,9 +7,9 @@
 
 . "$(dirname "$0")/lib.sh"
 
-# Pages of process $HELD_PID that are swapped out, as its page tables say.
+# Pages of process $held_pid that are swapped out, as its page tables say.
 swapped_kib() {
-	awk '$1 == "VmSwap:" { print $2 }' "/proc/$HELD_PID/status"
+	awk '$1 == "VmSwap:" { print $2 }' "/proc/$held_pid/status"
 }
 
 to_memory() {
@@ -145,8 +145,8 @@ while_it_is_read() {
 	area file 1G "limit=64M,backing=$disk"
 	start pages -s 12 -k tr fill out fork:3 hold check rewrite:2 check
 	write_back file
-	pid=$HELD_PID
-	echo >&"${HELD[1]}"
+	pid=$held_pid
+	echo >&"$held_hears"
 	gives OK tell file remove_backing "$disk"
 	equal "pages in stores" 0 "$(stat_of file redirected_pages)"
 	wait "$pid"

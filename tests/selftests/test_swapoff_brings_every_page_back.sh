@@ -50,8 +50,8 @@ while_faulting() {
 	area file
 	start pages -s 12 -k tr fill out fork:3 hold check rewrite:2 check
 	holds "stored" "$(stat_of file stored_pages) > 2900"
-	pid=$HELD_PID
-	echo >&"${HELD[1]}"
+	pid=$held_pid
+	echo >&"$held_hears"
 	gives OK mnt swapoff file
 	ends_empty file
 	wait "$pid"
