@@ -367,6 +367,12 @@ static void ghostswap_prepare(const char *comp)
 	make_header(GHOST, area_pages);
 }
 
+/* Where half of the slots are in use, the kernel keeps no slot for a page that was read. */
+static void batch_prepare(const char *comp)
+{
+	make_header(GHOST, 3 * area_pages);
+}
+
 static void ghostswap_clean_up(void)
 {
 	unlink(GHOST);
@@ -387,6 +393,15 @@ static void ghostswap_on(const char *comp)
 	ghost_on(comp, "");
 }
 
+#define READ_AHEAD "/proc/sys/vm/page-cluster"
+
+/* The kernel's readahead is what makes batches of reads. */
+static void batch_on(const char *comp)
+{
+	put(READ_AHEAD, "3");
+	ghost_on(comp, ",batch=on");
+}
+
 static void ghostswap_on_store(const char *comp)
 {
 	char option[40];
@@ -400,6 +415,12 @@ static void ghostswap_off(void)
 	swap_off(GHOST);
 	if (umount(GHOST))
 		err(1, "umount %s", GHOST);
+}
+
+static void batch_off(void)
+{
+	ghostswap_off();
+	put(READ_AHEAD, "0");
 }
 
 static double ghostswap_pool(void)
@@ -514,6 +535,17 @@ static const struct backend backends[] = {
 		.on_store = ghostswap_on_store,
 		.write_back = ghostswap_write_back,
 		.written = ghostswap_written,
+	},
+	{
+		.name = "ghostswap-batch",
+		.crypto = true,
+		.prepare = batch_prepare,
+		.on = batch_on,
+		.off = batch_off,
+		.clean_up = ghostswap_clean_up,
+		.own = ghostswap_own,
+		.pool = ghostswap_pool,
+		.objects = ghostswap_objects,
 	},
 	{
 		.name = "zswap",

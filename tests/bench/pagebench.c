@@ -150,12 +150,35 @@ static noinline double page_out(char *memory)
 /* Keeps the reads below from being left out. */
 char seen;
 
+/*
+ * Has pages go that went out and are still in the swap cache: those of an area that is not
+ * synchronous, as reclaim would when it comes upon them again.
+ */
+static void drop_swap_cache(char *memory)
+{
+	unsigned char *resident = malloc(pages);
+	size_t left = 0;
+
+	if (!resident || mincore(memory, pages * PAGE, resident))
+		err(1, "mincore");
+	for (size_t i = 0; i < pages; i++) {
+		if (resident[i] & 1) {
+			seen += memory[i * PAGE];
+			left++;
+		}
+	}
+	free(resident);
+	if (left && madvise(memory, pages * PAGE, MADV_PAGEOUT))
+		err(1, "MADV_PAGEOUT");
+}
+
+/* By writing, or pages of such an area would keep their slots, and not be written again. */
 static noinline double page_in(char *memory)
 {
 	double time = now();
 
 	for (size_t i = 0; i < pages; i++)
-		seen += memory[i * PAGE];
+		memory[i * PAGE] = corpus[i * PAGE];
 	return (now() - time) / pages;
 }
 
@@ -207,6 +230,7 @@ static noinline void measure_small(const struct backend *backend, const char *co
 		double out_before = out, in_before = in;
 
 		out = page_out(memory);
+		drop_swap_cache(memory);
 		in = page_in(memory);
 		if (memcmp(memory, corpus, pages * PAGE))
 			errx(1, "%s with %s: pages came back wrong", backend->name, comp);
@@ -218,6 +242,7 @@ static noinline void measure_small(const struct backend *backend, const char *co
 	}
 
 	page_out(memory);
+	drop_swap_cache(memory);
 	own = backend->own();
 	ram = pages * PAGE - (free_memory() - before);
 	slab = slab_memory() - slab;
@@ -249,7 +274,7 @@ static noinline void measure_huge(const struct backend *backend, const char *com
 }
 
 /* The largest pages that the kernel swaps in are half a huge one. */
-static void measure_huge_in(const struct backend *backend, const char *comp)
+static noinline void measure_huge_in(const struct backend *backend, const char *comp)
 {
 	double in = 0, in_before, before, order = 0;
 	char *memory;
@@ -344,12 +369,12 @@ static void measure_store(const struct backend *backend, const char *comp)
 		}
 
 		/* As the kernel has it where swap is on disks. */
-		put("/proc/sys/vm/page-cluster", "3");
+		put(READ_AHEAD, "3");
 		before = traffic();
 		for (size_t i = 0; i < pages; i++)
 			seen += memory[order[i] * PAGE];
 		after = traffic();
-		put("/proc/sys/vm/page-cluster", "0");
+		put(READ_AHEAD, "0");
 		if (memcmp(memory, corpus, pages * PAGE))
 			errx(1, "%s with %s: pages came back wrong", backend->name, comp);
 		FIGURE(random ? "random-bytes" : "seq-bytes",
@@ -390,7 +415,7 @@ static void measure_slow(const struct backend *backend, const char *comp)
 		page_out(memory);
 		backend->write_back();
 
-		put("/proc/sys/vm/page-cluster", "3");
+		put(READ_AHEAD, "3");
 		before = traffic();
 		time = now();
 		if (!round)
@@ -399,7 +424,7 @@ static void measure_slow(const struct backend *backend, const char *comp)
 			for (size_t i = 0; i < pages; i++)
 				seen += memory[order[i] * PAGE];
 		time = now() - time;
-		put("/proc/sys/vm/page-cluster", "0");
+		put(READ_AHEAD, "0");
 		if (memcmp(memory, corpus, pages * PAGE))
 			errx(1, "%s with %s: pages came back wrong", backend->name, comp);
 		FIGURE(times[round], time / 1e6);
@@ -578,7 +603,7 @@ int main(int argc, char **argv)
 	if (has(names, "ghostswap") || has(names, "zswap-ghost"))
 		run("modprobe ghostswap");
 	/* A fault brings in one page. */
-	put("/proc/sys/vm/page-cluster", "0");
+	put(READ_AHEAD, "0");
 	/* A machine of this size has none by itself. */
 	put(THP "enabled", "madvise");
 	if (has(measures, "huge-in"))

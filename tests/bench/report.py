@@ -22,6 +22,7 @@ COLOURS = {
     "zswap": "tab:orange",
     "zswap-ghost": "tab:purple",
     "ghostswap": "tab:green",
+    "ghostswap-batch": "tab:olive",
 }
 COLUMNS = list(COLOURS)
 
@@ -131,7 +132,7 @@ class Run:
 
     def judge(self, part, where, comp, row):
         """(ratio, bar, met) of a row, each None if there is none."""
-        own = self.get(part, where, comp, row, "ghostswap")
+        own = self.get(part, where, comp, row, row.own)
         if isinstance(row.against, (int, float)):
             other = row.against
         elif row.against == "peers":
@@ -171,7 +172,12 @@ class Run:
     def lines(self, rows, part, where, comp):
         """The cells of each row that has a figure."""
         for row in rows:
-            values = [self.get(part, where, comp, row, name) for name in COLUMNS]
+            values = [
+                self.get(part, where, comp, row, name)
+                if row.own == "ghostswap" or name in (row.own, row.against)
+                else None
+                for name in COLUMNS
+            ]
             if all(value is None for value in values):
                 continue
             ratio, bar, met = self.judge(part, where, comp, row)
@@ -254,10 +260,13 @@ class Run:
             rest = next(one for one in RAM if one.what == "rest")
             share, words = self.get(part, where, comp, rest, "ghostswap"), "tables and buffers"
         else:
-            own = Row(f"{PHASES.get(row.what)}-own", "")
-            share, words = self.get("profile", "python", comp, own, "ghostswap"), "own functions"
-        least = self.best(part, where, comp, row)
-        value = self.get(part, where, comp, row, "ghostswap")
+            own = Row(f"{PHASES.get(row.what, row.what.removesuffix('-way'))}-own", "")
+            share, words = self.get("profile", "python", comp, own, row.own), "own functions"
+        if row.against in COLUMNS:
+            least = self.get(part, where, comp, row, row.against)
+        else:
+            least = self.best(part, where, comp, row)
+        value = self.get(part, where, comp, row, row.own)
         if None in (share, least, value):
             return ""
         return f"{(value - share) / least:.3f} without its {words}"

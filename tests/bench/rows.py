@@ -9,8 +9,9 @@ class Row:
     """A line of a table: a figure of each backend, and the target for ghostswap's.
 
     bar is the target for the ratio of ghostswap's figure to the one that `against`
-    names: the better of zram and zswap, or a backend, or a number. A row whose text
-    begins with two blanks belongs to the row before it, and is often a part of it."""
+    names: the better of zram and zswap, or a backend, or a number; or that of the
+    figure of `own`. A row whose text begins with two blanks belongs to the row before
+    it, and is often a part of it."""
 
     def __init__(
         self,
@@ -22,7 +23,9 @@ class Row:
         where=None,
         made_of=None,
         peers=PEERS,
+        own="ghostswap",
     ):
+        self.own = own
         self.what, self.text, self.form, self.bar = what, text, form, bar
         self.against, self.where, self.made_of, self.peers = against, where, made_of, peers
 
@@ -67,19 +70,50 @@ SLOW = [
     Row("random-ms", "faults in no order, ms"),
     Row("random-reads", "  requests"),
 ]
-# Instructions by the owner of the function that they are in, for each phase.
+
+
+def but_the_compressor(phase):
+    """The way of a page without what all backends have the same library for: with lz4, memset
+    and memcpy are mostly its own."""
+    return lambda get: get(f"{phase}-all") - get(f"{phase}-codec") - get(f"{phase}-copy")
+
+
+def way(phase, text, bar, own="ghostswap"):
+    return Row(
+        f"{phase}-way",
+        text,
+        bar=bar,
+        against="zram",
+        made_of=but_the_compressor(phase),
+        own=own,
+    )
+
+
+KINDS = {
+    "codec": "  the compressor",
+    "copy": "  memset and memcpy",
+    "zsmalloc": "  zsmalloc and slab",
+    "block": "  block layer",
+    "rest": "  memory management, all else",
+    "own": "  zram, zswap or ghostswap",
+}
+# Instructions by the owner of the function that they are in, for each phase, and the bar for
+# all but the compressor: one by one, and in batches.
 WHERE = [
-    Row(f"{phase}-{kind}", text.format(phase), peers=PEERS if kind == "all" else ())
-    for phase in ("out", "in", "freed")
-    for kind, text in {
-        "all": "{}",
-        "codec": "  the compressor",
-        "copy": "  memset and memcpy",
-        "zsmalloc": "  zsmalloc and slab",
-        "block": "  block layer",
-        "rest": "  memory management, all else",
-        "own": "  zram, zswap or ghostswap",
-    }.items()
+    row
+    for phase, text, alone, batch in (
+        ("out", "out", None, 0.85),
+        ("in", "in", 1.0, 0.85),
+        ("freed", "freed", 1.0, None),
+        ("thp-out", "out, in huge pages", 0.95, None),
+        ("thp-in", "in, in huge pages", 0.95, None),
+    )
+    for row in [
+        Row(f"{phase}-all", text),
+        way(phase, "  all but the compressor", alone),
+        *([way(phase, "  the same, in batches", batch, "ghostswap-batch")] if batch else []),
+        *(Row(f"{phase}-{kind}", name, peers=()) for kind, name in KINDS.items()),
+    ]
 ]
 # The phases of part profile that tell ghostswap's own share of these figures. For a page of a
 # huge one ghostswap does what it does for a single page, or less.

@@ -60,6 +60,7 @@ hold_open() {
 # in $said, and let it wait for release.
 start() {
 	coproc HELD { exec "$@"; }
+	# shellcheck disable=SC2153 # the shell sets it
 	held_pid=$HELD_PID
 	# The shell forgets its own ends as soon as the process ends, read or not.
 	exec {held_says}<&"${HELD[0]}" {held_hears}>&"${HELD[1]}"
