@@ -53,7 +53,8 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
-        Arc, Mutex,
+        Arc,
+        Mutex, //
     },
     time::msecs_to_jiffies,
 };

@@ -30,7 +30,8 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
-        Arc, SetOnce,
+        Arc,
+        SetOnce, //
     },
 };
 

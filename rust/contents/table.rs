@@ -47,7 +47,8 @@ use kernel::{
             Full,
             Relaxed, //
         },
-        Arc, SpinLock,
+        Arc,
+        SpinLock, //
     },
 };
 

@@ -82,7 +82,8 @@ use kernel::{
             mutex::MutexBackend,
             Guard, //
         },
-        Arc, Mutex,
+        Arc,
+        Mutex, //
     },
     time::msecs_to_jiffies,
     workqueue::{

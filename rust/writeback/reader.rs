@@ -21,7 +21,8 @@ use crate::{
             Table,
             TableSlot, //
         },
-        Contents, Found,
+        Contents,
+        Found, //
     },
     core::{
         entry::Redirect,
