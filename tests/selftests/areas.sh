@@ -123,6 +123,8 @@ vmstat() {
 # Objects in use, a line for each slab cache in which there are many.
 slab_objects() {
 	local shrink
+	# What the machine keeps of the host's files, which any command may add to.
+	echo 2 >/proc/sys/vm/drop_caches
 	for shrink in /sys/kernel/slab/{kmalloc,kernfs,inode,dentry,bdev,zs,radix,percpu}*/shrink; do
 		echo 1 >"$shrink"
 	done 2>/dev/null
