@@ -347,7 +347,7 @@ static void zswap_write_back(void)
 	double left = get_sum("/proc/meminfo", "Zswapped:"), before;
 
 	put(ZSWAP "shrinker_enabled", "Y");
-	for (size_t idle = 0; idle < pages / 128 + 10; idle++) {
+	for (size_t idle = 0; idle < pages / 128 + 60; idle++) {
 		before = left;
 		put("/proc/sys/vm/drop_caches", "2");
 		usleep(100000);

@@ -105,8 +105,8 @@ WHERE = [
         ("out", "out", None, 0.85),
         ("in", "in", 1.0, 0.85),
         ("freed", "freed", 1.0, None),
-        ("thp-out", "out, in huge pages", 0.95, None),
-        ("thp-in", "in, in huge pages", 0.95, None),
+        ("thp-out", "huge pages out", 0.95, None),
+        ("thp-in", "huge pages in", 0.95, None),
     )
     for row in [
         Row(f"{phase}-all", text),
