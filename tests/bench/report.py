@@ -180,6 +180,8 @@ class Run:
             ]
             if all(value is None for value in values):
                 continue
+            if row.own != "ghostswap" and self.get(part, where, comp, row, row.own) is None:
+                continue
             ratio, bar, met = self.judge(part, where, comp, row)
             yield [
                 row.text,
