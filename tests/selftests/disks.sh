@@ -74,7 +74,12 @@ table() { # TARGET ARGUMENT...
 
 # From now on the device does something else. What is in flight comes to an end first.
 load_table() {
+	table "$@" | load_lines
+}
+
+# As load_table, with the lines of the table on stdin.
+load_lines() {
 	dmsetup suspend --noflush --nolockfs --noudevsync store
-	dmsetup load store --table "$(table "$@")"
+	dmsetup load store
 	dmsetup resume --noudevsync store
 }

@@ -51,13 +51,11 @@ goes_out() {
 # break_block BLOCK: of the store's 4,096 bytes; it can be neither read nor written from now on.
 break_block() {
 	local at=$(($1 * 8)) end=$((32 * 2048))
-	dmsetup suspend --noflush --nolockfs --noudevsync store
-	dmsetup load store <<-END
+	load_lines <<-END
 		0 $at linear $below 0
 		$at 8 error
 		$((at + 8)) $((end - at - 8)) linear $below $((at + 8))
 	END
-	dmsetup resume --noudevsync store
 }
 
 # Records of a page or two begin or end in each block.
