@@ -173,7 +173,8 @@ impl Compressor {
 
     /// The stream of this CPU. The task may move to another while it has it.
     ///
-    /// Context: may sleep. The lock is innermost but for those of the crypto API and of zsmalloc.
+    /// Context: may sleep. The lock is innermost but for spinlocks, and those of the crypto API and of
+    /// zsmalloc.
     #[inline]
     pub(crate) fn stream(&self) -> StreamGuard<'_> {
         // Any CPU's will do, even if it is not this one any more.

@@ -33,12 +33,14 @@ impl Batch {
         if fails[thread] {
             failed = 1 << thread;
         } else {
-            // loom sees whether another thread gets at it at the same time.
+            // SAFETY: It is this thread's page until its count is ended. If another got at it at the
+            // same time, loom would see that.
             self.pages[thread].with_mut(|page| unsafe { *page = true });
         }
         if let Some(failed) = self.count.end(failed) {
             assert_eq!(self.completed.fetch_add(1, Ordering::Relaxed), 0, "twice");
             for (at, page) in self.pages.iter().enumerate() {
+                // SAFETY: All counts have ended, so no thread writes to a page any more. Likewise.
                 let filled = page.with(|page| unsafe { *page });
                 assert_eq!(failed & (1 << at) != 0, fails[at], "page {at}");
                 assert_eq!(filled, !fails[at], "page {at}");
