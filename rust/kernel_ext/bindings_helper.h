@@ -74,6 +74,7 @@ long kernel_ext_wait_timeout(struct wait_queue_head *queue, const u32 *count, u3
 long kernel_ext_wait_interruptible_timeout(struct wait_queue_head *queue, const u32 *count,
 					   u32 seen, long timeout);
 
+bool kernel_ext_current_is_kswapd(void);
 unsigned int kernel_ext_memalloc_noreclaim_save(void);
 void kernel_ext_memalloc_noreclaim_restore(unsigned int flags);
 

@@ -168,6 +168,11 @@ void kernel_ext_sysfs_order_init(struct attribute *attribute)
 	sysfs_attr_init(attribute);
 }
 
+bool kernel_ext_current_is_kswapd(void)
+{
+	return current_is_kswapd();
+}
+
 unsigned int kernel_ext_memalloc_noreclaim_save(void)
 {
 	return memalloc_noreclaim_save();

@@ -18,6 +18,37 @@ slow() {
 	gone file
 }
 
+# flags_of PID: those of its task, and its state.
+flags_of() {
+	local state flags rest
+	read -r _ _ state _ _ _ _ _ flags rest <"/proc/$1/stat"
+	echo "$state $((flags & 0x800 ? 1 : 0))"
+}
+
+# What frees memory may take from the reserves on its way to the disk: PF_MEMALLOC.
+takes_from_the_reserves() {
+	local pool writer
+	mapped linear DISK 0
+	area file 1G "limit=64M,backing=$disk"
+	start pages -s 2 -k r fill out hold check
+	find_pool pool file
+	dmsetup suspend --nolockfs --noudevsync store
+	mnt write "$SYSFS/$pool/writeback" all >/dev/null &
+	writer=$!
+	until_true "it waits for the disk" 20 waits_for_the_disk "$writer"
+	equal "state, and whether it may" "D 1" "$(flags_of "$writer")"
+	dmsetup resume --noudevsync store
+	wait "$writer"
+	equal "pages in the store" 512 "$(stat_of file redirected_pages)"
+	equal "whether this task may" "S 0" "$(flags_of "$held_pid")"
+	release
+	gone file
+}
+
+waits_for_the_disk() {
+	[[ $(flags_of "$1") == D* ]]
+}
+
 # All that it does fails for a while, and then not any more.
 fails_for_a_while() {
 	mapped linear DISK 0
@@ -103,6 +134,7 @@ cut_off() {
 }
 
 promise "a slow disk keeps no other task from going on" slow
+promise "what is written may take from the reserves of memory" takes_from_the_reserves
 promise "a disk that fails for a while takes pages afterwards" fails_for_a_while
 promise "what was never written is not taken for what was there before" writes_are_lost
 promise "a disk that vanishes takes with it what it has, and nothing hangs" vanishes

@@ -21,7 +21,10 @@ use crate::kernel_ext::{
         Block,
         BlockBuffer, //
     },
-    mm::swapfile::ClaimedSwap,
+    mm::{
+        reclaim::NoReclaimScope,
+        swapfile::ClaimedSwap, //
+    },
     sync::workqueue::{
         Guest,
         ReclaimQueue, //
@@ -243,7 +246,8 @@ impl<C: TransferDone> Transfer<C> {
     /// Reads pages `first..` of `swap` into `blocks`.
     ///
     /// Context: sleeps until it is done; never within `submit_bio()`, where it would wait for
-    /// itself. Errors: as [`TransferDone::done`].
+    /// itself. What the block layer allocates may come from the reserves. Errors: as
+    /// [`TransferDone::done`].
     pub(crate) fn read_and_wait(
         self: Pin<&mut Self>,
         swap: &Arc<ClaimedSwap>,
@@ -282,6 +286,8 @@ impl<C: TransferDone> Transfer<C> {
     }
 
     fn wait(mut self: Pin<&mut Self>, job: Job) -> Result {
+        // As reclaim does when it writes to swap, whatever is below that.
+        let _scope = NoReclaimScope::new();
         self.as_mut().take(job);
         loop {
             let count = self.as_mut().prepare();

@@ -8,7 +8,7 @@
 //! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
 
 use crate::kernel_ext::{
-    bindings,
+    mm::reclaim::NoReclaimScope,
     sync::{
         event_count::EventCount,
         workqueue::ReclaimQueue, //
@@ -133,14 +133,10 @@ impl<T: Make> WorkItem for LazyInit<T> {
         if this.get().is_none() {
             // The tasks that wait are about to free memory, so this may take from the reserves, as
             // they do, and does not reclaim itself: that would be to wait for itself.
-            //
-            // SAFETY: The flags are those of this task, and are put back below.
-            let flags = unsafe { bindings::kernel_ext_memalloc_noreclaim_save() };
+            let _scope = NoReclaimScope::new();
             if let Ok(value) = T::make(&this.seed) {
                 this.value.populate(value);
             }
-            // SAFETY: As above.
-            unsafe { bindings::kernel_ext_memalloc_noreclaim_restore(flags) };
         }
         this.tries.signal();
     }
