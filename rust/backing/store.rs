@@ -200,11 +200,25 @@ impl BackingStore {
         Some(taken)
     }
 
-    /// The full segment that was filled longest ago.
+    /// A full segment that was filled long ago.
     ///
     /// Context: only the mover calls this.
     pub(crate) fn oldest_segment(&self) -> Option<usize> {
-        self.log.oldest(&self.cursor.lock())
+        self.log.oldest(&mut self.cursor.lock())
+    }
+
+    /// Looks for segments that are worth cleaning. Returns whether there are some.
+    ///
+    /// Context: only the mover calls this.
+    pub(crate) fn find_victims(&self) -> bool {
+        self.log.find_victims(&mut self.cursor.lock())
+    }
+
+    /// Takes the emptiest of those that were found, to clean it.
+    ///
+    /// Context: only the mover calls this.
+    pub(crate) fn victim(&self) -> Option<TakenSegment> {
+        self.log.victim(&mut self.cursor.lock())
     }
 
     /// Returns whether the device is told of free segments.

@@ -128,6 +128,12 @@ impl Account {
             | self.state as u64
     }
 
+    /// Returns whether the segment is full, or as full as it gets, and holds something. One that holds
+    /// nothing is as good as free: its readers are about to unpin it.
+    fn is_full(self) -> bool {
+        self.state == SegmentState::Sealed && self.live > 0
+    }
+
     fn decode(word: u64) -> Self {
         Self {
             generation: (word >> GENERATION_SHIFT) as u32,
@@ -206,10 +212,76 @@ impl Segment {
     }
 }
 
+/// Segments that the mover looks at at once, for what is cheap to clean or old. What it looks for
+/// need not be the best of the log, and so its cost does not grow with the log.
+pub const WINDOW: usize = 1024;
+
+/// The most victims that are found in a window.
+pub const MAX_VICTIMS: usize = 64;
+
+/// A segment that is cheap to clean, and the live bytes that it had.
+#[derive(Clone, Copy, Default)]
+struct Victim {
+    segment: u32,
+    live: u32,
+}
+
+/// The victims of a window that are left, the emptiest last.
+struct Victims {
+    found: [Victim; MAX_VICTIMS],
+    count: usize,
+}
+
+impl Victims {
+    /// Adds segment `segment`, if it is among the emptiest.
+    fn add(&mut self, segment: usize, live: usize) {
+        let new = Victim {
+            segment: segment as u32,
+            live: live as u32,
+        };
+        if self.count == MAX_VICTIMS {
+            if new.live >= self.found[0].live {
+                return;
+            }
+            self.found.copy_within(1.., 0);
+            self.count -= 1;
+        }
+        let at = self.left().partition_point(|victim| victim.live > new.live);
+        self.found.copy_within(at..self.count, at + 1);
+        self.found[at] = new;
+        self.count += 1;
+    }
+
+    fn left(&self) -> &[Victim] {
+        &self.found[..self.count]
+    }
+
+    /// Takes out the emptiest.
+    fn pop(&mut self) -> Option<usize> {
+        self.count = self.count.checked_sub(1)?;
+        Some(self.found[self.count].segment as usize)
+    }
+
+    /// Bytes that cleaning all of them would win. This allows for the unused tail of each rewritten
+    /// segment; else cleaning could go on for ever and win nothing.
+    fn won(&self) -> usize {
+        let won = |victim: &Victim| SEGMENT - victim.live as usize - record_size(PAGE_SIZE);
+        self.left().iter().map(won).sum()
+    }
+}
+
 /// Where the mover goes on in a log. There is one for each log.
 pub struct Cursor {
     segment: usize,
     generation: u32,
+    /// Where the next window to look for victims begins.
+    next_victims: usize,
+    victims: Victims,
+    /// Whether cleaning would not have won a segment in any window, the last time that all of them
+    /// were looked at.
+    fruitless: bool,
+    /// Where the next window to look for an old segment begins.
+    next_oldest: usize,
 }
 
 impl Cursor {
@@ -220,6 +292,13 @@ impl Cursor {
         Self {
             segment: 0,
             generation,
+            next_victims: 0,
+            victims: Victims {
+                found: [Victim::default(); MAX_VICTIMS],
+                count: 0,
+            },
+            fruitless: false,
+            next_oldest: 0,
         }
     }
 }
@@ -344,26 +423,54 @@ impl<S: Deref<Target = [Segment]>> SegmentLog<S> {
         })
     }
 
-    /// Takes the segment that is cheapest to clean: the full one with the fewest live bytes, of
-    /// [`MAX_VICTIM`] at most. [`None`] if there is none, or if it just became free.
+    /// Looks for segments that are cheap to clean: in each window, the full ones with the fewest
+    /// live bytes, of [`MAX_VICTIM`] at most. Returns whether cleaning those of a window would win a
+    /// segment; they are then the victims.
     ///
-    /// Context: any, but looks at all segments. Only the mover calls this.
-    pub fn victim(&self) -> Option<TakenSegment> {
-        let (segment, _) = self
-            .full()
-            .filter(|(_, account)| account.live <= MAX_VICTIM)
-            .min_by_key(|(_, account)| account.live)?;
-        self.take(segment)
+    /// Context: any. Looks at one window if it finds victims there, or if there were none in all
+    /// windows the last time; else at all. Only the mover calls this.
+    pub fn find_victims(&self, cursor: &mut Cursor) -> bool {
+        let windows = if cursor.fruitless { 1 } else { self.windows() };
+        cursor.fruitless = !(0..windows).any(|_| {
+            cursor.victims.count = 0;
+            for (segment, account) in self.full_of_window(&mut cursor.next_victims) {
+                if account.live <= MAX_VICTIM {
+                    cursor.victims.add(segment, account.live);
+                }
+            }
+            cursor.victims.won() >= SEGMENT
+        });
+        !cursor.fruitless
     }
 
-    /// The full segment that was filled longest ago; [`None`] if there is none.
+    /// Takes the victim that had the fewest live bytes, to clean it; [`None`] if none is left.
     ///
-    /// Context: any, but looks at all segments. Only the mover calls this.
-    pub fn oldest(&self, cursor: &Cursor) -> Option<usize> {
-        let (segment, _) = self
-            .full()
-            .max_by_key(|(_, account)| cursor.generation.wrapping_sub(account.generation))?;
-        Some(segment)
+    /// Context: any; never waits. Only the mover calls this.
+    pub fn victim(&self, cursor: &mut Cursor) -> Option<TakenSegment> {
+        loop {
+            let segment = cursor.victims.pop()?;
+            // One that was freed meanwhile, and perhaps filled again, is none any more.
+            let account = self.segments[segment].account();
+            if account.is_full() && account.live <= MAX_VICTIM {
+                if let Some(taken) = self.take(segment) {
+                    return Some(taken);
+                }
+            }
+        }
+    }
+
+    /// The full segment that was filled longest ago, of the next window that has one; [`None`] if
+    /// there is none.
+    ///
+    /// Context: any. Looks at all segments if few are full. Only the mover calls this.
+    pub fn oldest(&self, cursor: &mut Cursor) -> Option<usize> {
+        let now = cursor.generation;
+        (0..self.windows()).find_map(|_| {
+            let (segment, _) = self
+                .full_of_window(&mut cursor.next_oldest)
+                .max_by_key(|(_, account)| now.wrapping_sub(account.generation))?;
+            Some(segment)
+        })
     }
 
     /// Takes segment `segment` to move what is in it; [`None`] if it is neither full nor retired,
@@ -392,23 +499,19 @@ impl<S: Deref<Target = [Segment]>> SegmentLog<S> {
         self.segments[segment].account().state == SegmentState::Retired
     }
 
-    /// Returns whether cleaning would win a segment. It allows for the unused tail of each
-    /// rewritten segment; else cleaning could go on for ever and win nothing.
-    ///
-    /// Context: any, but looks at all segments.
-    pub fn is_worth_cleaning(&self) -> bool {
-        let won: usize = (self.full())
-            .filter(|(_, account)| account.live <= MAX_VICTIM)
-            .map(|(_, account)| SEGMENT - account.live - record_size(PAGE_SIZE))
-            .sum();
-        won >= SEGMENT
+    /// How many windows there are.
+    fn windows(&self) -> usize {
+        self.segments().div_ceil(WINDOW)
     }
 
-    /// The full segments that hold something. One that holds nothing is as good as free: its
-    /// readers are about to unpin it.
-    fn full(&self) -> impl Iterator<Item = (usize, Account)> + '_ {
-        (self.segments.iter().map(Segment::account).enumerate())
-            .filter(|(_, account)| account.state == SegmentState::Sealed && account.live > 0)
+    /// The full segments of the window that begins at `next`, which is set to the next.
+    fn full_of_window(&self, next: &mut usize) -> impl Iterator<Item = (usize, Account)> + '_ {
+        let count = self.segments();
+        let (first, end) = (*next, (*next + WINDOW).min(count));
+        *next = if end < count { end } else { 0 };
+        (first..end)
+            .map(|segment| (segment, self.segments[segment].account()))
+            .filter(|(_, account)| account.is_full())
     }
 
     /// Bytes of the records of segment `segment` that have not ended.

@@ -3,7 +3,7 @@
 //! Moves what is left of segments to others, so that there are free ones.
 //!
 //! When a store runs out of free segments, it is cleaned: what is left of the emptiest is written again,
-//! together. When that wins nothing, the segment that was filled longest ago moves to the next store. A
+//! together. When that wins nothing, a segment that was filled long ago moves to the next store. A
 //! store that is removed is emptied, to the other stores or to the cache.
 //!
 //! Context of all here: the mover is locked; waits for I/O.
@@ -46,7 +46,7 @@ use kernel::{
 };
 
 /// The most segments that are moved to one.
-const MAX_SOURCES: usize = 64;
+const MAX_SOURCES: usize = log::MAX_VICTIMS;
 
 /// The most segments that are filled by cleaning at one go: other work waits for the mover meanwhile.
 const MAX_CLEANED: usize = 8;
@@ -143,12 +143,14 @@ impl Cleaner {
     fn clean(&mut self, contents: &Contents, store: &Arc<BackingStore>) -> Result {
         let enough = log::high_mark(store.log.segments());
         let next = |pending: usize| {
-            // Those that are taken to fill one segment count as won, all together.
-            let wins = pending > 0 || store.log.is_worth_cleaning();
-            if store.log.free() + pending >= enough || !wins {
+            if store.log.free() + pending >= enough {
                 return None;
             }
-            Some((store.clone(), store.log.victim()?))
+            // Those that are taken to fill one segment count as won, all together.
+            if pending == 0 && !store.find_victims() {
+                return None;
+            }
+            Some((store.clone(), store.victim()?))
         };
         let mut left = MAX_CLEANED;
         let target = || {

@@ -210,7 +210,11 @@ impl World {
         match job {
             WriteBack => self.write_back(cursor, true),
             FailToWrite => self.write_back(cursor, false),
-            Clean => self.clean(self.log.victim(), cursor),
+            Clean => {
+                self.log.find_victims(cursor);
+                let victim = self.log.victim(cursor);
+                self.clean(victim, cursor);
+            }
             Move(segment) => self.clean(self.log.take(segment), cursor),
             TakeBack(segment) => self.take_back(self.log.take(segment)),
             Discard(segment) => {

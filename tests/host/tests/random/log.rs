@@ -3,6 +3,8 @@
 //! The log of a backing store against a model that keeps lists: random filling, sealing, ending of
 //! records, reading, cleaning, moving and failing, one step at a time.
 
+use std::cmp::Reverse;
+
 use ghostswap_core::log::{
     high_mark,
     low_mark,
@@ -14,7 +16,9 @@ use ghostswap_core::log::{
     SegmentLog,
     TakenSegment,
     MAX_VICTIM,
-    RESERVE, //
+    MAX_VICTIMS,
+    RESERVE,
+    WINDOW, //
 };
 use ghostswap_core::payload::Length;
 use ghostswap_core::segment::{
@@ -39,6 +43,7 @@ enum Step {
     End(Index, usize),
     Pin(Index),
     Unpin(Index),
+    FindVictims,
     Victim,
     Take(Index),
     SealTaken(Index),
@@ -60,7 +65,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         8 => (any_index(), 1..600usize).prop_map(|(segment, count)| Step::End(segment, count)),
         4 => any_index().prop_map(Step::Pin),
         4 => any_index().prop_map(Step::Unpin),
-        2 => Just(Step::Victim),
+        2 => Just(Step::FindVictims),
+        4 => Just(Step::Victim),
         4 => any_index().prop_map(Step::Take),
         4 => any_index().prop_map(Step::SealTaken),
         1 => any_index().prop_map(Step::RetireTaken),
@@ -104,6 +110,10 @@ impl Known {
         self.state == State::Sealed && !self.records.is_empty()
     }
 
+    fn is_victim(&self) -> bool {
+        self.is_full() && self.live() <= MAX_VICTIM
+    }
+
     fn is_alive(&self) -> bool {
         let taken = matches!(self.state, State::Open | State::Cleaning);
         taken || self.pins > 0 || !self.records.is_empty()
@@ -120,6 +130,8 @@ struct Run {
     open: Option<TakenSegment>,
     taken: Vec<TakenSegment>,
     pins: Vec<PinnedSegment>,
+    /// The victims that were found and are left, the emptiest last.
+    victims: Vec<usize>,
 }
 
 impl Run {
@@ -134,6 +146,7 @@ impl Run {
             open: None,
             taken: Vec::new(),
             pins: Vec::new(),
+            victims: Vec::new(),
         }
     }
 
@@ -197,17 +210,28 @@ impl Run {
                 assert_eq!(died, !self.known[segment].is_alive());
                 self.settle(segment);
             }
+            Step::FindVictims => {
+                let known = &self.known;
+                self.victims = (0..known.len())
+                    .filter(|&segment| known[segment].is_victim())
+                    .collect();
+                // Of two that are as empty, the first is taken first.
+                self.victims
+                    .sort_by_key(|&segment| Reverse((known[segment].live(), segment)));
+                let won = (self.victims.iter())
+                    .map(|&segment| SEGMENT - known[segment].live() - record_size(PAGE_SIZE));
+                let is_worth_it = won.sum::<usize>() >= SEGMENT;
+                assert_eq!(self.log.find_victims(&mut self.cursor), is_worth_it);
+            }
             Step::Victim => {
-                let taken = self.log.victim();
-                let fullness = |known: &Known| {
-                    let live = known.live();
-                    (known.is_full() && live <= MAX_VICTIM).then_some(live)
+                let taken = self.log.victim(&mut self.cursor);
+                let expected = loop {
+                    match self.victims.pop() {
+                        Some(segment) if !self.known[segment].is_victim() => (),
+                        other => break other,
+                    }
                 };
-                let found = taken.as_ref().map(|taken| taken.segment());
-                assert_eq!(
-                    found.map(|segment| fullness(&self.known[segment])),
-                    self.known.iter().filter_map(fullness).min().map(Some),
-                );
+                assert_eq!(taken.as_ref().map(|taken| taken.segment()), expected);
                 self.clean(taken);
             }
             Step::Take(segment) => {
@@ -288,7 +312,7 @@ impl Run {
     }
 
     /// What is true after every step.
-    fn check(&self) {
+    fn check(&mut self) {
         let mut stats = LogStats::default();
         for (segment, known) in self.known.iter().enumerate() {
             assert_eq!(self.log.live(segment), known.live());
@@ -311,11 +335,7 @@ impl Run {
             .filter(|(_, known)| known.is_full())
             .min_by_key(|(_, known)| known.since)
             .map(|(segment, _)| segment);
-        assert_eq!(self.log.oldest(&self.cursor), oldest);
-        let won = (self.known.iter())
-            .filter(|known| known.is_full() && known.live() <= MAX_VICTIM)
-            .map(|known| SEGMENT - known.live() - record_size(PAGE_SIZE));
-        assert_eq!(self.log.is_worth_cleaning(), won.sum::<usize>() >= SEGMENT);
+        assert_eq!(self.log.oldest(&mut self.cursor), oldest);
         let alive = self.known.iter().any(Known::is_alive);
         assert_eq!(self.log.is_idle(), !alive);
     }
@@ -379,7 +399,7 @@ fn bytes_that_no_record_fits_into_are_not_won_by_cleaning() {
             SEGMENT >= 2 * run.known[0].live(),
             "the garbage is one segment"
         );
-        assert_eq!(run.log.is_worth_cleaning(), is_worth_it);
+        assert_eq!(run.log.find_victims(&mut run.cursor), is_worth_it);
         run.check();
     }
 }
@@ -388,10 +408,79 @@ fn bytes_that_no_record_fits_into_are_not_won_by_cleaning() {
 fn a_log_of_nothing_has_nothing_to_give() {
     let log = SegmentLog::new(Vec::new());
     assert!(log.open(&mut Cursor::new(0)).is_none());
-    assert!(log.victim().is_none());
-    assert!(log.oldest(&Cursor::new(0)).is_none());
+    let mut cursor = Cursor::new(0);
+    assert!(!log.find_victims(&mut cursor));
+    assert!(log.victim(&mut cursor).is_none());
+    assert!(log.oldest(&mut cursor).is_none());
     assert!(log.is_idle());
     assert_eq!(log.stats(), LogStats::default());
+}
+
+/// A log of so many windows, and its cursor, with `fill` of each segment full.
+fn windows(count: usize, fill: impl Fn(usize) -> usize) -> (SegmentLog<Vec<Segment>>, Cursor) {
+    let log = SegmentLog::new((0..count * WINDOW).map(|_| Segment::new()).collect());
+    let mut cursor = Cursor::new(0);
+    for segment in 0..log.segments() {
+        let taken = log.open_at(&mut cursor, segment).expect("it is free");
+        for _ in 0..fill(segment) {
+            log.begin_record(&taken, length(PAGE_SIZE));
+        }
+        log.seal(taken);
+    }
+    (log, cursor)
+}
+
+const FULL: usize = SEGMENT / (PAGE_SIZE + 16);
+
+#[test]
+fn victims_are_the_emptiest_of_a_window_in_order() {
+    // Each of them is as full as no other, and the order is not that of the segments.
+    let fill = |segment: usize| 1 + segment * 7 % 401;
+    let (log, mut cursor) = windows(1, fill);
+    let mut emptiest: Vec<_> = (0..WINDOW).map(fill).collect();
+    emptiest.sort();
+    for _ in 0..2 {
+        assert!(log.find_victims(&mut cursor));
+        let found: Vec<_> = std::iter::from_fn(|| log.victim(&mut cursor)).collect();
+        let fills: Vec<_> = found.iter().map(|taken| fill(taken.segment())).collect();
+        assert_eq!(fills, emptiest[..MAX_VICTIMS]);
+        found.into_iter().for_each(|taken| log.seal(taken));
+    }
+}
+
+#[test]
+fn victims_are_found_in_whichever_window_they_are() {
+    let last = |segment: usize| if segment / WINDOW == 2 { 1 } else { FULL };
+    let (log, mut cursor) = windows(3, last);
+    assert!(log.find_victims(&mut cursor));
+    assert_eq!(
+        log.victim(&mut cursor).map(|taken| taken.segment()),
+        Some(2 * WINDOW)
+    );
+}
+
+#[test]
+fn where_there_were_no_victims_one_window_is_looked_at_a_time() {
+    let (log, mut cursor) = windows(3, |_| FULL);
+    assert!(!log.find_victims(&mut cursor));
+    for segment in 2 * WINDOW..2 * WINDOW + 9 {
+        for _ in 1..FULL {
+            log.end_record(segment, length(PAGE_SIZE));
+        }
+    }
+    assert!(!log.find_victims(&mut cursor));
+    assert!(!log.find_victims(&mut cursor));
+    assert!(log.find_victims(&mut cursor));
+    // From here on all of them are looked at again.
+    assert!(log.find_victims(&mut cursor));
+}
+
+#[test]
+fn an_old_segment_is_found_in_each_window_in_turn() {
+    let (log, mut cursor) = windows(2, |segment| usize::from(segment != 0 && segment != WINDOW));
+    for expected in [1, WINDOW + 1, 1] {
+        assert_eq!(log.oldest(&mut cursor), Some(expected));
+    }
 }
 
 #[test]

@@ -345,7 +345,8 @@ impl<'t> Run<'t> {
     }
 
     fn clean(&mut self) {
-        let Some(victim) = self.log.victim() else {
+        self.log.find_victims(&mut self.cursor);
+        let Some(victim) = self.log.victim(&mut self.cursor) else {
             return;
         };
         let Some(taken) = self.log.open(&mut self.cursor) else {
