@@ -49,12 +49,12 @@ impl Hooks for Area {
 
     type Context = Arc<Pool>;
 
-    fn init(pool: &Arc<Pool>, _slots: usize, status: AreaStatus) -> Result<Arc<Self>> {
+    fn init(pool: &Arc<Pool>, slots: usize, status: AreaStatus) -> Result<Arc<Self>> {
         let no_hibernation = KBox::pin_init(
             HibernationVeto::new("a swapped-on ghost file cannot keep the image, swapoff it first"),
             GFP_KERNEL,
         )?;
-        let (table, number) = pool.begin_area(status)?;
+        let (table, number) = pool.begin_area(slots, status)?;
         let area = Self {
             pool: pool.clone(),
             table,

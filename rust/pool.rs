@@ -152,12 +152,16 @@ impl Pool {
         self.contents.fixed_bytes() + (size_of::<Self>() + PAGE_SIZE) as u64
     }
 
-    /// Begins an area that is swapped on as `status` says. Returns its table, and its number.
+    /// Begins an area of `slots` slots that is swapped on as `status` says. Returns its table, and its
+    /// number.
     ///
     /// Context: may sleep. Errors: [`ENOSPC`] if there are too many; [`ENOMEM`].
-    pub(crate) fn begin_area(&self, status: AreaStatus) -> Result<(Arc<Table>, usize)> {
-        let table = Table::new(self.contents.table_pages.clone(), status);
-        let table = Arc::pin_init(table, GFP_KERNEL)?;
+    pub(crate) fn begin_area(
+        &self,
+        slots: usize,
+        status: AreaStatus,
+    ) -> Result<(Arc<Table>, usize)> {
+        let table = Table::new(self.contents.table_pages.clone(), slots, status)?;
         let number = self.contents.tables.enter(&table)?;
         Ok((table, number))
     }

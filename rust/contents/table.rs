@@ -4,7 +4,8 @@
 //!
 //! A cluster comes with the first page that is stored in it and goes with the last that is freed; a
 //! cluster's uses are its slots that are not free. It knows when something was last stored in it, so
-//! that the coldest pages can be told.
+//! that the coldest pages can be told. Each of 512 groups of clusters knows whether one of them has
+//! something to tell, so that those that have nothing cost nothing.
 //!
 //! A store counts its use before it changes the entry, so the cluster cannot go in between. If the slot
 //! was not free before, one use is ended again. A free changes the entry first, and then ends the use
@@ -71,38 +72,64 @@ impl TablePages {
     }
 }
 
-/// The clock of [`Cluster::touched`], which is never 0.
+/// The clock of [`Cluster::touched`], in seconds, which is never 0.
 #[inline]
 pub(crate) fn now() -> u32 {
-    clock::ticks() | 1
+    clock::seconds() + 1
+}
+
+/// The groups of a table. There are as many for any size, so that an area costs no more if it is large.
+const GROUPS: usize = 512;
+
+/// What the clusters of a table have in common.
+struct ClusterGroups {
+    pages: Arc<TablePages>,
+    /// Clusters in a group.
+    size: usize,
+    /// Of each group, whether a cluster of it may be one that was touched and not settled. What
+    /// touches a cluster changes that first.
+    touched: [Atomic<bool>; GROUPS],
 }
 
 /// The slots of one cluster.
 pub(crate) struct Cluster {
     slots: PageArray<Slot<ZsObject>>,
-    pages: Arc<TablePages>,
+    groups: Arc<ClusterGroups>,
+    /// Its number in its table.
+    index: u32,
     /// The clock when an object last came into it; 0 if none came since [`Cluster::settle`].
     stored: Atomic<u32>,
-    /// The last batch that looked at it.
-    batch: Atomic<u32>,
 }
 
 impl Cluster {
-    fn new(pages: &Arc<TablePages>) -> Result<Self> {
+    fn new(groups: &Arc<ClusterGroups>, index: usize) -> Result<Self> {
         let slots = PageArray::new(Slot::new)?;
-        pages.0.add(1u64, Relaxed);
+        groups.pages.0.add(1u64, Relaxed);
         Ok(Self {
             slots,
-            pages: pages.clone(),
+            groups: groups.clone(),
+            index: index as u32,
             stored: Atomic::new(0),
-            batch: Atomic::new(0),
         })
     }
 
     /// An object came into it, or it has one that is to be looked at again.
     #[inline]
     pub(crate) fn touch(&self) {
-        self.stored.store(now(), Relaxed);
+        let now = now();
+        // Within a second nothing is written. What came before this is seen by the mover, if it settles
+        // the cluster after this: the entry was changed with full ordering.
+        if self.stored.load(Relaxed) != now && self.stored.xchg(now, Full) == 0 {
+            self.tell_group();
+        }
+    }
+
+    #[cold]
+    fn tell_group(&self) {
+        let group = (self.index as usize).checked_div(self.groups.size);
+        if let Some(touched) = group.and_then(|group| self.groups.touched.get(group)) {
+            touched.store(true, Relaxed);
+        }
     }
 
     /// When it was touched last, by the same clock; [`None`] if that was not since it was settled.
@@ -113,24 +140,19 @@ impl Cluster {
         }
     }
 
-    /// Notes that all objects that are in it now are about to be looked at for batch `batch`.
+    /// Notes that all objects that are in it now are about to be looked at.
     ///
     /// Context: only the mover of the pool calls this.
-    pub(crate) fn settle(&self, batch: u32) {
-        self.batch.store(batch, Relaxed);
+    pub(crate) fn settle(&self) {
         // Fully ordered: a store that touches it after this has it looked at again.
         self.stored.xchg(0, Full);
-    }
-
-    /// Returns whether it was looked at for batch `batch`.
-    pub(crate) fn is_settled_for(&self, batch: u32) -> bool {
-        self.batch.load(Relaxed) == batch
     }
 
     /// Takes that back: some of them were not. It was touched at `stored` before.
     pub(crate) fn unsettle(&self, stored: u32) {
         // If it was touched meanwhile, that counts.
         let _ = self.stored.cmpxchg(0, stored, Full);
+        self.tell_group();
     }
 
     /// All slots, in order.
@@ -142,7 +164,7 @@ impl Cluster {
 impl Drop for Cluster {
     // Runs in an RCU callback, so it must not sleep.
     fn drop(&mut self) {
-        self.pages.0.fetch_sub(1u64, Relaxed);
+        self.groups.pages.0.fetch_sub(1u64, Relaxed);
     }
 }
 
@@ -173,23 +195,39 @@ impl TableSlot<'_> {
 pub(crate) struct Table {
     #[pin]
     clusters: SparseArray<Cluster>,
-    pages: Arc<TablePages>,
+    groups: Arc<ClusterGroups>,
     status: AreaStatus,
 }
 
 impl Table {
-    /// An empty table of an area with this `status`, whose pages are counted in `pages`.
-    pub(crate) fn new(pages: Arc<TablePages>, status: AreaStatus) -> impl PinInit<Self> {
-        pin_init!(Self {
-            clusters <- SparseArray::new(),
+    /// An empty table of an area of `slots` slots with this `status`, whose pages are counted in
+    /// `pages`.
+    ///
+    /// Context: may sleep. Errors: [`ENOMEM`].
+    pub(crate) fn new(
+        pages: Arc<TablePages>,
+        slots: usize,
+        status: AreaStatus,
+    ) -> Result<Arc<Self>> {
+        let groups = ClusterGroups {
             pages,
-            status,
-        })
+            size: slots.div_ceil(CLUSTER * GROUPS).max(1),
+            touched: [const { Atomic::new(false) }; GROUPS],
+        };
+        let groups = Arc::new(groups, GFP_KERNEL)?;
+        Arc::pin_init(
+            pin_init!(Self {
+                clusters <- SparseArray::new(),
+                groups,
+                status,
+            }),
+            GFP_KERNEL,
+        )
     }
 
     /// Bytes that finding the clusters takes.
     pub(crate) fn fixed_bytes(&self) -> u64 {
-        self.clusters.bytes()
+        self.clusters.bytes() + size_of::<ClusterGroups>() as u64
     }
 
     /// Returns whether its area takes pages, and is not being swapped off.
@@ -237,7 +275,41 @@ impl Table {
         &self,
         each: impl FnMut(PinnedElement<'_, Cluster>) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
-        self.clusters.for_each(each)
+        self.clusters.for_each_at(0..usize::MAX, each)
+    }
+
+    /// Calls `each` with the clusters from `first` on that were touched since they were settled, and
+    /// when, in order. Stops where `each` breaks, and returns what it broke with.
+    ///
+    /// Context: only the mover of the pool calls this.
+    pub(crate) fn for_each_touched<B>(
+        &self,
+        first: usize,
+        mut each: impl FnMut(usize, u32) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        let size = self.groups.size;
+        let groups = self.groups.touched.iter().enumerate();
+        for (group, flag) in groups.skip(first / size) {
+            if !flag.load(Relaxed) {
+                continue;
+            }
+            let range = first.max(group * size)..(group + 1) * size;
+            let whole = range.start == group * size;
+            // Fully ordered: a cluster that is touched after it was looked at sets it again.
+            flag.xchg(false, Full);
+            let mut touched = !whole;
+            let flow = self.clusters.for_each_at(range, |cluster| {
+                cluster.touched().map_or(ControlFlow::Continue(()), |at| {
+                    touched = true;
+                    each(cluster.index(), at)
+                })
+            });
+            if touched || flow.is_break() {
+                flag.store(true, Relaxed);
+            }
+            flow?;
+        }
+        ControlFlow::Continue(())
     }
 }
 
@@ -287,7 +359,8 @@ impl TableCursor<'_> {
             Some(cluster) => cluster.add_use(occupy),
             // If it fails, the content is still here.
             None => {
-                let _ = (table.clusters).add_use(index, || Cluster::new(&table.pages), occupy);
+                let _ =
+                    (table.clusters).add_use(index, || Cluster::new(&table.groups, index), occupy);
             }
         }
         match content {

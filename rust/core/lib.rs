@@ -9,6 +9,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod ages;
 pub mod batch_count;
 pub mod entry;
 pub mod fmt;

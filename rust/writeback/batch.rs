@@ -4,8 +4,11 @@
 //!
 //! Objects go out as they are: compressed, and packed into a segment. A batch is one segment. Its objects
 //! are copied and marked, the segment is written, and what is still marked then is redirected, see
-//! [`crate::core::slot`]. Incompressible pages go first, because they win most; then the objects of the
-//! clusters in which nothing was stored for longest.
+//! [`crate::core::slot`].
+//!
+//! What goes is of the coldest clusters, see [`crate::core::ages`]: a hand goes round over the tables and
+//! finds some of them, as candidates, and goes on there when they are written. Of the candidates the
+//! incompressible pages go first, because they win most.
 //!
 //! Context of all here: the mover is locked; waits for I/O.
 
@@ -22,6 +25,7 @@ use crate::{
         Contents,
     },
     core::{
+        ages::Ages,
         entry::{
             Entry,
             ObjectState, //
@@ -43,10 +47,13 @@ use crate::{
     kernel_ext::mm::zsmalloc::ZsObject,
     writeback::gc::Cleaner,
 };
-use core::ops::ControlFlow::{
-    self,
-    Break,
-    Continue, //
+use core::{
+    cmp::Reverse,
+    ops::ControlFlow::{
+        self,
+        Break,
+        Continue, //
+    },
 };
 use kernel::{
     alloc::KVVec,
@@ -54,7 +61,15 @@ use kernel::{
 };
 
 /// The most clusters that are looked for at once.
-const MAX_CLUSTERS: usize = 64;
+const MAX_CANDIDATES: usize = 64;
+
+/// A batch ends where the hand went round so often and found no candidate: once to know the ages, and
+/// once to find what is cold by them, and some of that may just have been touched.
+const MAX_EMPTY: u32 = 2;
+
+/// A batch ends, too, where the hand went round so often and nothing was copied. That is enough to look
+/// at all clusters, an eighth of the rest each time, and ends where one is touched all the time.
+const MAX_BARREN: u32 = 100;
 
 /// An object that was copied into a segment, and its mark.
 struct Copied {
@@ -66,22 +81,29 @@ struct Copied {
 
 /// A cluster that may be written back.
 struct Candidate {
-    /// Ticks since it was touched last.
-    age: i32,
     touched: u32,
     area: usize,
     cluster: usize,
+}
+
+/// The hand that goes round over the tables.
+struct Sweep {
+    ages: Ages,
+    /// Where it goes on: in which area, and with which cluster.
+    next: (usize, usize),
+    /// What it found and was not written yet, the coldest last.
+    candidates: KVVec<Candidate>,
+    /// Whether the incompressible pages of the candidates were written.
+    incompressible_done: bool,
 }
 
 /// What writes batches, and its memory.
 pub(crate) struct Batcher {
     pub(crate) cleaner: Cleaner,
     copies: KVVec<Copied>,
-    candidates: KVVec<Candidate>,
+    sweep: Sweep,
     /// Room to put together an object that lies on two pages.
     scratch: KBox<[u8; PAGE_SIZE]>,
-    /// The number of the last batch.
-    number: u32,
 }
 
 impl Batcher {
@@ -90,9 +112,13 @@ impl Batcher {
         Ok(Self {
             cleaner: Cleaner::new()?,
             copies: KVVec::with_capacity(MAX_FILLED, GFP_KERNEL)?,
-            candidates: KVVec::with_capacity(MAX_CLUSTERS, GFP_KERNEL)?,
+            sweep: Sweep {
+                ages: Ages::new(),
+                next: (0, 0),
+                candidates: KVVec::with_capacity(MAX_CANDIDATES, GFP_KERNEL)?,
+                incompressible_done: false,
+            },
             scratch: KBox::init(pin_init::init_zeroed(), GFP_KERNEL)?,
-            number: 0,
         })
     }
 
@@ -107,24 +133,20 @@ impl Batcher {
         let Self {
             cleaner,
             copies,
-            candidates,
+            sweep,
             scratch,
-            number,
         } = self;
         let output = &mut cleaner.io.output;
         copies.clear();
-        // A cluster that no batch looked at yet has 0.
-        *number = number.wrapping_add(1).max(1);
         let mut batch = Batch {
             contents,
             tables: &tables,
             writer: output.writer(&taken),
             copies,
             scratch,
-            number: *number,
             wanted,
         };
-        batch.fill(candidates);
+        batch.fill(sweep);
         let blocks = batch.writer.finish();
         if copies.is_empty() {
             store.log.seal(taken);
@@ -150,18 +172,18 @@ impl Batcher {
     }
 }
 
-/// Which objects are copied in one pass over the tables.
+/// Which objects are copied in one pass over the candidates.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pass {
     /// Incompressible pages.
     Incompressible,
-    /// The others.
-    Oldest,
+    /// All that are left, and incompressible ones that came meanwhile.
+    All,
 }
 
 impl Pass {
     fn takes(self, length: Length) -> bool {
-        length.is_incompressible() == (self == Pass::Incompressible)
+        self == Pass::All || length.is_incompressible()
     }
 }
 
@@ -172,53 +194,67 @@ struct Batch<'a> {
     writer: SegmentWriter<'a>,
     copies: &'a mut KVVec<Copied>,
     scratch: &'a mut [u8; PAGE_SIZE],
-    /// Its number. A cluster is looked at once for it, or one to which much comes might be looked at for
-    /// ever.
-    number: u32,
     /// Pages that are wanted at most.
     wanted: usize,
 }
 
 impl Batch<'_> {
     /// Copies what there is, in the order in which it is to go.
-    fn fill(&mut self, candidates: &mut KVVec<Candidate>) {
+    fn fill(&mut self, sweep: &mut Sweep) {
         // A full batch is no failure.
-        let _ = self.copy_all(candidates);
+        let _ = self.copy_all(sweep);
     }
 
-    fn copy_all(&mut self, candidates: &mut KVVec<Candidate>) -> ControlFlow<()> {
-        if self.contents.stats.has_incompressible_pages() {
-            let tables = self.tables;
-            for (area, table) in tables.on() {
-                table.for_each_cluster(|cluster| {
-                    self.copy_cluster(area, cluster.index(), &cluster, Pass::Incompressible)
-                })?;
-            }
-        }
+    fn copy_all(&mut self, sweep: &mut Sweep) -> ControlFlow<()> {
+        // Rounds that ended since something was copied, and those since a candidate was found.
+        let (mut barren, mut empty) = (0, 0);
         loop {
-            find_oldest(self.tables, self.number, candidates);
-            if candidates.is_empty() {
-                return Continue(());
+            if sweep.candidates.is_empty() {
+                let ended = u32::from(sweep.find_candidates(self.tables));
+                (barren, empty) = (barren + ended, empty + ended);
+                if !sweep.candidates.is_empty() {
+                    empty = 0;
+                }
+                if barren > MAX_BARREN || empty > MAX_EMPTY {
+                    return Continue(());
+                }
             }
-            while let Some(candidate) = candidates.pop() {
-                self.copy_candidate(&candidate)?;
+            let copied = self.copies.len();
+            if !sweep.incompressible_done && self.contents.stats.has_incompressible_pages() {
+                for candidate in &sweep.candidates {
+                    self.copy_candidate(candidate, Pass::Incompressible)?;
+                }
+            }
+            sweep.incompressible_done = true;
+            while let Some(candidate) = sweep.candidates.last() {
+                self.copy_candidate(candidate, Pass::All)?;
+                let _ = sweep.candidates.pop();
+            }
+            if self.copies.len() > copied {
+                barren = 0;
             }
         }
     }
 
-    fn copy_candidate(&mut self, candidate: &Candidate) -> ControlFlow<()> {
+    fn copy_candidate(&mut self, candidate: &Candidate, pass: Pass) -> ControlFlow<()> {
         let tables = self.tables;
-        let Some(table) = tables.get(candidate.area) else {
+        let Some(table) = tables.get(candidate.area).filter(|table| table.is_on()) else {
             return Continue(());
         };
         let Some(slot) = table.get(candidate.cluster * CLUSTER) else {
             return Continue(());
         };
         let cluster = slot.cluster();
-        // Before it is looked at: what comes after that is looked at again.
-        cluster.settle(self.number);
-        let copied = self.copy_cluster(candidate.area, candidate.cluster, cluster, Pass::Oldest);
-        if copied.is_break() {
+        // It may have been touched since it was found.
+        if cluster.touched() != Some(candidate.touched) {
+            return Continue(());
+        }
+        if pass == Pass::All {
+            // Before it is looked at: what comes after that is looked at again.
+            cluster.settle();
+        }
+        let copied = self.copy_cluster(candidate.area, candidate.cluster, cluster, pass);
+        if pass == Pass::All && copied.is_break() {
             cluster.unsettle(candidate.touched);
         }
         copied
@@ -270,10 +306,10 @@ impl Batch<'_> {
             };
             let Some(Some(unit)) = unit else {
                 free(cache, hold.release());
-                cluster.touch();
                 if unit.is_some() {
                     return Break(());
                 }
+                cluster.touch();
                 continue;
             };
             match hold.release_marked() {
@@ -294,47 +330,60 @@ impl Batch<'_> {
     }
 }
 
+impl Sweep {
+    /// Finds more candidates, from where the hand is to the end of its round at most. Returns whether
+    /// the round ended.
+    fn find_candidates(&mut self, tables: &Tables) -> bool {
+        let Self {
+            ages,
+            next,
+            candidates,
+            incompressible_done,
+        } = self;
+        *incompressible_done = false;
+        let now = table::now();
+        let mut ended = true;
+        for (area, table) in tables.on().filter(|(area, _)| *area >= next.0) {
+            let first = if area == next.0 { next.1 } else { 0 };
+            let found = table.for_each_touched(first, |cluster, touched| {
+                if !ages.is_cold(touched, now) {
+                    return Continue(());
+                }
+                let candidate = Candidate {
+                    touched,
+                    area,
+                    cluster,
+                };
+                // There was room, see below.
+                let _ = candidates.push_within_capacity(candidate);
+                if candidates.len() < MAX_CANDIDATES {
+                    Continue(())
+                } else {
+                    Break(cluster)
+                }
+            });
+            if let Break(cluster) = found {
+                *next = (area, cluster + 1);
+                ended = false;
+                break;
+            }
+        }
+        if ended {
+            *next = (0, 0);
+            ages.next_round(now);
+        }
+        candidates.sort_unstable_by_key(|candidate| {
+            Reverse((candidate.touched, candidate.area, candidate.cluster))
+        });
+        ended
+    }
+}
+
 /// Frees an object that was handed over by the slot that had it.
 fn free(cache: &Cache, object: Option<ZsObject>) {
     if let Some(object) = object {
         cache.free(object);
     }
-}
-
-/// Finds the clusters in which nothing was stored for longest, the oldest last, but for those that were
-/// looked at for batch `batch`.
-fn find_oldest(tables: &Tables, batch: u32, candidates: &mut KVVec<Candidate>) {
-    candidates.clear();
-    let now = table::now();
-    for (area, table) in tables.on() {
-        let _: ControlFlow<()> = table.for_each_cluster(|cluster| {
-            let Some(touched) = cluster.touched() else {
-                return Continue(());
-            };
-            if cluster.is_settled_for(batch) {
-                return Continue(());
-            }
-            let new = Candidate {
-                // What was just touched may seem to be of the future.
-                age: now.wrapping_sub(touched) as i32,
-                touched,
-                area,
-                cluster: cluster.index(),
-            };
-            match candidates.push_within_capacity(new) {
-                Ok(()) => (),
-                Err(full) => {
-                    let new = full.0;
-                    let youngest = candidates.iter_mut().min_by_key(|candidate| candidate.age);
-                    if let Some(youngest) = youngest.filter(|young| young.age < new.age) {
-                        *youngest = new;
-                    }
-                }
-            }
-            Continue(())
-        });
-    }
-    candidates.sort_unstable_by_key(|candidate| candidate.age);
 }
 
 /// Redirects what is still marked to its copy in the segment `taken` of `store`. Returns how many pages.

@@ -20,7 +20,8 @@ use crate::{
 use core::{
     ops::{
         ControlFlow,
-        Deref, //
+        Deref,
+        Range, //
     },
     ptr::NonNull,
 };
@@ -255,13 +256,14 @@ impl<T: Send + Sync> SparseArray<T> {
         unsafe { dereference(self.place(index)?).as_ref() }
     }
 
-    /// What is at `*index` or, if nothing is, at the next index where something is; dead or alive.
+    /// What is at `*index` or, if nothing is, at the next index before `end` where something is;
+    /// dead or alive.
     ///
     /// # Safety
     ///
     /// As for `find()`.
-    unsafe fn find_from<'a>(&self, index: &mut usize) -> Option<&'a Element<T>> {
-        while *index < INDICES {
+    unsafe fn find_from<'a>(&self, index: &mut usize, end: usize) -> Option<&'a Element<T>> {
+        while *index < end.min(INDICES) {
             // SAFETY: By the requirement of this function.
             if let Some(element) = unsafe { self.find(*index) } {
                 return Some(element);
@@ -326,20 +328,21 @@ impl<T: Send + Sync> SparseArray<T> {
         })
     }
 
-    /// Calls `each` for all elements in order of index, until it breaks. Others may come and go
+    /// Calls `each` for all elements at `indices`, in order, until it breaks. Others may come and go
     /// meanwhile.
     ///
     /// Context: as that of `each`.
-    pub(crate) fn for_each<B>(
+    pub(crate) fn for_each_at<B>(
         &self,
+        indices: Range<usize>,
         mut each: impl FnMut(PinnedElement<'_, T>) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
-        let mut index = 0;
+        let mut index = indices.start;
         loop {
             let pinned = {
                 let _guard = rcu::read_lock();
                 // SAFETY: The RCU read side keeps what is found valid.
-                match unsafe { self.find_from(&mut index) } {
+                match unsafe { self.find_from(&mut index, indices.end) } {
                     Some(element) => self.pin(element),
                     None => return ControlFlow::Continue(()),
                 }

@@ -4,6 +4,7 @@
 
 #![cfg(not(loom))]
 
+mod ages;
 mod cleaning;
 mod corpus;
 mod entry;
