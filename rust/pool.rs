@@ -291,7 +291,10 @@ impl Pool {
         self.contents.stats.refused(failure);
         match failure {
             StoreFailure::Limit => ENOSPC,
-            StoreFailure::Memory => ENOMEM,
+            StoreFailure::Memory => {
+                self.mover.free_memory();
+                ENOMEM
+            }
         }
     }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Not trying again for a while, after nothing could be done.
+//!
+//! A [`Backoff`] is a time, an [`Impatience`] a number of pages.
 
 use crate::kernel_ext::clock;
 use kernel::{
@@ -44,5 +46,51 @@ impl Backoff {
         let left = self.until.load(Relaxed).wrapping_sub(clock::ticks());
         // What is over long since may seem to be of the future, but not of the near one.
         (1..=self.length + 1).contains(&left)
+    }
+}
+
+/// The pages that are not waited for after a wait in vain: about those of a list that reclaim goes
+/// through.
+const PAGES: i32 = 32;
+
+/// So many waits in vain cost that many pages each. After them, it is twice as many each time, up to
+/// 4,096.
+const PATIENT: u32 = 8;
+const MOST_DOUBLED: u32 = 7;
+
+/// How many pages are not waited for, after waits for others were in vain.
+pub(crate) struct Impatience {
+    /// Waits in vain.
+    waits: Atomic<u32>,
+    /// Pages that are left.
+    left: Atomic<i32>,
+}
+
+impl Impatience {
+    /// No wait was in vain.
+    pub(crate) fn new() -> Self {
+        Self {
+            waits: Atomic::new(0),
+            left: Atomic::new(0),
+        }
+    }
+
+    /// A wait was in vain.
+    pub(crate) fn grow(&self) {
+        let waits = self.waits.fetch_add(1, Relaxed);
+        let doubled = waits.saturating_sub(PATIENT).min(MOST_DOUBLED);
+        self.left.store(PAGES << doubled, Relaxed);
+    }
+
+    /// From now on it is worth waiting.
+    pub(crate) fn end(&self) {
+        self.waits.store(0, Relaxed);
+        self.left.store(0, Relaxed);
+    }
+
+    /// Returns whether a page is one of those that are not waited for, and counts it.
+    pub(crate) fn takes_page(&self) -> bool {
+        // Tasks that do this at once may count too many. Then none is left.
+        self.left.load(Relaxed) > 0 && self.left.fetch_sub(1, Relaxed) > 0
     }
 }

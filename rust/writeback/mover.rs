@@ -63,12 +63,18 @@ use crate::{
     backing::store::BackingStore,
     contents::Contents,
     core::entry::Entry,
-    kernel_ext::sync::{
-        event_count::EventCount,
-        workqueue::ReclaimQueue, //
+    kernel_ext::{
+        mm::reclaim::is_kswapd,
+        sync::{
+            event_count::EventCount,
+            workqueue::ReclaimQueue, //
+        },
     },
     writeback::{
-        backoff::Backoff,
+        backoff::{
+            Backoff,
+            Impatience, //
+        },
         batch::Batcher,
         reader::Reader,
         recall::Recaller, //
@@ -78,6 +84,11 @@ use kernel::{
     new_mutex, new_work,
     prelude::*,
     sync::{
+        atomic::{
+            Atomic,
+            Full,
+            Relaxed, //
+        },
         lock::{
             mutex::MutexBackend,
             Guard, //
@@ -114,6 +125,12 @@ pub(crate) struct Mover {
     #[pin]
     buffers: Mutex<Option<KBox<Buffers>>>,
     backoff: Backoff,
+    /// A store waited for the mover in vain.
+    impatience: Impatience,
+    /// Whether a store found the pool above its mark since the mover was last done.
+    asked: Atomic<bool>,
+    /// Whether a store found no memory since the mover last looked.
+    memory_wanted: Atomic<bool>,
     /// Counts what it has done, or that it can do nothing, for stores that wait at the limit.
     #[pin]
     progress: EventCount,
@@ -155,6 +172,9 @@ impl Mover {
                 queue,
                 buffers <- new_mutex!(None),
                 backoff: Backoff::new(BACKOFF_MS),
+                impatience: Impatience::new(),
+                asked: Atomic::new(false),
+                memory_wanted: Atomic::new(false),
                 progress <- EventCount::new(),
                 work <- new_work!("Mover::work"),
             }),
@@ -196,10 +216,36 @@ impl Mover {
     /// There is something new to do: a store was added.
     pub(crate) fn end_backoff(&self) {
         self.backoff.end();
+        self.impatience.end();
+    }
+
+    /// Has the mover make room, as the pool is above its mark. Many stores at once ask once: they write
+    /// nothing that others read.
+    fn ask(self: &Arc<Self>) {
+        // One that comes while the mover gets done may be missed. The next asks again.
+        let asked = self.asked.load(Relaxed) || self.backoff.is_on();
+        if !asked && !self.asked.xchg(true, Full) {
+            self.wake();
+        }
+    }
+
+    /// Has the mover write something, whatever the pool holds, as a store found no memory.
+    ///
+    /// Context: any but interrupts; never sleeps.
+    pub(crate) fn free_memory(self: &Arc<Self>) {
+        let wanted = self.memory_wanted.load(Relaxed) || self.backoff.is_on();
+        if !wanted && !self.contents.stores.is_empty() {
+            self.memory_wanted.store(true, Relaxed);
+            self.wake();
+        }
     }
 
     /// Has the mover make room, as the pool is near its limit; above the limit, waits for that, for a
     /// moment. Returns whether the pool is within its limit then.
+    ///
+    /// It does not wait while the mover can do nothing, nor for some pages after one was waited for in
+    /// vain: with a slow disk, a list of pages that reclaim goes through costs one wait, and not one for
+    /// each page. kswapd does not wait at all, as others wait for kswapd.
     ///
     /// Context: may sleep; memory may be being reclaimed. It waits for no lock that is held for long, and
     /// not for I/O of the task's own.
@@ -209,30 +255,45 @@ impl Mover {
         if contents.stores.is_empty() {
             return contents.is_within_limit();
         }
-        if !self.backoff.is_on() {
-            self.wake();
-        }
         let mut left = msecs_to_jiffies(WAIT_MS);
         loop {
             let seen = self.progress.count();
+            self.ask();
             if contents.is_within_limit() {
                 return true;
             }
-            // The mover can do nothing meanwhile.
-            if self.backoff.is_on() {
+            if self.backoff.is_on() || self.impatience.takes_page() || is_kswapd() {
                 return false;
             }
             match self.progress.wait_interruptible(seen, left) {
                 Ok(Some(rest)) => left = rest,
-                Ok(None) | Err(_) => return contents.is_within_limit(),
+                Ok(None) => {
+                    self.impatience.grow();
+                    return contents.is_within_limit();
+                }
+                Err(_) => return contents.is_within_limit(),
             }
         }
+    }
+
+    /// Returns whether there is something to write back, at once.
+    fn has_to_write(&self) -> bool {
+        let contents = &self.contents;
+        contents.wants_writeback()
+            || (self.memory_wanted.xchg(false, Relaxed) && !contents.stores.is_empty())
     }
 
     /// Does what there is to do.
     fn run(self: &Arc<Self>) {
         self.recall();
-        while self.contents.wants_writeback() {
+        loop {
+            if !self.has_to_write() {
+                // What asks from here on wakes it again.
+                self.asked.xchg(false, Full);
+                if self.contents.is_below_mark() || !self.contents.wants_writeback() {
+                    break;
+                }
+            }
             let mut guard = self.buffers.lock();
             let Some(buffers) = guard.as_deref_mut() else {
                 break;
@@ -240,11 +301,12 @@ impl Mover {
             let written = buffers.batcher.write(&self.contents, usize::MAX);
             drop(guard);
             match written {
-                Ok(pages) if pages > 0 => (),
+                Ok(pages) if pages > 0 => self.impatience.end(),
                 // Another segment, or another store, until there is none.
                 Err(error) if error != ENOSPC => (),
                 _ => {
                     self.backoff.begin();
+                    self.asked.store(false, Relaxed);
                     self.progress.signal();
                     return;
                 }

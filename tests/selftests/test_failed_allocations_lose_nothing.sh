@@ -86,6 +86,29 @@ loads() {
 	ends_empty file
 }
 
+# However little the pool holds, as there is no memory for more.
+memory_is_made() {
+	local faults
+	disk disk.image 16M
+	area file 1G "limit=64M,backing=$disk"
+	start pages -s 4 -k r fill out hold check
+	equal "pages in the store" 0 "$(stat_of file redirected_pages)"
+	count_allocations
+	for faults in "$FAULTS"slab "$FAULTS"_page_alloc; do
+		put_for_now "$faults/times" -1
+		put_for_now "$faults/probability" 100
+	done
+	pages -s 1 -k r -i 5 fill out check >/dev/null
+	holds "stores that failed for memory" "$(stat_of file failed_stores_memory) > 0"
+	until_true "the mover has written" 20 has_written
+	release
+	ends_empty file
+}
+
+has_written() {
+	(($(stat_of file redirected_pages) > 100))
+}
+
 mounts_with_a_store() {
 	has_cipher
 	disk disk.image 16M
@@ -157,6 +180,7 @@ promise "mount into a pool that is there" pools_joined
 promise "swapon" swapons
 promise "the first store" first_stores
 promise "store, and the tables it grows" stores 60
+promise "a store that finds none has the mover make some" memory_is_made
 promise "store of a huge page" stores 10 -h
 promise "load" loads
 promise "claim of a store" claims
