@@ -5,6 +5,8 @@
  *
  *   zram         a disk of its own, without a backing device but where one is asked for
  *   ghostswap    a ghost file, without a backing store but where one is asked for
+ *   ghostswap-batch  the same, with batch=on
+ *   ghostswap-full   the same, with a backing store, to which most goes at once
  *   zswap        in front of swap on a disk
  *   zswap-ghost  in front of a ghost file that has a backing store and no cache
  *   swap         on a disk, without anything; not in the list
@@ -378,11 +380,11 @@ static void ghostswap_clean_up(void)
 	unlink(GHOST);
 }
 
-static void ghost_on(const char *comp, const char *more)
+static void ghost_on(const char *comp, const char *limit, const char *more)
 {
 	char options[100];
 
-	snprintf(options, sizeof(options), "comp=%s,limit=50%%,pool=bench%s", comp, more);
+	snprintf(options, sizeof(options), "comp=%s,limit=%s,pool=bench%s", comp, limit, more);
 	if (mount(GHOST, GHOST, "ghostswap", 0, options))
 		err(1, "mount %s with %s", GHOST, options);
 	swap_on(GHOST);
@@ -390,7 +392,7 @@ static void ghost_on(const char *comp, const char *more)
 
 static void ghostswap_on(const char *comp)
 {
-	ghost_on(comp, "");
+	ghost_on(comp, "50%", "");
 }
 
 #define READ_AHEAD "/proc/sys/vm/page-cluster"
@@ -399,7 +401,7 @@ static void ghostswap_on(const char *comp)
 static void batch_on(const char *comp)
 {
 	put(READ_AHEAD, "3");
-	ghost_on(comp, ",batch=on");
+	ghost_on(comp, "50%", ",batch=on");
 }
 
 static void ghostswap_on_store(const char *comp)
@@ -407,7 +409,28 @@ static void ghostswap_on_store(const char *comp)
 	char option[40];
 
 	snprintf(option, sizeof(option), ",backing=%s", disk);
-	ghost_on(comp, option);
+	ghost_on(comp, "50%", option);
+}
+
+/* Most of the time the pool is so full that it writes back. */
+static void full_prepare(const char *comp)
+{
+	ghostswap_prepare(comp);
+	make_disk(2 * area_pages + STORE_EXTRA);
+}
+
+static void full_on(const char *comp)
+{
+	char option[40];
+
+	snprintf(option, sizeof(option), ",backing=%s", disk);
+	ghost_on(comp, "8M", option);
+}
+
+static void full_clean_up(void)
+{
+	remove_disk();
+	ghostswap_clean_up();
 }
 
 static void ghostswap_off(void)
@@ -460,7 +483,7 @@ static void both_on(const char *comp)
 	char options[40];
 
 	snprintf(options, sizeof(options), ",cache=off,backing=%s", disk);
-	ghost_on(comp, options);
+	ghost_on(comp, "50%", options);
 	zswap_enable(comp);
 }
 
@@ -543,6 +566,17 @@ static const struct backend backends[] = {
 		.on = batch_on,
 		.off = batch_off,
 		.clean_up = ghostswap_clean_up,
+		.own = ghostswap_own,
+		.pool = ghostswap_pool,
+		.objects = ghostswap_objects,
+	},
+	{
+		.name = "ghostswap-full",
+		.crypto = true,
+		.prepare = full_prepare,
+		.on = full_on,
+		.off = ghostswap_off,
+		.clean_up = full_clean_up,
 		.own = ghostswap_own,
 		.pool = ghostswap_pool,
 		.objects = ghostswap_objects,

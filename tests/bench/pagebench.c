@@ -38,6 +38,14 @@
  *   random-bytes, random-ios  when all is touched in no order
  *   wb-pages   pages written back
  *
+ * shared
+ *   nothing: a process for each CPU has its pages swapped out and in, and freed, while a
+ *   plugin of the machine's looks on, see profile
+ *
+ * batches, by ghostswap only
+ *   batch      writing back, with one incompressible page among the others
+ *   batch-12G  the same with 12 GiB more of pages of one word in the area
+ *
  * empty, in bytes
  *   empty-64G, empty-1T  RAM for swapon of an area of that size
  *
@@ -49,6 +57,7 @@
  */
 #define _GNU_SOURCE
 #include <glob.h>
+#include <sched.h>
 #include <stdint.h>
 #include <sys/wait.h>
 
@@ -303,6 +312,103 @@ static noinline void measure_huge_in(const struct backend *backend, const char *
 	FIGURE("thp-order", order == pages / 256 ? 1024.0 : 4.0);
 }
 
+/* What the plugin is told by. */
+#define LOOKED_AT(phase) \
+	static noinline void shared_##phase(void) { asm volatile("# " #phase); }
+LOOKED_AT(out)
+LOOKED_AT(in)
+LOOKED_AT(freed)
+LOOKED_AT(end)
+
+#define MAX_CPUS	64
+
+/* The processes, each on a CPU of its own, and the pipes to tell them and to hear them. */
+static struct {
+	int count;
+	int tell[MAX_CPUS][2];
+	int done[2];
+} workers;
+
+static void work_on(int cpu)
+{
+	cpu_set_t set;
+	char *memory, step;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		err(1, "sched_setaffinity");
+	memory = map(MADV_NOHUGEPAGE);
+	while (read(workers.tell[cpu][0], &step, 1) == 1 && step != 'q') {
+		if (step == 'o' && madvise(memory, pages * PAGE, MADV_PAGEOUT))
+			err(1, "MADV_PAGEOUT");
+		if (step == 'i')
+			page_in(memory);
+		if (step == 'i' && memcmp(memory, corpus, pages * PAGE))
+			errx(1, "pages came back wrong");
+		if (step == 'f')
+			unmap(memory);
+		if (write(workers.done[1], "", 1) != 1)
+			err(1, "write");
+	}
+	exit(0);
+}
+
+/* Has all of them do it at once. */
+static void all_do(char step)
+{
+	char byte;
+
+	for (int cpu = 0; cpu < workers.count; cpu++)
+		if (write(workers.tell[cpu][1], &step, 1) != 1)
+			err(1, "write");
+	for (int cpu = 0; step != 'q' && cpu < workers.count; cpu++)
+		if (read(workers.done[0], &byte, 1) != 1)
+			errx(1, "a process ended early");
+}
+
+static void measure_shared(const struct backend *backend, const char *comp)
+{
+	workers.count = sysconf(_SC_NPROCESSORS_ONLN);
+	if (workers.count > MAX_CPUS)
+		errx(1, "more than %d CPUs", MAX_CPUS);
+	area_pages = workers.count * usual_area();
+	backend->prepare(comp);
+	backend->on(comp);
+	if (pipe(workers.done))
+		err(1, "pipe");
+	for (int cpu = 0; cpu < workers.count; cpu++) {
+		pid_t child;
+
+		if (pipe(workers.tell[cpu]))
+			err(1, "pipe");
+		child = fork();
+		if (child < 0)
+			err(1, "fork");
+		if (!child)
+			work_on(cpu);
+	}
+	/* The first time much is made that stays. */
+	all_do('o');
+	all_do('i');
+	shared_out();
+	all_do('o');
+	shared_end();
+	shared_in();
+	all_do('i');
+	shared_end();
+	all_do('o');
+	shared_freed();
+	all_do('f');
+	shared_end();
+	all_do('q');
+	while (wait(NULL) > 0)
+		;
+	backend->off();
+	backend->clean_up();
+	area_pages = usual_area();
+}
+
 struct traffic {
 	double read_ios, read_bytes, write_ios, write_bytes;
 };
@@ -389,6 +495,70 @@ static void measure_store(const struct backend *backend, const char *comp)
 	if (!own_disk)
 		remove_disk();
 	free(order);
+}
+
+/* Pages of one word take an entry in the table, and nothing else. */
+static char *fill_area(size_t size)
+{
+	const size_t step = 64 << 20;
+	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (memory == MAP_FAILED || madvise(memory, size, MADV_HUGEPAGE))
+		err(1, "mmap");
+	for (size_t done = 0; done < size; done += step) {
+		memset(memory + done, 1, step);
+		if (madvise(memory + done, step, MADV_PAGEOUT))
+			err(1, "MADV_PAGEOUT");
+	}
+	return memory;
+}
+
+/* Puts what no compressor makes smaller into a page. */
+static void make_incompressible(char *page)
+{
+	uint64_t random = 1;
+
+	for (size_t i = 0; i < PAGE; i++) {
+		random = random * 6364136223846793005 + 1442695040888963407;
+		page[i] = random >> 56;
+	}
+}
+
+static void measure_batches(const struct backend *backend, const char *comp, const char *what,
+			    size_t more)
+{
+	double time = 0, written = 0;
+	char *filled = NULL;
+
+	make_store();
+	area_pages = more / PAGE + 2 * usual_area();
+	backend->prepare(comp);
+	backend->on_store(comp);
+	if (more)
+		filled = fill_area(more);
+	/* The first time, the mover finds that there is nothing in what was filled. */
+	for (int round = 0; round < 2; round++) {
+		char *memory = map(MADV_NOHUGEPAGE);
+
+		make_incompressible(memory);
+		written = backend->written();
+		page_out(memory);
+		time = now();
+		backend->write_back();
+		time = now() - time;
+		written = backend->written() - written;
+		unmap(memory);
+	}
+	if (written < 0.9 * stored)
+		errx(1, "not all was written back");
+	FIGURE(what, time / written);
+	if (more)
+		munmap(filled, more);
+	backend->off();
+	backend->clean_up();
+	remove_disk();
+	area_pages = usual_area();
 }
 
 /*
@@ -555,6 +725,23 @@ static void measure_all_slow(const char *comp, const char *names)
 	measure_in_group(comp, names, measure_slow);
 }
 
+static void measure_all_shared(const char *comp, const char *names)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(backends); i++)
+		if (has(names, backends[i].name))
+			measure_shared(&backends[i], comp);
+}
+
+static void measure_all_batches(const char *comp, const char *names)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(backends); i++) {
+		if (strcmp(backends[i].name, "ghostswap") || !has(names, backends[i].name))
+			continue;
+		measure_batches(&backends[i], comp, "batch", 0);
+		measure_batches(&backends[i], comp, "batch-12G", 12UL << 30);
+	}
+}
+
 static void measure_all_huge_in(const char *comp, const char *names)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(backends); i++) {
@@ -619,6 +806,10 @@ int main(int argc, char **argv)
 		for_each(argv[3], names, measure_stores);
 	if (has(measures, "huge-in"))
 		for_each(argv[3], names, measure_all_huge_in);
+	if (has(measures, "batches"))
+		for_each(argv[3], names, measure_all_batches);
+	if (has(measures, "shared"))
+		for_each(argv[3], names, measure_all_shared);
 	if (has(measures, "empty"))
 		for_each(argv[3], names, measure_all_empty);
 	if (has(measures, "slow")) {

@@ -8,7 +8,7 @@ import re
 import subprocess
 
 from inputs import CORPORA
-from rows import EMPTY, HOT, JOBS, PHASES, RAM, SLOW, STORE, WHERE, Row, whole_text
+from rows import EMPTY, HOT, JOBS, PHASES, RAM, SCALE, SLOW, STORE, WHERE, Row, whole_text
 
 JOB_NAMES = {
     "compile": "a C compiler",
@@ -23,6 +23,7 @@ COLOURS = {
     "zswap-ghost": "tab:purple",
     "ghostswap": "tab:green",
     "ghostswap-batch": "tab:olive",
+    "ghostswap-full": "tab:cyan",
 }
 COLUMNS = list(COLOURS)
 
@@ -166,6 +167,7 @@ class Run:
             [key for key in of("pages") if key[1:] == ("python", "lz4")],
         )
         yield "Whose instructions they are, a page", WHERE, of("profile")
+        yield "What grows with the machine, a page", SCALE, of("scale")
         yield "A disk of 200 requests a second", SLOW, of("disk")
         yield "Whole jobs", JOBS, of("jobs")
 

@@ -58,6 +58,40 @@ STORE = [
     Row("random-bytes", "read in no order, bytes"),
     Row("random-ios", "  requests", "{:.3f}"),
 ]
+SCALE = [
+    row
+    for cpus in (2, 8)
+    for row in [
+        Row(
+            f"shared-{cpus}-out-own",
+            f"{cpus} CPUs, writes to shared lines, out",
+            "{:.3f}",
+            bar=0.05,
+            against=1,
+        ),
+        Row(f"shared-{cpus}-in-own", "  in", "{:.3f}", bar=0.05, against=1),
+        Row(f"shared-{cpus}-freed-own", "  freed", "{:.3f}", bar=0.05, against=1),
+        Row(
+            f"shared-{cpus}-out-own",
+            "  out, to ask for room",
+            "{:.3f}",
+            bar=0.031,
+            against=1,
+            own="ghostswap-full",
+        ),
+    ]
+] + [
+    Row("batch", "written back, instructions"),
+    Row("batch-12G", "  with 12 GiB more in the area"),
+    Row(
+        "batch-ratio",
+        "  times as many",
+        "{:.3f}",
+        bar=1.05,
+        against=1,
+        made_of=lambda get: get("batch-12G") / get("batch"),
+    ),
+]
 EMPTY = [
     Row("empty-64G", "64 GiB, RAM, bytes"),
     Row("empty-1T", "1 TiB, RAM, bytes"),
