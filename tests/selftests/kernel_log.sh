@@ -48,6 +48,13 @@ one_line() {
 	[[ ${ours[0]} =~ $1 ]] || fail "the log says \"${ours[0]}\", which does not fit \"$1\""
 }
 
+# gives_reason ERROR REGEX COMMAND...: it gives the error, and ghostswap one line in the log.
+gives_reason() {
+	mark_log
+	gives "$1" "${@:3}"
+	one_line "$2"
+}
+
 # What the kernel complained of since the promise began.
 complaints() {
 	local line

@@ -79,9 +79,7 @@ size_does_not_matter() {
 more_is_refused() {
 	# swapon(2) takes 2^32 pages at most; last_page cannot say more.
 	header file last_page=$(((1 << 32) - 1))
-	mark_log
-	gives EFBIG mnt mount file file
-	one_line "last_page|large|big|size"
+	gives_reason EFBIG "last_page|large|big|size" mnt mount file file
 }
 
 only_use_costs_tables() {

@@ -8,9 +8,7 @@
 # refused ERROR REASON SOURCE [TARGET]
 refused() {
 	[[ -e ${4:-target} ]] || touch target
-	mark_log
-	gives "$1" mnt mount "$3" "${4:-target}"
-	one_line "$2"
+	gives_reason "$1" "$2" mnt mount "$3" "${4:-target}"
 	# The same through fsopen(2): to the caller, and not to the log.
 	mark_log
 	local said
@@ -54,9 +52,7 @@ no_files() {
 	# Mounted on, it is not the ghost file any more.
 	header file
 	gives OK mnt mount file file
-	mark_log
-	gives EBUSY mnt mount file target
-	one_line "mounted"
+	gives_reason EBUSY "mounted" mnt mount file target
 }
 
 wrong_owner() { # COMMAND...: run on a good file
@@ -90,9 +86,7 @@ bad_targets() {
 
 no_source() {
 	touch target
-	mark_log
-	gives EINVAL mnt mount "" target
-	one_line "source"
+	gives_reason EINVAL "source" mnt mount "" target
 }
 
 promise "no magic" headers EINVAL magic=SWAPSPACE3 "no swap header"

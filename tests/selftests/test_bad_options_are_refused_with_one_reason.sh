@@ -9,9 +9,7 @@
 refused() {
 	local said
 	[[ -e file ]] || header file
-	mark_log
-	gives EINVAL mnt mount file file "$1"
-	one_line "$2"
+	gives_reason EINVAL "$2" mnt mount file file "$1"
 	said=$(mnt fsmount file file "$1")
 	# A line of the log, and then the error.
 	[[ $said =~ ^"e "[^$newline]*($2)[^$newline]*${newline}EINVAL$ ]] || fail "fsmount with $1 says: $said"

@@ -111,12 +111,8 @@ header_unreadable() {
 	header other
 	gives OK mnt mount other other
 	break_disk
-	mark_log
-	gives EIO mnt mount file file "backing=$disk"
-	one_line "backing=$disk: "
-	mark_log
-	gives EIO tell other add_backing "$disk"
-	one_line "backing=$disk: "
+	gives_reason EIO "backing=$disk: " mnt mount file file "backing=$disk"
+	gives_reason EIO "backing=$disk: " tell other add_backing "$disk"
 	equal "stores" "" "$(stores_of other)"
 	mend_disk
 	gives OK tell other add_backing "$disk"

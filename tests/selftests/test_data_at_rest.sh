@@ -57,9 +57,7 @@ content_if_told_so() {
 
 # refused_for_cipher COMMAND...: with one line, and without a store.
 refused_for_cipher() {
-	mark_log
-	gives ENOENT "$@"
-	one_line 'encrypt=on: the kernel has no xts\(aes\)'
+	gives_reason ENOENT 'encrypt=on: the kernel has no xts\(aes\)' "$@"
 	gives OK mnt swapon "$disk"
 	gives OK mnt swapoff "$disk"
 }

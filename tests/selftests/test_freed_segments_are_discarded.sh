@@ -35,9 +35,7 @@ only_if_told_so() {
 	sleep 0.5
 	holds "blocks of the disk" "$(stat -c %b disk.image) > 16384"
 	equal "bytes discarded" 0 "$(store_stat file 0 discarded_bytes)"
-	mark_log
-	gives EINVAL mnt remount file discard
-	one_line discard
+	gives_reason EINVAL discard mnt remount file discard
 }
 
 # Segments are filled again meanwhile.

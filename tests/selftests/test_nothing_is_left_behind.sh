@@ -24,9 +24,7 @@ one_mount_a_file() {
 	gives OK mnt mount file file
 	gives OK mnt swapon file
 	for target in file other; do
-		mark_log
-		gives EBUSY mnt mount file "$target"
-		one_line "mounted"
+		gives_reason EBUSY "mounted" mnt mount file "$target"
 	done
 	pages -s 2 fill out check
 }
@@ -36,13 +34,9 @@ hidden_below() {
 	header file
 	touch first second
 	gives OK mnt mount file first
-	mark_log
-	gives EBUSY mnt mount file second
-	one_line "mounted"
+	gives_reason EBUSY "mounted" mnt mount file second
 	ln file hardlink
-	mark_log
-	gives EBUSY mnt mount hardlink second
-	one_line "mounted"
+	gives_reason EBUSY "mounted" mnt mount hardlink second
 	gives OK mnt umount first
 	gives OK mnt mount hardlink second
 }

@@ -84,9 +84,7 @@ the_rest_is_refused() {
 	area file 1G limit=8M
 	for options in comp=zstd pool=other comp=zstd,limit=4M limit=4M,pool=other \
 		limit=0 limit=101% comp=nonesuch nonesuch=1; do
-		mark_log
-		gives EINVAL mnt remount file "$options"
-		one_line "comp|pool|limit|nonesuch"
+		gives_reason EINVAL "comp|pool|limit|nonesuch" mnt remount file "$options"
 		equal "limit" $((8 << 20)) "$(stat_of file limit_bytes)"
 		equal "compressor" lz4 "$(stat_of file comp)"
 	done

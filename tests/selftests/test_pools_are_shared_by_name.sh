@@ -30,9 +30,8 @@ same_options_only() {
 	header two
 	gives OK mnt mount one one comp=lz4,limit=8M,pool=shared
 	for options in comp=zstd limit=9M; do
-		mark_log
-		gives EINVAL mnt mount two two "$options,pool=shared"
-		one_line "${options%=*}.*shared|shared.*${options%=*}"
+		gives_reason EINVAL "${options%=*}.*shared|shared.*${options%=*}" \
+			mnt mount two two "$options,pool=shared"
 	done
 	gives OK mnt mount two two comp=lz4,limit=8M,pool=shared
 	gives OK mnt umount two
@@ -52,9 +51,7 @@ names() {
 		gives OK mnt umount file
 	done
 	for name in "" .hidden . .. a/b "a b" "a:b" é "$(printf 'x%.0s' {1..33})"; do
-		mark_log
-		gives EINVAL mnt mount file file "pool=$name"
-		one_line pool
+		gives_reason EINVAL pool mnt mount file file "pool=$name"
 	done
 	equal "pools" "" "$(ls "$SYSFS")"
 }

@@ -15,12 +15,8 @@ uncached() {
 
 needs_a_store() {
 	header file
-	mark_log
-	gives EINVAL mnt mount file file cache=off
-	one_line "cache=off.*backing"
-	mark_log
-	gives EINVAL mnt mount file file cache=maybe
-	one_line "cache=maybe"
+	gives_reason EINVAL "cache=off.*backing" mnt mount file file cache=off
+	gives_reason EINVAL "cache=maybe" mnt mount file file cache=maybe
 	disk disk.image 16M
 	gives OK mnt mount file file "cache=off,backing=$disk"
 	[[ $(options_of file) == *,cache=off,* ]] || fail "/proc/mounts says $(options_of file)"

@@ -48,9 +48,7 @@ has_no_other_user() { # KIND
 	gives EBUSY mnt swapon "$store"
 	gives ETXTBSY mnt write "$store" text
 	header other
-	mark_log
-	gives EBUSY mnt mount other other "backing=$store"
-	one_line "$store.*in use"
+	gives_reason EBUSY "$store.*in use" mnt mount other other "backing=$store"
 	if [[ $1 != device ]]; then
 		gives ETXTBSY mnt truncate "$store"
 		gives EPERM mnt unlink "$store"
@@ -75,15 +73,9 @@ has_no_other_user() { # KIND
 refused() {
 	local stores options
 	stores=$(stores_of file) options=$(options_of file)
-	mark_log
-	gives "$1" mnt mount new new "backing=$3"
-	one_line "$3.*($2)"
-	mark_log
-	gives "$1" mnt remount file "backing=$3"
-	one_line "$3.*($2)"
-	mark_log
-	gives "$1" tell file add_backing "$3"
-	one_line "$3.*($2)"
+	gives_reason "$1" "$3.*($2)" mnt mount new new "backing=$3"
+	gives_reason "$1" "$3.*($2)" mnt remount file "backing=$3"
+	gives_reason "$1" "$3.*($2)" tell file add_backing "$3"
 	equal "stores" "$stores" "$(stores_of file)"
 	equal "options" "$options" "$(options_of file)"
 }
@@ -207,9 +199,7 @@ read_only() {
 all_or_none() {
 	disk one.image 16M
 	header file
-	mark_log
-	gives ENOENT mnt mount file file "backing=$disk,backing=$work/nonesuch"
-	one_line nonesuch
+	gives_reason ENOENT nonesuch mnt mount file file "backing=$disk,backing=$work/nonesuch"
 	swaps_on_alone "$disk"
 	gives OK mnt mount file file "backing=$disk"
 	gives ENOENT mnt remount file "limit=5M,backing=$work/nonesuch"
@@ -226,20 +216,14 @@ up_to_eight() {
 		options+=,backing=$work/ext4/$i
 	done
 	header new
-	mark_log
-	gives ENOSPC mnt mount new new "${options#,}"
-	one_line "ext4/8"
+	gives_reason ENOSPC "ext4/8" mnt mount new new "${options#,}"
 
 	area file 1G "limit=64M${options%",backing=$work/ext4/6"*}"
 	gives OK mnt remount file "backing=${paths[6]}"
 	gives OK tell file add_backing "${paths[7]}"
 	equal "stores" "$(printf '%s\n' "${paths[@]:0:8}")" "$(stores_of file)"
-	mark_log
-	gives ENOSPC mnt remount file "backing=${paths[8]}"
-	one_line "${paths[8]}"
-	mark_log
-	gives ENOSPC tell file add_backing "${paths[8]}"
-	one_line "${paths[8]}"
+	gives_reason ENOSPC "${paths[8]}" mnt remount file "backing=${paths[8]}"
+	gives_reason ENOSPC "${paths[8]}" tell file add_backing "${paths[8]}"
 
 	start pages -s 8 -k r fill out hold check
 	write_back file
@@ -303,14 +287,10 @@ encryption_is_chosen_once() {
 	header file
 	gives OK mnt mount file file encrypt=on
 	[[ $(options_of file) != *encrypt* ]] || fail "/proc/mounts shows $(options_of file)"
-	mark_log
-	gives EINVAL mnt remount file encrypt=off
-	one_line encrypt
+	gives_reason EINVAL encrypt mnt remount file encrypt=off
 	gives OK mnt remount file encrypt=on
 	gives OK mnt umount file
-	mark_log
-	gives EINVAL mnt mount file file encrypt=maybe
-	one_line encrypt
+	gives_reason EINVAL encrypt mnt mount file file encrypt=maybe
 }
 
 # The store is the pool's, not that of the mount that brought it.
@@ -318,9 +298,7 @@ of_the_whole_pool() {
 	disk disk.image 16M
 	area first 1G pool=both,limit=64M
 	header second
-	mark_log
-	gives EINVAL mnt mount second second "pool=both,backing=$disk"
-	one_line "${disk##*/}"
+	gives_reason EINVAL "${disk##*/}" mnt mount second second "pool=both,backing=$disk"
 	gives OK mnt mount second second pool=both
 	gives OK mnt remount second "backing=$disk"
 	equal "stores of the first" "$disk" "$(stores_of first)"

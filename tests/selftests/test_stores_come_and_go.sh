@@ -92,9 +92,7 @@ no_room_in_memory() {
 	start pages -s 8 -k r fill out hold check rewrite:2 out hold check
 	write_back file
 	gives OK mnt remount file limit=1M
-	mark_log
-	gives ENOSPC tell file remove_backing "$disk"
-	one_line "$disk"
+	gives_reason ENOSPC "$disk" tell file remove_backing "$disk"
 	equal "stores" "$disk" "$(stores_of file)"
 	equal "stored" "$(said_number out)" "$(stat_of file stored_pages)"
 	nearly_within_limit file

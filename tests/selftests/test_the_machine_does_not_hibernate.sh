@@ -13,9 +13,7 @@ no_hibernation() {
 	area first
 	area second
 	gives OK mnt swapoff first
-	mark_log
-	gives EPERM mnt write /sys/power/state disk
-	one_line "hibernation is refused: .*swap"
+	gives_reason EPERM "hibernation is refused: .*swap" mnt write /sys/power/state disk
 	pages -s 1 fill out check
 }
 
