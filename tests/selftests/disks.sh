@@ -10,6 +10,13 @@ disk() {
 	disk=$(losetup --find --show "$1")
 }
 
+# area_with_store SIZE [OPTIONS]: area "file" with these options, and $disk of that size as its
+# store. By default the limit is more than what is stored, so nothing goes there by itself.
+area_with_store() {
+	disk disk.image "$1"
+	area file 1G "${2:-limit=64M},backing=$disk"
+}
+
 # scratch_disk: sets $disk to one of 512 MiB that takes 200 requests a second and
 # that is not needed, if the machine has it.
 scratch_disk() {

@@ -94,10 +94,9 @@ damaged() { # on|off
 	while ((SECONDS < end || round == 0)); do
 		disk second.image 16M
 		second=$disk
-		disk disk.image 16M
 		# Not shared memory: what is lost of that, the kernel warns of when it is given back.
 		kind=(anon huge) cache=(limit=3M limit=64M "cache=off,limit=3M")
-		area file 1G "${cache[RANDOM % 3]},encrypt=$1,backing=$disk"
+		area_with_store 16M "${cache[RANDOM % 3]},encrypt=$1"
 		start pages -i 1 -m "${kind[RANDOM % 2]}" -s 6 -k tttrr fill out hold check \
 			rewrite:2 out hold keep:$((RANDOM % 3 + 1)) hold lost check fill out hold lost check
 		write_back file

@@ -22,8 +22,7 @@ mend_disk() {
 
 # A segment in which a write failed takes no more; what was on its way stays.
 few_writes_fail() {
-	disk disk.image 32M
-	area file 1G "limit=64M,backing=$disk"
+	area_with_store 32M
 	start pages -s 8 -k tttr fill out hold check
 	# Of one segment, which is written with two requests.
 	break_disk 2
@@ -41,8 +40,7 @@ few_writes_fail() {
 
 all_writes_fail() {
 	local errors
-	disk disk.image 32M
-	area file 1G "limit=64M,backing=$disk"
+	area_with_store 32M
 	start pages -s 8 -k tttr fill out hold check
 	break_disk
 	[[ $(tell file writeback all) != OK ]] || fail "writeback succeeded"
@@ -92,8 +90,7 @@ the_other_takes_over() {
 
 # As if there were no store: what does not fit stays with its process.
 broken_at_the_limit() {
-	disk disk.image 32M
-	area file 1G "limit=2M,backing=$disk"
+	area_with_store 32M limit=2M
 	break_disk
 	start pages -s 8 -k r fill out out hold check rewrite:2 out hold check
 	nearly_within_limit file
@@ -119,8 +116,7 @@ header_unreadable() {
 }
 
 one_read_fails() {
-	disk disk.image 32M
-	area file 1G "limit=64M,backing=$disk"
+	area_with_store 32M
 	start pages -s 6 -k r fill out hold lost hold check
 	write_back file
 	break_disk 1
@@ -135,8 +131,7 @@ one_read_fails() {
 
 all_reads_fail() {
 	local lost
-	disk disk.image 32M
-	area file 1G "limit=64M,backing=$disk"
+	area_with_store 32M
 	start pages -s 8 -k r fill out hold lost hold check
 	# Half of it stays in memory.
 	gives OK tell file writeback 1000
@@ -154,8 +149,7 @@ all_reads_fail() {
 
 # However much cannot be read, everything ends in time.
 swapoff_and_umount_end() {
-	disk disk.image 32M
-	area file 1G "limit=64M,backing=$disk"
+	area_with_store 32M
 	start pages -s 8 -k r fill out hold lost check
 	write_back file
 	break_disk
@@ -170,8 +164,7 @@ swapoff_and_umount_end() {
 }
 
 removed_while_broken() {
-	disk disk.image 32M
-	area file 1G "limit=64M,backing=$disk"
+	area_with_store 32M
 	start pages -s 8 -k tr fill out hold check
 	write_back file
 	break_disk
@@ -186,8 +179,7 @@ removed_while_broken() {
 }
 
 full_by_hand() {
-	disk disk.image 8M
-	area file 1G "limit=64M,backing=$disk"
+	area_with_store 8M
 	start pages -s 12 -k r fill out hold check
 	gives ENOSPC tell file writeback all
 	holds "pages in the store" "$(stat_of file redirected_pages) > 400"
@@ -199,8 +191,7 @@ full_by_hand() {
 
 full_and_at_the_limit() {
 	local failed
-	disk small.image 8M
-	area file 1G "limit=1M,backing=$disk"
+	area_with_store 8M limit=1M
 	# The kernel lets be what it could not write, until it is used again.
 	start pages -s 16 -k r fill out out hold check out hold check out hold check
 	holds "pages out" "$(said_number out) > 500 && $(said_number out) < 3000"
@@ -220,8 +211,7 @@ full_and_at_the_limit() {
 
 # A process that ends makes room for the next.
 room_is_used_again() {
-	disk disk.image 16M
-	area file 1G "limit=1M,backing=$disk"
+	area_with_store 16M limit=1M
 	start pages -s 24 -k r fill out out hold
 	holds "stores refused" "$(stat_of file failed_stores_limit) > 0"
 	release

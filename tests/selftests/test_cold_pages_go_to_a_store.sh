@@ -8,8 +8,7 @@
 . "$(dirname "$0")/lib.sh"
 
 nothing_within_the_limit() {
-	disk disk.image 64M
-	area file 1G "limit=256M,backing=$disk"
+	area_with_store 64M limit=256M
 	start pages -s 80 -k tttrs fill out hold
 	holds "pages out" "$(said_number out) > 20000"
 	equal "used and written" "0 0" \
@@ -23,8 +22,7 @@ nothing_within_the_limit() {
 
 by_hand() {
 	local tables objects stored count
-	disk disk.image 64M
-	area file 1G "limit=256M,backing=$disk"
+	area_with_store 64M limit=256M
 	start pages -s 16 -k tttrz fill out hold check
 	# The kernel keeps pages of zeros to itself.
 	stored=$(stat_of file stored_pages)
@@ -66,8 +64,7 @@ refused_by_hand() {
 }
 
 same_filled_come_back() {
-	disk disk.image 16M
-	area file 1G "limit=64M,backing=$disk"
+	area_with_store 16M
 	start pages -s 8 -k swz fill out hold check rewrite:2 out hold check
 	write_back file
 	go_on
@@ -77,8 +74,7 @@ same_filled_come_back() {
 
 # No page has to stay in memory because the pool is full.
 past_the_limit() {
-	disk disk.image 64M
-	area file 1G "limit=4M,backing=$disk"
+	area_with_store 64M limit=4M
 	start pages -s 24 -k tttr fill out out hold out hold check rewrite:3 out hold check
 	go_on
 	holds "pages out" "$(said_number out) > 6144 * 95 / 100"
@@ -93,8 +89,7 @@ past_the_limit() {
 
 # It makes some room, and no more than that.
 between_the_marks() {
-	disk disk.image 64M
-	area file 1G "limit=8M,backing=$disk"
+	area_with_store 64M limit=8M
 	start pages -s 7 -k r fill out out hold check
 	equal "pages written within the limit" 0 "$(stat_of file written_pages)"
 	release
@@ -109,8 +104,7 @@ below_the_high_mark() {
 }
 
 written_from_all_cpus() {
-	disk disk.image 64M
-	area file 1G "limit=3M,backing=$disk"
+	area_with_store 64M limit=3M
 	from_all_cpus file 6 tttr has_written 2000
 	ends_empty file
 	equal "failed loads" 0 "$(stat_of file failed_loads)"
@@ -122,8 +116,7 @@ has_written() {
 
 incompressible_first() {
 	local random
-	disk disk.image 64M
-	area file 1G "limit=64M,backing=$disk"
+	area_with_store 64M
 	start pages -s 16 -k tr fill out hold check
 	random=$(said_number random)
 	holds "incompressible pages" "$random > 2000"
@@ -137,8 +130,7 @@ incompressible_first() {
 
 oldest_first() {
 	local old
-	disk disk.image 64M
-	area file 1G "limit=64M,backing=$disk"
+	area_with_store 64M
 	mkfifo go
 	pages -i 2 -s 16 -k t fill out hold check <go >said.old &
 	old=$!
@@ -157,8 +149,7 @@ oldest_first() {
 # Records lie back to back, with 16 bytes before each.
 densely() {
 	local objects written
-	disk disk.image 64M
-	area file 1G "limit=64M,backing=$disk"
+	area_with_store 64M
 	start pages -s 20 -k t fill out hold check
 	objects=$(stat_of file compressed_bytes)
 	write_back file

@@ -122,8 +122,7 @@ zero_block() { # IMAGE OFFSET
 # byte is in the fourth, and the block has parts of two.
 damaged() { # flip|zero_block OFFSET LOST [OPTIONS]
 	local first
-	disk disk.image 32M
-	area file 1G "limit=64M,backing=$disk${4:-}"
+	area_with_store 32M "limit=64M${4:-}"
 	start pages -s 6 -k r fill out hold lost hold check out check
 	write_back file
 	sealed disk.image
@@ -141,8 +140,7 @@ damaged() { # flip|zero_block OFFSET LOST [OPTIONS]
 # Another process whose pages are in the same store sees nothing of it.
 only_its_reader() {
 	local first second
-	disk disk.image 32M
-	area file 1G "limit=64M,backing=$disk"
+	area_with_store 32M
 	start pages -i 1 -s 6 -k r fill out hold lost check
 	write_back file
 	sealed disk.image
@@ -164,8 +162,7 @@ only_its_reader() {
 # A reader that is not prepared for it is killed.
 killed() {
 	local first pid status=0
-	disk disk.image 32M
-	area file 1G "limit=64M,backing=$disk"
+	area_with_store 32M
 	start pages -s 6 -k r fill out hold check
 	write_back file
 	sealed disk.image
@@ -180,8 +177,7 @@ killed() {
 # Neither swapoff nor the end of a store waits for what cannot be read.
 swapoff_ends() {
 	local first
-	disk disk.image 32M
-	area file 1G "limit=64M,backing=$disk"
+	area_with_store 32M
 	start pages -s 6 -k r fill out hold lost check
 	write_back file
 	sealed disk.image

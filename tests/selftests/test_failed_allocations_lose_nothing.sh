@@ -149,8 +149,7 @@ loses_nothing() { # SCENE LEAST
 # One of three allocations of the module fails, also those of workers.
 under_load() {
 	local faults
-	disk disk.image 32M
-	area file 1G "limit=3M,backing=$disk"
+	area_with_store 32M limit=3M
 	# The compressor takes many, all of which must succeed.
 	pages -s 1 fill out check >/dev/null
 	count_allocations

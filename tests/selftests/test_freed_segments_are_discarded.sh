@@ -12,8 +12,7 @@ has_blocks() { # IMAGE AT-MOST
 }
 
 given_back() {
-	disk disk.image 32M
-	area file 1G "limit=64M,discard,backing=$disk"
+	area_with_store 32M limit=64M,discard
 	[[ $(options_of file) == *,discard,* ]] || fail "/proc/mounts says $(options_of file)"
 	start pages -s 8 -k r fill out hold free hold
 	write_back file
@@ -27,8 +26,7 @@ given_back() {
 }
 
 only_if_told_so() {
-	disk disk.image 32M
-	area file 1G "limit=64M,backing=$disk"
+	area_with_store 32M
 	start pages -s 8 -k r fill out hold
 	write_back file
 	release
@@ -40,8 +38,7 @@ only_if_told_so() {
 
 # Segments are filled again meanwhile.
 under_load() {
-	disk disk.image 24M
-	area file 1G "limit=2M,discard,backing=$disk"
+	area_with_store 24M limit=2M,discard
 	start pages -s 16 -k tr fill out out hold check rewrite:1 out out hold check \
 		rewrite:2 out out hold check
 	go_on

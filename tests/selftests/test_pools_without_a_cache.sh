@@ -7,12 +7,6 @@
 
 ZSWAP=/sys/module/zswap/parameters
 
-# uncached SIZE: file is an area whose pages go to a disk of that size.
-uncached() {
-	disk disk.image "$1"
-	area file 1G "cache=off,backing=$disk"
-}
-
 needs_a_store() {
 	header file
 	gives_reason EINVAL "cache=off.*backing" mnt mount file file cache=off
@@ -29,7 +23,7 @@ staged_no_more_than() {
 }
 
 goes_to_the_store() {
-	uncached 64M
+	area_with_store 64M cache=off
 	start pages -s 24 -k tttr fill out hold check rewrite:3 out hold check free
 	until_true "the mover has gone on to its mark" 30 staged_no_more_than 4
 	holds "pages in the store" "$(stat_of file redirected_pages) > $(said_number out) / 2"
@@ -42,7 +36,7 @@ goes_to_the_store() {
 
 # Pages that were written together are read with one request for some of them.
 read_together() {
-	uncached 64M
+	area_with_store 64M cache=off
 	start pages -s 16 -k t fill out hold check
 	release
 	note "$(store_stat file 0 read_ios) requests for $(stat_of file loads) loads"
@@ -60,7 +54,7 @@ zswap() {
 
 no_block_for_what_zswap_holds() {
 	local out
-	uncached 64M
+	area_with_store 64M cache=off
 	zswap 20
 	out=$(vmstat zswpout)
 	start pages -s 16 -k t fill out hold check
@@ -74,7 +68,7 @@ no_block_for_what_zswap_holds() {
 # zswap's own writeback, driven by its limit and by a cgroup's.
 what_zswap_writes_back_lands_in_the_log() {
 	local back
-	uncached 64M
+	area_with_store 64M cache=off
 	zswap 1
 	back=$(vmstat zswpwb)
 	cgroup zswapped memory.high=16M memory.zswap.max=4M
@@ -94,7 +88,7 @@ has_written_back() { # PAGES-BEFORE
 }
 
 swapoff_brings_all_back() {
-	uncached 64M
+	area_with_store 64M cache=off
 	start pages -s 16 -k tttr fill out hold check
 	gives OK mnt swapoff file
 	release

@@ -17,8 +17,7 @@ nothing_left() { # FILE
 # 18 MiB of pages, about 9 MiB as objects, in 4 MiB and 2 MiB.
 under_pressure() {
 	local i pids=()
-	disk disk.image 64M
-	area file 1G "limit=2M,backing=$disk"
+	area_with_store 64M limit=2M
 	cgroup tight memory.high=4M
 	for i in 1 2 3; do
 		pages -g tight -i "$i" -s 6 -k tttrs fill check rewrite:4 churn:400 check \
@@ -37,8 +36,7 @@ under_pressure() {
 
 two_blocks_at_most() { # KINDS BYTES: at most so many bytes a load
 	local loads ios bytes
-	disk disk.image 64M
-	area file 1G "limit=64M,backing=$disk"
+	area_with_store 64M
 	start pages -s 8 -k "$1" fill out hold check
 	write_back file
 	loads=$(stat_of file loads)
@@ -54,8 +52,7 @@ two_blocks_at_most() { # KINDS BYTES: at most so many bytes a load
 }
 
 freed_in_the_store() {
-	disk disk.image 64M
-	area file 1G "limit=64M,backing=$disk"
+	area_with_store 64M
 	start pages -s 24 -k r fill out hold keep:4 hold check free hold fill check
 	write_back file
 	holds "pages in the store" "$(stat_of file redirected_pages) > 6000"
@@ -77,8 +74,7 @@ freed_in_the_store() {
 }
 
 freed_by_the_end() {
-	disk disk.image 64M
-	area file 1G "limit=64M,backing=$disk"
+	area_with_store 64M
 	start pages -s 16 -k tttr fill out hold
 	write_back file
 	holds "sealed segments" "$(store_stat file 0 sealed_segments) > 2"
@@ -87,8 +83,7 @@ freed_by_the_end() {
 }
 
 forked() {
-	disk disk.image 64M
-	area file 1G "limit=64M,backing=$disk"
+	area_with_store 64M
 	start pages -s 6 -k tttrs fill out fork:3 hold check rewrite:2 out check
 	write_back file
 	holds "pages in the store" "$(stat_of file redirected_pages) > 1100"
@@ -97,8 +92,7 @@ forked() {
 }
 
 shared() { # KIND
-	disk disk.image 64M
-	area file 1G "limit=64M,backing=$disk"
+	area_with_store 64M
 	start pages -m "$1" -s 6 -k tttrs fill out hold check rewrite:3 out hold \
 		keep:2 check hold check
 	write_back file
@@ -112,8 +106,7 @@ shared() { # KIND
 }
 
 huge() {
-	disk disk.image 64M
-	area file 1G "limit=64M,backing=$disk"
+	area_with_store 64M
 	start pages -m huge -s 8 -k tttrs fill huge out hold check rewrite:2 out hold check
 	write_back file
 	holds "pages in the store" "$(stat_of file redirected_pages) > 1500"
@@ -125,8 +118,7 @@ huge() {
 
 # Written back over and over while the same pages are read, rewritten and freed.
 while_written_back() {
-	disk disk.image 64M
-	area file 1G "limit=64M,backing=$disk"
+	area_with_store 64M
 	cgroup tight memory.high=4M
 	pages -g tight -s 8 -k tttr fill fork:2 churn:600 check >/dev/null &
 	while [[ -n $(jobs -rp) ]]; do
@@ -138,8 +130,7 @@ while_written_back() {
 }
 
 swapped_off() {
-	disk disk.image 64M
-	area file 1G "limit=64M,backing=$disk"
+	area_with_store 64M
 	start pages -s 12 -k tttrs fill out fork:1 hold check rewrite:2 check
 	write_back file
 	gives OK mnt swapoff file
@@ -149,8 +140,7 @@ swapped_off() {
 
 swapped_off_while_faulting() {
 	local pid
-	disk disk.image 64M
-	area file 1G "limit=64M,backing=$disk"
+	area_with_store 64M
 	start pages -s 12 -k tr fill out fork:3 hold check rewrite:2 check
 	write_back file
 	pid=$held_pid

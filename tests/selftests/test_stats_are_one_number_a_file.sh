@@ -31,8 +31,7 @@ reads() {
 
 one_value() {
 	local name dir
-	disk disk.image 16M
-	area file 1G "backing=$disk"
+	area_with_store 16M
 	dir=$SYSFS/$(pool_of file)
 	pages -s 2 fill out check
 	are_there "$dir" "${FILES[@]}" "${ORDERS[@]}" backing0

@@ -265,8 +265,7 @@ at_run_time() {
 # that is not.
 shown_is_in_effect() {
 	local options
-	disk disk.image 16M
-	area file 1G "limit=64M,encrypt=off,backing=$disk"
+	area_with_store 16M limit=64M,encrypt=off
 	options=$(options_of file)
 	[[ ,$options, == *,backing=$disk,* && ,$options, == *,encrypt=off,* ]] ||
 		fail "/proc/mounts shows $options"

@@ -14,8 +14,7 @@ swapped_kib() {
 
 to_memory() {
 	local swapped loads stored
-	disk disk.image 32M
-	area file 1G "limit=64M,backing=$disk"
+	area_with_store 32M
 	start pages -s 12 -k tttrz fill out hold check
 	write_back file
 	swapped=$(swapped_kib) loads=$(stat_of file loads) stored=$(stat_of file stored_pages)
@@ -33,9 +32,8 @@ to_memory() {
 
 to_another_store() {
 	local first swapped live
-	disk one.image 32M
+	area_with_store 32M
 	first=$disk
-	area file 1G "limit=64M,backing=$first"
 	start pages -s 12 -k tttr fill out hold check
 	write_back file
 	swapped=$(swapped_kib) live=$(store_stat file 0 live_bytes)
@@ -87,8 +85,7 @@ under_load() {
 }
 
 no_room_in_memory() {
-	disk disk.image 32M
-	area file 1G "limit=64M,backing=$disk"
+	area_with_store 32M
 	start pages -s 8 -k r fill out hold check rewrite:2 out hold check
 	write_back file
 	gives OK mnt remount file limit=1M
@@ -107,9 +104,8 @@ no_room_in_memory() {
 
 no_room_in_the_other_store() {
 	local first
-	disk one.image 32M
+	area_with_store 32M
 	first=$disk
-	area file 1G "limit=64M,backing=$first"
 	start pages -s 12 -k r fill out hold check
 	write_back file
 	gives OK mnt remount file limit=1M
@@ -139,8 +135,7 @@ empty_ones_at_once() {
 # What a process waits for in a store that goes is either there or elsewhere.
 while_it_is_read() {
 	local pid
-	disk disk.image 32M
-	area file 1G "limit=64M,backing=$disk"
+	area_with_store 32M
 	start pages -s 12 -k tr fill out fork:3 hold check rewrite:2 check
 	write_back file
 	pid=$held_pid
@@ -181,8 +176,7 @@ $(store_stat file 1 live_bytes) >= $(stat_of file redirected_bytes)"
 # segment dies by itself.
 cleaned() {
 	local round verbs=()
-	disk disk.image 16M
-	area file 1G "limit=1M,backing=$disk"
+	area_with_store 16M limit=1M
 	for round in {1..7}; do
 		verbs+=(rewrite:2 out rewrite:3 out)
 	done
@@ -202,8 +196,7 @@ cleaned() {
 
 cleaned_under_load() {
 	local i pids=()
-	disk disk.image 16M
-	area file 1G "limit=1M,backing=$disk"
+	area_with_store 16M limit=1M
 	cgroup tight memory.high=4M
 	for i in 1 2; do
 		pages -g tight -i "$i" -s 6 -k tttr fill churn:2500 keep:3 rewrite:2 churn:1000 \
@@ -222,8 +215,7 @@ cleaned_under_load() {
 
 # Of three segments one is kept for cleaning: what is left of two goes into one.
 the_least_store_is_cleaned() {
-	disk disk.image 8M
-	area file 1G "limit=64M,backing=$disk"
+	area_with_store 8M
 	start pages -s 3 -k r fill out hold keep:3 hold check
 	write_back file
 	equal "full segments" 2 "$(store_stat file 0 sealed_segments)"

@@ -70,8 +70,7 @@ a_fifth_at_most() {
 # However the pages of a process are spread over segments.
 no_more_than_written() {
 	local read written
-	disk disk.image 32M
-	area file 1G "limit=64M,backing=$disk"
+	area_with_store 32M
 	start pages -s 16 -k tttr fill out rewrite:3 out rewrite:2 out hold check
 	write_back file
 	read=$(store_stat file 0 read_bytes)
