@@ -22,20 +22,34 @@ oom_kills() {
 	awk '$1 == "oom_kill" { print $2 }' "$CGROUPS/ghostswap.$1/memory.events"
 }
 
+# several COUNT ARGUMENT...: so many processes of pages, with seeds 1, 2, ... What they say is in
+# said.1, said.2, ... They are $pids.
+several() {
+	local i
+	pids=()
+	for ((i = 1; i <= $1; i++)); do
+		pages -i "$i" "${@:2}" >"said.$i" &
+		pids+=($!)
+	done
+}
+
+# The processes $pids come to their end, and found every page as it was.
+all_end() {
+	local pid
+	for pid in "${pids[@]}"; do
+		wait "$pid" || fail "a process ended with status $?"
+	done
+}
+
 # from_all_cpus FILE MIB KINDS COMMAND...: three processes of so many MiB have their pages
 # swapped out from all CPUs, and visit them, for 1,000 visits and until the command is
 # true. The command finds in $most what the pool of FILE held at most, which fits its limit.
 from_all_cpus() {
-	local i pids=() most=0
-	for i in 1 2 3; do
-		pages -i "$i" -s "$2" -k "$3" fill churn check >"said.$i" &
-		pids+=($!)
-	done
+	local pids most=0
+	several 3 -s "$2" -k "$3" fill churn check
 	until_true "all is in use" 120 watch "$1" "${@:4}"
 	kill -TERM "${pids[@]}"
-	for i in "${pids[@]}"; do
-		wait "$i" || fail "a process ended with status $?"
-	done
+	all_end
 	holds "bytes held at most" "$most <= $(stat_of "$1" limit_bytes) + $ABOVE_LIMIT"
 }
 

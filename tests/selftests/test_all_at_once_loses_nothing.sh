@@ -99,9 +99,7 @@ end() {
 		until_true "process $i visits pages" 60 has_visited "said.$i" 0
 	done
 	kill -TERM "${pids[@]}"
-	for i in "${!pids[@]}"; do
-		wait "${pids[i]}"
-	done
+	all_end
 }
 
 all_at_once() {

@@ -9,13 +9,8 @@
 CPU1=/sys/devices/system/cpu/cpu1/online
 
 # Two of them store, load and free all the time, until churned.
-churn_on() { # FILE
-	local i
-	churners=()
-	for i in 1 2; do
-		pages -i "$i" -s 4 -k tttrs fill churn check >"said.$i" &
-		churners+=($!)
-	done
+churn_on() {
+	several 2 -s 4 -k tttrs fill churn check
 	until_true "it swaps" 60 has_visited said.1 256
 }
 
@@ -23,16 +18,15 @@ churn_on() { # FILE
 churned() { # VISITS OF THE FIRST, VISITS OF THE SECOND
 	until_true "pages are visited" 60 has_visited said.1 $(($1 + 256))
 	until_true "pages are visited" 60 has_visited said.2 $(($2 + 256))
-	kill -TERM "${churners[@]}"
-	wait "${churners[0]}"
-	wait "${churners[1]}"
+	kill -TERM "${pids[@]}"
+	all_end
 }
 
 cpu_comes_and_goes() { # COMPRESSOR
 	local i before
 	[[ -w $CPU1 ]] || skip "there is one CPU only"
 	area file 1G "comp=$1"
-	churn_on file
+	churn_on
 	before=("$(visits said.1)" "$(visits said.2)")
 	for i in 1 2 3; do
 		put_for_now "$CPU1" 0
@@ -75,7 +69,7 @@ compacted_under_load() {
 	local i moved before
 	area file
 	moved=$(vmstat pgmigrate_success)
-	churn_on file
+	churn_on
 	before=("$(visits said.1)" "$(visits said.2)")
 	for i in {1..8}; do
 		echo 1 >/proc/sys/vm/compact_memory

@@ -35,15 +35,9 @@ with_one_cpu() {
 }
 
 several_unrelated() {
-	local i pids=()
 	area file
-	for i in 1 2 3; do
-		pages -i "$i" -s 4 -k tr fill out check rewrite:2 out check out free fill out check &
-		pids+=($!)
-	done
-	for i in "${pids[@]}"; do
-		wait "$i"
-	done
+	several 3 -s 4 -k tr fill out check rewrite:2 out check out free fill out check
+	all_end
 	ends_empty file
 }
 

@@ -16,17 +16,10 @@ nothing_left() { # FILE
 
 # 18 MiB of pages, about 9 MiB as objects, in 4 MiB and 2 MiB.
 under_pressure() {
-	local i pids=()
 	area_with_store 64M limit=2M
 	cgroup tight memory.high=4M
-	for i in 1 2 3; do
-		pages -g tight -i "$i" -s 6 -k tttrs fill check rewrite:4 churn:400 check \
-			>/dev/null &
-		pids+=($!)
-	done
-	for i in "${pids[@]}"; do
-		wait "$i"
-	done
+	several 3 -g tight -s 6 -k tttrs fill check rewrite:4 churn:400 check
+	all_end
 	note "loads $(stat_of file loads), written pages $(stat_of file written_pages)," \
 		"reads of the store $(store_stat file 0 read_ios)"
 	holds "pages written" "$(stat_of file written_pages) > 1000"

@@ -33,18 +33,11 @@ by_another_process() {
 }
 
 crowded() {
-	local i pids=()
 	# Less swap than they want: slots are taken the moment they are free.
 	cgroup tight memory.high=6M
 	area file 8M
-	for i in 1 2 3; do
-		pages -g tight -i "$i" -s 4 -k tttrs fill churn:500 check \
-			keep:2 rewrite:3 churn:200 check >/dev/null &
-		pids+=($!)
-	done
-	for i in "${pids[@]}"; do
-		wait "$i"
-	done
+	several 3 -g tight -s 4 -k tttrs fill churn:500 check keep:2 rewrite:3 churn:200 check
+	all_end
 	ends_empty file
 }
 

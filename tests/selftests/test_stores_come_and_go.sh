@@ -53,21 +53,18 @@ to_another_store() {
 }
 
 under_load() {
-	local round first second before pids=()
+	local first second before
 	disk one.image 32M
 	first=$disk
 	disk two.image 32M
 	second=$disk
 	cgroup tight memory.high=6M
 	area file 1G "limit=2M,backing=$first"
-	for round in 1 2; do
-		pages -g tight -i "$round" -s 8 -k tttr fill churn check >"said.$round" &
-		pids+=($!)
-	done
+	several 2 -g tight -s 8 -k tttr fill churn check
 	until_true "it swaps" 60 has_visited said.1 0
 	holds "pages in the store" "$(stat_of file redirected_pages) > 500"
 	before=$(visits said.1)
-	for round in 1 2; do
+	for _ in 1 2; do
 		gives OK tell file add_backing "$second"
 		gives OK tell file remove_backing "$first"
 		equal "stores" "$second" "$(stores_of file)"
@@ -77,9 +74,7 @@ under_load() {
 	done
 	until_true "pages are visited" 60 has_visited said.1 "$before"
 	kill -TERM "${pids[@]}"
-	for round in "${pids[@]}"; do
-		wait "$round"
-	done
+	all_end
 	equal "failed loads" 0 "$(stat_of file failed_loads)"
 	ends_empty file
 }
@@ -195,17 +190,10 @@ cleaned() {
 }
 
 cleaned_under_load() {
-	local i pids=()
 	area_with_store 16M limit=1M
 	cgroup tight memory.high=4M
-	for i in 1 2; do
-		pages -g tight -i "$i" -s 6 -k tttr fill churn:2500 keep:3 rewrite:2 churn:1000 \
-			check >/dev/null &
-		pids+=($!)
-	done
-	for i in "${pids[@]}"; do
-		wait "$i"
-	done
+	several 2 -g tight -s 6 -k tttr fill churn:2500 keep:3 rewrite:2 churn:1000 check
+	all_end
 	note "written $(store_stat file 0 written_bytes) bytes," \
 		"by cleaning $(store_stat file 0 cleaned_bytes)"
 	ends_empty file

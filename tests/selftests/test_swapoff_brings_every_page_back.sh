@@ -18,18 +18,15 @@ idle() {
 
 # More than may be in memory at once moves from one area to the other.
 under_load() {
-	local pid pids=() round from before
+	local from before
 	cgroup tight memory.high=8M
 	area first 1G "" 5
 	area second 1G "" 4
-	for round in 1 2; do
-		pages -g tight -i "$round" -s 8 -k tttrs fill churn check >"said.$round" &
-		pids+=($!)
-	done
+	several 2 -g tight -s 8 -k tttrs fill churn check
 	until_true "it swaps" 60 has_visited said.1 0
 	holds "pages in use" "$(used_pages first) > 1000"
 	before=$(visits said.1)
-	for round in 1 2 3; do
+	for _ in 1 2 3; do
 		for from in first second; do
 			gives OK mnt swapoff "$from"
 			ends_empty "$from"
@@ -38,9 +35,7 @@ under_load() {
 	done
 	until_true "pages are visited" 60 has_visited said.1 "$before"
 	kill -TERM "${pids[@]}"
-	for pid in "${pids[@]}"; do
-		wait "$pid"
-	done
+	all_end
 	equal "failed loads" 0 $(($(stat_of first failed_loads) + $(stat_of second failed_loads)))
 }
 
