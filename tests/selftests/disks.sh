@@ -4,10 +4,12 @@
 # The disks that backing stores can be, and what lies on some; sourced by lib.sh. All of
 # them are gone after a promise.
 
-# disk FILE SIZE: a disk with a swap header, whose content is FILE; sets $disk.
+# disk FILE SIZE [VARIABLE]: a disk with a swap header, whose content is FILE; sets $disk, and
+# the variable.
 disk() {
 	header "$1" size="$2" length="$2"
 	disk=$(losetup --find --show "$1")
+	[[ -z ${3:-} ]] || printf -v "$3" %s "$disk"
 }
 
 # area_with_store SIZE [OPTIONS]: area "file" with these options, and $disk of that size as its

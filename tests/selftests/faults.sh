@@ -187,10 +187,8 @@ play_umount() {
 play() { # allocations|requests SCENE LEAST
 	local first second memory=() options early='' late='' script=(fill out) errors=ENOMEM
 	has_cipher
-	disk first.image 16M
-	first=$disk
-	disk second.image 8M
-	second=$disk
+	disk first.image 16M first
+	disk second.image 8M second
 	header file
 	options=backing=$first
 	"play_$2"

@@ -108,10 +108,8 @@ all_at_once() {
 		draw 12 32
 		sizes+=("${drawn}M")
 	done
-	disk first.image "${sizes[0]}"
-	first=$disk
-	disk second.image "${sizes[1]}"
-	second=$disk
+	disk first.image "${sizes[0]}" first
+	disk second.image "${sizes[1]}" second
 	disk third.image "${sizes[2]}"
 	draw 200 1000
 	area one 1G "pool=shared,limit=3M,discard,backing=$first" 5
@@ -162,8 +160,7 @@ disks_fail() {
 	local pids rounds drawn bad good failed lost kinds=(anon anon anon)
 	mapped linear DISK 0
 	bad=$disk
-	disk good.image 24M
-	good=$disk
+	disk good.image 24M good
 	area one 1G "pool=shared,limit=3M,backing=$bad,backing=$good" 5
 	area two 1G pool=shared 5
 	begin frail fill churn check

@@ -33,9 +33,8 @@ headers() {
 
 options() {
 	local second
+	disk second.image 8M second
 	disk first.image 8M
-	second=$disk
-	disk second.image 8M
 	header file
 	touch target
 	# It loads what there is to load.
@@ -47,10 +46,9 @@ options() {
 
 # What is given to a pool that has pages, meanwhile.
 with_pages() { # COMMAND...
-	disk first.image 16M
-	first=$disk
-	disk second.image 16M
-	second=$disk
+	local first second
+	disk first.image 16M first
+	disk second.image 16M second
 	area file 1G "limit=3M,backing=$first"
 	no_modprobe
 	cgroup tight memory.high=4M
@@ -92,8 +90,7 @@ something() {
 damaged() { # on|off
 	local round=0 lost=0 failed=0 now kind cache second end=$((SECONDS + SHARE))
 	while ((SECONDS < end || round == 0)); do
-		disk second.image 16M
-		second=$disk
+		disk second.image 16M second
 		# Not shared memory: what is lost of that, the kernel warns of when it is given back.
 		kind=(anon huge) cache=(limit=3M limit=64M "cache=off,limit=3M")
 		area_with_store 16M "${cache[RANDOM % 3]},encrypt=$1"

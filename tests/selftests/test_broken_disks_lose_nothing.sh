@@ -72,8 +72,7 @@ takes_no_more() {
 # With a second store they go there.
 the_other_takes_over() {
 	local good
-	disk good.image 32M
-	good=$disk
+	disk good.image 32M good
 	disk broken.image 32M
 	area file 1G "limit=64M,backing=$disk,backing=$good"
 	start pages -s 8 -k tttr fill out hold check

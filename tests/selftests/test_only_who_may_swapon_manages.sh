@@ -12,10 +12,8 @@ ROOT_OF_A_NAMESPACE=(unshare --user --map-root-user --mount)
 
 # Two disks; file is an area in whose pool the first is.
 managed() {
-	disk first.image 16M
-	first=$disk
-	disk second.image 16M
-	second=$disk
+	disk first.image 16M first
+	disk second.image 16M second
 	area file 1G "limit=64M,backing=$first"
 	dir=$SYSFS/$(pool_of file)
 	chmod 755 .

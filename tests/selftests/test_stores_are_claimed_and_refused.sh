@@ -7,8 +7,7 @@
 
 make_store() { # KIND: sets $store
 	if [[ $1 == device ]]; then
-		disk disk.image 16M
-		store=$disk
+		disk disk.image 16M store
 	else
 		disk_filesystem "$1"
 		store=$work/$1/swapfile
@@ -235,8 +234,7 @@ up_to_eight() {
 
 at_run_time() {
 	local stores
-	disk one.image 16M
-	stores=$disk
+	disk one.image 16M stores
 	disk two.image 16M
 	area file 1G limit=64M
 	equal "stores" "" "$(stores_of file)"

@@ -54,10 +54,8 @@ to_another_store() {
 
 under_load() {
 	local first second before
-	disk one.image 32M
-	first=$disk
-	disk two.image 32M
-	second=$disk
+	disk one.image 32M first
+	disk two.image 32M second
 	cgroup tight memory.high=6M
 	area file 1G "limit=2M,backing=$first"
 	several 2 -g tight -s 8 -k tttr fill churn check
@@ -144,8 +142,7 @@ while_it_is_read() {
 # The first is the fastest, so the oldest go on to the second.
 two_tiers() {
 	local small
-	disk small.image 10M
-	small=$disk
+	disk small.image 10M small
 	disk large.image 64M
 	area file 1G "limit=2M,backing=$small,backing=$disk"
 	start pages -s 24 -k tttr fill out out hold out hold check rewrite:3 out out hold check
