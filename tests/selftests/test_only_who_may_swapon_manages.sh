@@ -10,14 +10,17 @@ WITHOUT=(setpriv --bounding-set -sys_admin --inh-caps -sys_admin)
 ONLY_WITH=(setpriv --bounding-set "-all,+sys_admin" --inh-caps "-all,+sys_admin")
 ROOT_OF_A_NAMESPACE=(unshare --user --map-root-user --mount)
 
-# Two disks; file is an area in whose pool the first is.
+# managed COMMAND...: while there are two disks, and file is an area in whose pool the first is.
 managed() {
+	local first second dir
 	disk first.image 16M first
 	disk second.image 16M second
 	area file 1G "limit=64M,backing=$first"
 	dir=$SYSFS/$(pool_of file)
 	chmod 755 .
 	start pages -s 4 fill out hold check
+	"$@"
+	release
 }
 
 # refused ERRNO COMMAND...: nothing of it can be done by COMMAND.
@@ -36,52 +39,24 @@ refused() {
 	equal "pages that were written" 0 "$(stat_of file written_pages)"
 }
 
-a_user() {
-	local first second dir
-	managed
-	refused EACCES "${USER[@]}"
-	release
-}
-
-root_without_it() {
-	local first second dir
-	managed
-	refused EPERM "${WITHOUT[@]}"
-	release
-}
-
-root_of_a_namespace() {
-	local first second dir
-	managed
-	refused EPERM "${ROOT_OF_A_NAMESPACE[@]}"
-	release
-}
-
 # What counts is the task that writes, not the one that opened the file.
 an_open_file() {
-	local first second dir
-	managed
 	if "${WITHOUT[@]}" sh -c 'echo all' >"$dir/writeback"; then
 		fail "an open file can be written to"
 	fi
 	equal "pages that were written" 0 "$(stat_of file written_pages)"
-	release
 }
 
 nothing_else_is_needed() {
-	local first second dir
-	managed
 	equal "add_backing" OK "$("${ONLY_WITH[@]}" mnt write "$dir/add_backing" "$second")"
 	equal "writeback" OK "$("${ONLY_WITH[@]}" mnt write "$dir/writeback" all)"
 	equal "remove_backing" OK "$("${ONLY_WITH[@]}" mnt write "$dir/remove_backing" "$first")"
 	equal "stores" "$second" "$(stores_of file)"
-	release
 }
 
 # Addresses in kernels of this machine begin with 0xffff.
 all_may_read() {
-	local first second dir name said
-	managed
+	local name said
 	gives OK tell file writeback 512
 	# What cannot be read are the orders.
 	said=$("${USER[@]}" cat "$dir"/*_* "$dir"/backing0/*_* 2>/dev/null) || true
@@ -91,13 +66,14 @@ all_may_read() {
 		! grep -Eq 'ffff[0-9a-f]{8}' "$name" || fail "$name tells an address"
 	done
 	! raw_log_since | grep -Eq 'ghostswap.*ffff[0-9a-f]{8}' || fail "the log tells an address"
-	release
 }
 
-promise "a user manages nothing" a_user
-promise "root without CAP_SYS_ADMIN manages nothing" root_without_it
-promise "root of a user namespace manages nothing" root_of_a_namespace
-promise "a file that root opened is of no use to others" an_open_file
-promise "CAP_SYS_ADMIN is enough" nothing_else_is_needed
-promise "all may read the stats, and none tells an address" all_may_read
+promise "a user manages nothing" managed refused EACCES "${USER[@]}"
+promise "root without CAP_SYS_ADMIN manages nothing" \
+	managed refused EPERM "${WITHOUT[@]}"
+promise "root of a user namespace manages nothing" \
+	managed refused EPERM "${ROOT_OF_A_NAMESPACE[@]}"
+promise "a file that root opened is of no use to others" managed an_open_file
+promise "CAP_SYS_ADMIN is enough" managed nothing_else_is_needed
+promise "all may read the stats, and none tells an address" managed all_may_read
 finish
