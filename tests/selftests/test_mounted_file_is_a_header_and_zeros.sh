@@ -76,10 +76,8 @@ swapped_on() {
 }
 
 file_below_is_untouched() {
-	header file
 	header below
-	gives OK mnt mount file file
-	gives OK mnt swapon file
+	area file
 	pages -s 2 fill out check
 	gone file
 	cmp file below

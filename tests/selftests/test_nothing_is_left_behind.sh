@@ -19,10 +19,8 @@ in_use() {
 }
 
 one_mount_a_file() {
-	header file
 	touch other
-	gives OK mnt mount file file
-	gives OK mnt swapon file
+	area file
 	for target in file other; do
 		gives_reason EBUSY "mounted" mnt mount file "$target"
 	done
@@ -129,19 +127,15 @@ repeat() { # TIMES COMMAND...
 }
 
 cycle() {
-	local file=$1
-	gives OK mnt mount "$file" "$file"
-	gives OK mnt swapon "$file"
+	area file
 	pages -s 1 -k trs fill out >/dev/null
-	gives OK mnt swapoff "$file"
-	gives OK mnt umount "$file"
+	gone file
 }
 
 memory_comes_back() {
-	header file
-	repeat 3 cycle file
+	repeat 3 cycle
 	# One object leaked in each cycle would be 12.
-	does_not_grow repeat 12 cycle file
+	does_not_grow repeat 12 cycle
 	memory_is_back
 }
 
