@@ -10,10 +10,6 @@ mounted() { # [OPTIONS]
 	gives OK mnt mount file file "${1:-}"
 }
 
-shown() {
-	awk -v at="$work/file" '$2 == at { print $4 }' /proc/mounts
-}
-
 memory_bytes() {
 	awk '/^MemTotal:/ { print $2 * 1024 }' /proc/meminfo
 }
@@ -25,7 +21,7 @@ defaults() {
 	limit=$(stat_of file limit_bytes)
 	# Percent of what the kernel calls RAM, which is not quite MemTotal.
 	holds "20% of memory" "$limit > 19 * $percent && $limit < 21 * $percent"
-	options=$(shown)
+	options=$(options_of file)
 	[[ ,$options, == *,comp=lz4,* && $options == *limit=* && $options != *pool=* ]] ||
 		fail "/proc/mounts shows $options"
 
@@ -33,7 +29,7 @@ defaults() {
 	gives OK mnt umount file
 	quiet mount -t ghostswap -o "$options" file file
 	equal "limit again" "$limit" "$(stat_of file limit_bytes)"
-	equal "options again" "$options" "$(shown)"
+	equal "options again" "$options" "$(options_of file)"
 }
 
 limit_is() { # OPTION BYTES
@@ -56,7 +52,8 @@ limits() {
 
 pool_shown() {
 	mounted comp=zstd,limit=8M,pool=Name.of-a_pool
-	[[ ,$(shown), == *,comp=zstd,*,pool=Name.of-a_pool,* ]] || fail "/proc/mounts shows $(shown)"
+	[[ ,$(options_of file), == *,comp=zstd,*,pool=Name.of-a_pool,* ]] ||
+		fail "/proc/mounts shows $(options_of file)"
 	[[ -d $SYSFS/Name.of-a_pool ]]
 	mount -o remount,limit=16M,pool=Name.of-a_pool,comp=zstd file
 	equal "limit" $((16 << 20)) "$(stat_of file limit_bytes)"
@@ -67,8 +64,8 @@ limit_changes_live() {
 	quiet mount -o remount,limit=16M file
 	equal "limit" $((16 << 20)) "$(stat_of file limit_bytes)"
 	equal "blocks that df shows" $(((16 << 20) / PAGE)) "$(stat -f -c %b file)"
-	[[ $(shown) == *limit=* ]]
-	[[ $(shown) != *limit=8* ]] || fail "/proc/mounts still shows $(shown)"
+	[[ $(options_of file) == *limit=* ]]
+	[[ $(options_of file) != *limit=8* ]] || fail "/proc/mounts still shows $(options_of file)"
 	gives OK mnt remount file limit=4M
 	equal "limit" $((4 << 20)) "$(stat_of file limit_bytes)"
 	# Options that are absent keep their values.
