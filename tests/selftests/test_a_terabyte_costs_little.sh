@@ -76,12 +76,6 @@ size_does_not_matter() {
 	equal "cost of 1T" "$small" "$large"
 }
 
-more_is_refused() {
-	# swapon(2) takes 2^32 pages at most; last_page cannot say more.
-	header file last_page=$(((1 << 32) - 1))
-	gives_reason EFBIG "last_page|large|big|size" mnt mount file file
-}
-
 only_use_costs_tables() {
 	local full
 	area file 1T
@@ -96,6 +90,5 @@ only_use_costs_tables() {
 
 promise "mount and swapon of 1 TiB cost the module less than 64 KiB" terabyte_is_cheap
 promise "a ghost file's size does not matter" size_does_not_matter
-promise "a size beyond what the kernel takes is refused" more_is_refused
 promise "tables come with use and go with it" only_use_costs_tables
 finish

@@ -49,10 +49,6 @@ no_files() {
 	refused EINVAL "regular file|device" /dev/null
 	truncate -s 4K image
 	refused EINVAL "regular file|device|block" "$(losetup --find --show image)"
-	# Mounted on, it is not the ghost file any more.
-	header file
-	gives OK mnt mount file file
-	gives_reason EBUSY "mounted" mnt mount file target
 }
 
 wrong_owner() { # COMMAND...: run on a good file
