@@ -91,9 +91,14 @@ listen() {
 	done
 }
 
+# Let it go on, while the caller does something else.
+let_go() {
+	echo >&"$held_hears"
+}
+
 # Let it go on to its end, or to where it holds next.
 go_on() {
-	echo >&"$held_hears"
+	let_go
 	listen || true
 }
 

@@ -161,15 +161,14 @@ only_its_reader() {
 
 # A reader that is not prepared for it is killed.
 killed() {
-	local first pid status=0
+	local first status=0
 	area_with_store 32M
 	start pages -s 6 -k r fill out hold check
 	write_back file
 	sealed disk.image
 	flip disk.image $((first + 12388))
-	pid=$held_pid
-	echo >&"$held_hears"
-	wait "$pid" || status=$?
+	let_go
+	wait "$held_pid" || status=$?
 	equal "status" $((128 + $(kill -l BUS))) "$status"
 	pages -s 4 -k tr fill out check >/dev/null
 }

@@ -132,15 +132,13 @@ swapped_off() {
 }
 
 swapped_off_while_faulting() {
-	local pid
 	area_with_store 64M
 	start pages -s 12 -k tr fill out fork:3 hold check rewrite:2 check
 	write_back file
-	pid=$held_pid
-	echo >&"$held_hears"
+	let_go
 	gives OK mnt swapoff file
 	nothing_left file
-	wait "$pid"
+	wait "$held_pid"
 }
 
 for_each_compressor() {

@@ -127,15 +127,13 @@ empty_ones_at_once() {
 
 # What a process waits for in a store that goes is either there or elsewhere.
 while_it_is_read() {
-	local pid
 	area_with_store 32M
 	start pages -s 12 -k tr fill out fork:3 hold check rewrite:2 check
 	write_back file
-	pid=$held_pid
-	echo >&"$held_hears"
+	let_go
 	gives OK tell file remove_backing "$disk"
 	equal "pages in stores" 0 "$(stat_of file redirected_pages)"
-	wait "$pid"
+	wait "$held_pid"
 	equal "failed loads" 0 "$(stat_of file failed_loads)"
 }
 

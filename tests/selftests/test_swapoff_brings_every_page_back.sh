@@ -41,15 +41,13 @@ under_load() {
 
 # All of it comes back while processes fault the same pages in.
 while_faulting() {
-	local pid
 	area file
 	start pages -s 12 -k tr fill out fork:3 hold check rewrite:2 check
 	holds "stored" "$(stat_of file stored_pages) > 2900"
-	pid=$held_pid
-	echo >&"$held_hears"
+	let_go
 	gives OK mnt swapoff file
 	ends_empty file
-	wait "$pid"
+	wait "$held_pid"
 }
 
 # Linear in what is stored: 100 pages of 1 TiB leave as fast as of 1 GiB.
