@@ -81,6 +81,12 @@ start() {
 	! listen || fail "$*: ended early: $said"
 }
 
+# start_in_store ARGUMENT...: start pages, and when it holds, write all of area "file" back.
+start_in_store() {
+	start pages "$@"
+	write_back file
+}
+
 # listen: have in $said what it says until it holds. Returns whether it ended.
 listen() {
 	local line

@@ -64,8 +64,7 @@ comes_in() {
 	mapped linear DISK 0
 	for block in {4..80..4}; do
 		area file 1G "backing=$disk"
-		start pages -s 1 -k t fill out hold ahead lost check
-		write_back file
+		start_in_store -s 1 -k t fill out hold ahead lost check
 		break_block "$block"
 		release
 		lost=$(said_number lost)

@@ -94,9 +94,8 @@ damaged() { # on|off
 		# Not shared memory: what is lost of that, the kernel warns of when it is given back.
 		kind=(anon huge) cache=(limit=3M limit=64M "cache=off,limit=3M")
 		area_with_store 16M "${cache[RANDOM % 3]},encrypt=$1"
-		start pages -i 1 -m "${kind[RANDOM % 2]}" -s 6 -k tttrr fill out hold check \
+		start_in_store -i 1 -m "${kind[RANDOM % 2]}" -s 6 -k tttrr fill out hold check \
 			rewrite:2 out hold keep:$((RANDOM % 3 + 1)) hold lost check fill out hold lost check
-		write_back file
 		cp disk.image old.image
 		go_on
 		write_back file

@@ -116,8 +116,7 @@ header_unreadable() {
 
 one_read_fails() {
 	area_with_store 32M
-	start pages -s 6 -k r fill out hold lost hold check
-	write_back file
+	start_in_store -s 6 -k r fill out hold lost hold check
 	break_disk 1
 	go_on
 	mend_disk
@@ -149,8 +148,7 @@ all_reads_fail() {
 # However much cannot be read, everything ends in time.
 swapoff_and_umount_end() {
 	area_with_store 32M
-	start pages -s 8 -k r fill out hold lost check
-	write_back file
+	start_in_store -s 8 -k r fill out hold lost check
 	break_disk
 	# It may fail or not, but it ends.
 	timeout 60 mnt swapoff file >/dev/null || fail "swapoff took more than a minute"
@@ -164,8 +162,7 @@ swapoff_and_umount_end() {
 
 removed_while_broken() {
 	area_with_store 32M
-	start pages -s 8 -k tr fill out hold check
-	write_back file
+	start_in_store -s 8 -k tr fill out hold check
 	break_disk
 	[[ $(tell file remove_backing "$disk") != OK ]] || fail "it was removed"
 	equal "stores" "$disk" "$(stores_of file)"

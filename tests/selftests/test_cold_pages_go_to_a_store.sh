@@ -65,8 +65,7 @@ refused_by_hand() {
 
 same_filled_come_back() {
 	area_with_store 16M
-	start pages -s 8 -k swz fill out hold check rewrite:2 out hold check
-	write_back file
+	start_in_store -s 8 -k swz fill out hold check rewrite:2 out hold check
 	go_on
 	write_back file
 	release

@@ -42,8 +42,7 @@ no_content() {
 	equal "pages seen on the disk" 0 "$found"
 	# By default as well.
 	area file 1G "limit=64M,backing=$disk"
-	start pages -i "$SEED" -s 6 -k tr fill out hold check
-	write_back file
+	start_in_store -i "$SEED" -s 6 -k tr fill out hold check
 	equal "pages seen on the disk" 0 "$(stamps on.image | wc -l)"
 	release
 }
@@ -95,8 +94,7 @@ never_the_same() {
 	for round in 1 2; do
 		disk "$round.image" 16M
 		area file 1G "limit=64M,backing=$disk"
-		start pages -i "$SEED" -s 6 -k r fill out hold
-		write_back file
+		start_in_store -i "$SEED" -s 6 -k r fill out hold
 		sealed "$round.image"
 		release
 		gone file
@@ -123,8 +121,7 @@ zero_block() { # IMAGE OFFSET
 damaged() { # flip|zero_block OFFSET LOST [OPTIONS]
 	local first
 	area_with_store 32M "limit=64M${4:-}"
-	start pages -s 6 -k r fill out hold lost hold check out check
-	write_back file
+	start_in_store -s 6 -k r fill out hold lost hold check out check
 	sealed disk.image
 	"$1" disk.image $((first + $2))
 	go_on
@@ -141,8 +138,7 @@ damaged() { # flip|zero_block OFFSET LOST [OPTIONS]
 only_its_reader() {
 	local first second
 	area_with_store 32M
-	start pages -i 1 -s 6 -k r fill out hold lost check
-	write_back file
+	start_in_store -i 1 -s 6 -k r fill out hold lost check
 	sealed disk.image
 	mkfifo go
 	pages -i 2 -s 4 -k r fill out hold check <go >said.second &
@@ -163,8 +159,7 @@ only_its_reader() {
 killed() {
 	local first status=0
 	area_with_store 32M
-	start pages -s 6 -k r fill out hold check
-	write_back file
+	start_in_store -s 6 -k r fill out hold check
 	sealed disk.image
 	flip disk.image $((first + 12388))
 	let_go
@@ -177,8 +172,7 @@ killed() {
 swapoff_ends() {
 	local first
 	area_with_store 32M
-	start pages -s 6 -k r fill out hold lost check
-	write_back file
+	start_in_store -s 6 -k r fill out hold lost check
 	sealed disk.image
 	flip disk.image $((first + 12388))
 	gives OK mnt swapoff file

@@ -129,8 +129,7 @@ claims() {
 	equal "lines that deny the cipher" "" "$(log_since | grep 'has no xts' || true)"
 	equal "stores" "" "$(stores_of file)"
 	gives OK tell file add_backing "$disk"
-	start pages -s 2 -k tr fill out hold check
-	write_back file
+	start_in_store -s 2 -k tr fill out hold check
 	release
 }
 
@@ -157,8 +156,8 @@ under_load() {
 		put_for_now "$faults/times" -1
 		put_for_now "$faults/probability" 33
 	done
-	start pages -s 12 -k tttr fill out out hold check rewrite:2 out out hold check rewrite:3 out hold check
-	write_back file
+	start_in_store -s 12 -k tttr fill out out hold check rewrite:2 out out hold check \
+		rewrite:3 out hold check
 	holds "pages in the store" "$(stat_of file redirected_pages) > 500"
 	go_on
 	go_on

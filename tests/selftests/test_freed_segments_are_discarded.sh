@@ -14,8 +14,7 @@ has_blocks() { # IMAGE AT-MOST
 given_back() {
 	area_with_store 32M limit=64M,discard
 	[[ $(options_of file) == *,discard,* ]] || fail "/proc/mounts says $(options_of file)"
-	start pages -s 8 -k r fill out hold free hold
-	write_back file
+	start_in_store -s 8 -k r fill out hold free hold
 	holds "blocks of the disk" "$(stat -c %b disk.image) > 16384"
 	go_on
 	# The header stays.
@@ -27,8 +26,7 @@ given_back() {
 
 only_if_told_so() {
 	area_with_store 32M
-	start pages -s 8 -k r fill out hold
-	write_back file
+	start_in_store -s 8 -k r fill out hold
 	release
 	sleep 0.5
 	holds "blocks of the disk" "$(stat -c %b disk.image) > 16384"

@@ -30,8 +30,7 @@ under_pressure() {
 two_blocks_at_most() { # KINDS BYTES: at most so many bytes a load
 	local loads ios bytes
 	area_with_store 64M
-	start pages -s 8 -k "$1" fill out hold check
-	write_back file
+	start_in_store -s 8 -k "$1" fill out hold check
 	loads=$(stat_of file loads)
 	release
 	loads=$(($(stat_of file loads) - loads))
@@ -46,8 +45,7 @@ two_blocks_at_most() { # KINDS BYTES: at most so many bytes a load
 
 freed_in_the_store() {
 	area_with_store 64M
-	start pages -s 24 -k r fill out hold keep:4 hold check free hold fill check
-	write_back file
+	start_in_store -s 24 -k r fill out hold keep:4 hold check free hold fill check
 	holds "pages in the store" "$(stat_of file redirected_pages) > 6000"
 	equal "bytes of records" $(($(stat_of file redirected_pages) * (PAGE + 16))) \
 		"$(store_stat file 0 live_bytes)"
@@ -68,8 +66,7 @@ freed_in_the_store() {
 
 freed_by_the_end() {
 	area_with_store 64M
-	start pages -s 16 -k tttr fill out hold
-	write_back file
+	start_in_store -s 16 -k tttr fill out hold
 	holds "sealed segments" "$(store_stat file 0 sealed_segments) > 2"
 	release
 	nothing_left file
@@ -77,8 +74,7 @@ freed_by_the_end() {
 
 forked() {
 	area_with_store 64M
-	start pages -s 6 -k tttrs fill out fork:3 hold check rewrite:2 out check
-	write_back file
+	start_in_store -s 6 -k tttrs fill out fork:3 hold check rewrite:2 out check
 	holds "pages in the store" "$(stat_of file redirected_pages) > 1100"
 	release
 	nothing_left file
@@ -86,9 +82,8 @@ forked() {
 
 shared() { # KIND
 	area_with_store 64M
-	start pages -m "$1" -s 6 -k tttrs fill out hold check rewrite:3 out hold \
+	start_in_store -m "$1" -s 6 -k tttrs fill out hold check rewrite:3 out hold \
 		keep:2 check hold check
-	write_back file
 	holds "pages in the store" "$(stat_of file redirected_pages) > 1100"
 	go_on
 	write_back file
@@ -100,8 +95,7 @@ shared() { # KIND
 
 huge() {
 	area_with_store 64M
-	start pages -m huge -s 8 -k tttrs fill huge out hold check rewrite:2 out hold check
-	write_back file
+	start_in_store -m huge -s 8 -k tttrs fill huge out hold check rewrite:2 out hold check
 	holds "pages in the store" "$(stat_of file redirected_pages) > 1500"
 	go_on
 	write_back file
@@ -124,8 +118,7 @@ while_written_back() {
 
 swapped_off() {
 	area_with_store 64M
-	start pages -s 12 -k tttrs fill out fork:1 hold check rewrite:2 check
-	write_back file
+	start_in_store -s 12 -k tttrs fill out fork:1 hold check rewrite:2 check
 	gives OK mnt swapoff file
 	nothing_left file
 	release
@@ -133,8 +126,7 @@ swapped_off() {
 
 swapped_off_while_faulting() {
 	area_with_store 64M
-	start pages -s 12 -k tr fill out fork:3 hold check rewrite:2 check
-	write_back file
+	start_in_store -s 12 -k tr fill out fork:3 hold check rewrite:2 check
 	let_go
 	gives OK mnt swapoff file
 	nothing_left file

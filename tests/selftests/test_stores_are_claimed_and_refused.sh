@@ -29,8 +29,7 @@ takes_pages() { # KIND
 	equal "path" "$store" "$(store_stat file 0 path)"
 	# 16 MiB, less the header's page.
 	equal "size" $((7 << 21)) "$(store_stat file 0 size_bytes)"
-	start pages -s 6 -k tr fill out hold check
-	write_back file
+	start_in_store -s 6 -k tr fill out hold check
 	holds "pages in the store" "$(stat_of file redirected_pages) > 1400"
 	equal "bytes used" "$(store_stat file 0 used_bytes)" \
 		"$((($(segments_of file 0) - $(store_stat file 0 free_segments)) << 21))"
@@ -224,8 +223,7 @@ up_to_eight() {
 	gives_reason ENOSPC "${paths[8]}" mnt remount file "backing=${paths[8]}"
 	gives_reason ENOSPC "${paths[8]}" tell file add_backing "${paths[8]}"
 
-	start pages -s 8 -k r fill out hold check
-	write_back file
+	start_in_store -s 8 -k r fill out hold check
 	gives OK tell file remove_backing "${paths[2]}"
 	gives OK tell file add_backing "${paths[8]}"
 	equal "number of stores" 8 "$(stores_of file | wc -l)"
@@ -245,8 +243,7 @@ at_run_time() {
 	[[ $(options_of file) == *,backing=${stores%"$newline"*},backing=$disk* ]] ||
 		fail "/proc/mounts shows $(options_of file)"
 
-	start pages -s 4 -k tr fill out hold check
-	write_back file
+	start_in_store -s 4 -k tr fill out hold check
 	gives OK mnt remount file "nobacking=$disk"
 	gives OK tell file remove_backing "${stores%"$newline"*}"
 	equal "stores" "" "$(stores_of file)"
@@ -267,8 +264,7 @@ shown_is_in_effect() {
 	options=$(options_of file)
 	[[ ,$options, == *,backing=$disk,* && ,$options, == *,encrypt=off,* ]] ||
 		fail "/proc/mounts shows $options"
-	start pages -s 4 -k tr fill out hold check
-	write_back file
+	start_in_store -s 4 -k tr fill out hold check
 	quiet mount -o "remount,$options" file
 	equal "options" "$options" "$(options_of file)"
 	equal "stores" "$disk" "$(stores_of file)"

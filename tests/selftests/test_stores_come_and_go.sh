@@ -15,8 +15,7 @@ swapped_kib() {
 to_memory() {
 	local swapped loads stored
 	area_with_store 32M
-	start pages -s 12 -k tttrz fill out hold check
-	write_back file
+	start_in_store -s 12 -k tttrz fill out hold check
 	swapped=$(swapped_kib) loads=$(stat_of file loads) stored=$(stat_of file stored_pages)
 	gives OK tell file remove_backing "$disk"
 	equal "pages in stores" 0 "$(stat_of file redirected_pages)"
@@ -34,8 +33,7 @@ to_another_store() {
 	local first swapped live
 	area_with_store 32M
 	first=$disk
-	start pages -s 12 -k tttr fill out hold check
-	write_back file
+	start_in_store -s 12 -k tttr fill out hold check
 	swapped=$(swapped_kib) live=$(store_stat file 0 live_bytes)
 	gives OK mnt remount file limit=1M
 	disk two.image 32M
@@ -79,8 +77,7 @@ under_load() {
 
 no_room_in_memory() {
 	area_with_store 32M
-	start pages -s 8 -k r fill out hold check rewrite:2 out hold check
-	write_back file
+	start_in_store -s 8 -k r fill out hold check rewrite:2 out hold check
 	gives OK mnt remount file limit=1M
 	gives_reason ENOSPC "$disk" tell file remove_backing "$disk"
 	equal "stores" "$disk" "$(stores_of file)"
@@ -99,8 +96,7 @@ no_room_in_the_other_store() {
 	local first
 	area_with_store 32M
 	first=$disk
-	start pages -s 12 -k r fill out hold check
-	write_back file
+	start_in_store -s 12 -k r fill out hold check
 	gives OK mnt remount file limit=1M
 	disk two.image 8M
 	gives OK tell file add_backing "$disk"
@@ -128,8 +124,7 @@ empty_ones_at_once() {
 # What a process waits for in a store that goes is either there or elsewhere.
 while_it_is_read() {
 	area_with_store 32M
-	start pages -s 12 -k tr fill out fork:3 hold check rewrite:2 check
-	write_back file
+	start_in_store -s 12 -k tr fill out fork:3 hold check rewrite:2 check
 	let_go
 	gives OK tell file remove_backing "$disk"
 	equal "pages in stores" 0 "$(stat_of file redirected_pages)"
@@ -199,8 +194,7 @@ cleaned_under_load() {
 # Of three segments one is kept for cleaning: what is left of two goes into one.
 the_least_store_is_cleaned() {
 	area_with_store 8M
-	start pages -s 3 -k r fill out hold keep:3 hold check
-	write_back file
+	start_in_store -s 3 -k r fill out hold keep:3 hold check
 	equal "full segments" 2 "$(store_stat file 0 sealed_segments)"
 	go_on
 	mkfifo go

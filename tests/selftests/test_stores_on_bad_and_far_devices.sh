@@ -10,8 +10,7 @@ slow() {
 	mapped linear DISK 0
 	area file 1G "limit=2M,backing=$disk"
 	load_table delay DISK 0 50 DISK 0 150
-	start pages -s 6 -k tttr fill out out hold check
-	write_back file
+	start_in_store -s 6 -k tttr fill out out hold check
 	load_table delay DISK 0 5 DISK 0 5
 	release
 	equal "failed loads" 0 "$(stat_of file failed_loads)"
@@ -74,12 +73,10 @@ writes_are_lost() {
 	mapped linear DISK 0
 	area file 1G "limit=64M,backing=$disk"
 	# One life before, so that there is something old.
-	start pages -s 4 -k r fill out hold
-	write_back file
+	start_in_store -s 4 -k r fill out hold
 	release
 	load_table flakey DISK 0 0 60 1 drop_writes
-	start pages -s 4 -k r -i 5 fill out hold lost check
-	write_back file
+	start_in_store -s 4 -k r -i 5 fill out hold lost check
 	load_table linear DISK 0
 	release
 	holds "pages lost" "$(said_number lost) > 1000"
@@ -112,8 +109,7 @@ far() { # vanishes|stays
 	afterwards cut_off
 	until_true "the server is there" 20 nbd-client 127.0.0.1 /dev/nbd0 -N "" -t 3 >/dev/null
 	area file 1G "limit=2M,backing=/dev/nbd0"
-	start pages -s 8 -k tttr fill out out hold lost check
-	write_back file
+	start_in_store -s 8 -k tttr fill out out hold lost check
 	if [[ $1 == vanishes ]]; then
 		kill -KILL "$server"
 	fi

@@ -71,8 +71,7 @@ a_fifth_at_most() {
 no_more_than_written() {
 	local read written
 	area_with_store 32M
-	start pages -s 16 -k tttr fill out rewrite:3 out rewrite:2 out hold check
-	write_back file
+	start_in_store -s 16 -k tttr fill out rewrite:3 out rewrite:2 out hold check
 	read=$(store_stat file 0 read_bytes)
 	# A segment is read as a whole.
 	written=$(store_stat file 0 used_bytes)
