@@ -114,6 +114,20 @@ release() {
 	wait "$held_pid" || fail "it ended with status $?: $said"
 }
 
+# start_second ARGUMENT...: another process of pages, beside that of start; run it until it holds.
+start_second() {
+	mkfifo go
+	pages "$@" <go >said.second &
+	second_pid=$!
+	exec {second_hears}>go
+	until_true "the second process holds" 60 grep -q holding said.second
+}
+
+release_second() {
+	echo >&"$second_hears"
+	wait "$second_pid" || fail "the second process ended with status $?"
+}
+
 # said_number KEY: the number after KEY= in what a process said.
 said_number() {
 	[[ $said =~ (^|[[:space:]])$1=([0-9]+) ]] || fail "no $1= in: $said"

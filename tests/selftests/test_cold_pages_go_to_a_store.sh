@@ -128,20 +128,14 @@ incompressible_first() {
 }
 
 oldest_first() {
-	local old
 	area_with_store 64M
-	mkfifo go
-	pages -i 2 -s 16 -k t fill out hold check <go >said.old &
-	old=$!
-	exec 4>go
-	until_true "the older pages are out" 60 grep -q holding said.old
+	start_second -i 2 -s 16 -k t fill out hold check
 	start pages -i 1 -s 8 -k t fill out hold check
 	# A cluster that both use is as young as its youngest page.
 	gives OK tell file writeback 2000
 	release
 	equal "younger pages read from the store" 0 "$(store_stat file 0 read_ios)"
-	echo >&4
-	wait "$old"
+	release_second
 	holds "older pages read from it" "$(store_stat file 0 read_ios) > 0"
 }
 

@@ -136,19 +136,14 @@ damaged() { # flip|zero_block OFFSET LOST [OPTIONS]
 
 # Another process whose pages are in the same store sees nothing of it.
 only_its_reader() {
-	local first second
+	local first
 	area_with_store 32M
 	start_in_store -i 1 -s 6 -k r fill out hold lost check
 	sealed disk.image
-	mkfifo go
-	pages -i 2 -s 4 -k r fill out hold check <go >said.second &
-	second=$!
-	exec 4>go
-	until_true "the other's pages are out" 60 grep -q holding said.second
+	start_second -i 2 -s 4 -k r fill out hold check
 	write_back file
 	flip disk.image $((first + 12388))
-	echo >&4
-	wait "$second" || fail "the other one lost a page"
+	release_second
 	equal "failed loads of the other" 0 "$(stat_of file failed_loads)"
 	go_on
 	equal "pages lost" 1 "$(said_number lost)"

@@ -197,14 +197,10 @@ the_least_store_is_cleaned() {
 	start_in_store -s 3 -k r fill out hold keep:3 hold check
 	equal "full segments" 2 "$(store_stat file 0 sealed_segments)"
 	go_on
-	mkfifo go
-	pages -i 2 -s 1 -k r fill out hold check <go >said &
-	exec 4>go
-	until_true "the others are out" 20 grep -q holding said
+	start_second -i 2 -s 1 -k r fill out hold check
 	write_back file
 	equal "pages in memory" 0 "$(stat_of file compressed_bytes)"
-	echo >&4
-	wait $!
+	release_second
 	holds "bytes moved" "$(store_stat file 0 cleaned_bytes) >= 1 << 20"
 	release
 	equal "failed loads" 0 "$(stat_of file failed_loads)"
