@@ -160,7 +160,6 @@ static int do_fault(char **args)
 {
 	pid_t pid;
 
-	(void)args;
 	if (who == SELF)
 		arm(getpid());
 	else
@@ -173,7 +172,6 @@ static int do_mend(char **args)
 {
 	pid_t pid;
 
-	(void)args;
 	if (!nr_tasks)
 		return 0;
 	if (who != SELF)
@@ -258,7 +256,6 @@ static void give_back(int index, int count)
 
 static int do_free(char **args)
 {
-	(void)args;
 	give_back(0, nr_pages);
 	return 0;
 }
@@ -287,7 +284,6 @@ static int do_check(char **args)
 	uint64_t expected[WORDS];
 	int i;
 
-	(void)args;
 	for (i = 0; i < nr_pages; i++) {
 		content_of(i, expected);
 		if (memcmp(page_at(i), expected, PAGE))
@@ -298,13 +294,11 @@ static int do_check(char **args)
 
 static int do_out(char **args)
 {
-	(void)args;
 	return madvise(memory, (size_t)nr_pages * PAGE, MADV_PAGEOUT);
 }
 
 static int do_ahead(char **args)
 {
-	(void)args;
 	return madvise(memory, (size_t)nr_pages * PAGE, MADV_WILLNEED);
 }
 
@@ -312,7 +306,6 @@ static int do_load(char **args)
 {
 	int i;
 
-	(void)args;
 	for (i = 0; i < nr_pages; i++) {
 		if (!madvise(page_at(i), PAGE, MADV_POPULATE_READ))
 			continue;
@@ -345,7 +338,6 @@ static int do_settle(char **args)
 	const struct timespec pause = { .tv_nsec = 200000 };
 	int looks, quiet = 0;
 
-	(void)args;
 	for (looks = 0; quiet < 3; looks++) {
 		if (looks == 10000)
 			errx(1, "the workers do not come to rest");
