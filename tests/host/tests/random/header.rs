@@ -22,9 +22,6 @@ use crate::model::check_header;
 
 type Page = [u8; PAGE_SIZE];
 
-/// More than any header can ask for.
-const NO_MAXIMUM: u64 = u64::MAX;
-
 const VERSION: usize = 1024;
 const LAST_PAGE: usize = 1028;
 const BAD_PAGES: usize = 1032;
@@ -48,6 +45,11 @@ fn damaged(at: usize, value: u32) -> Page {
     let mut page = header(1000);
     set(&mut page, at, value);
     page
+}
+
+/// Reads a header, where the kernel takes more slots than any can ask for.
+fn parse(page: &Page) -> Result<SwapHeader, HeaderError> {
+    SwapHeader::parse(page, u64::MAX)
 }
 
 /// The first page of what mkswap makes of a sparse file of `size` bytes.
@@ -89,7 +91,7 @@ fn headers_made_by_mkswap_are_accepted() {
         ("terabyte", 1 << 40, &[]),
     ] {
         let page = mkswap(name, size, options);
-        let header = SwapHeader::parse(&page, NO_MAXIMUM);
+        let header = parse(&page);
         let header = header.unwrap_or_else(|problem| panic!("{name}: {problem:?}"));
         assert_eq!(header.size(), size, "{name}");
         assert_eq!(header.slots(), size / PAGE_SIZE as u64, "{name}");
@@ -101,28 +103,20 @@ fn a_page_without_the_magic_is_no_header() {
     for byte in MAGIC..PAGE_SIZE {
         let mut page = header(1000);
         page[byte] ^= 0x20;
-        assert_eq!(
-            SwapHeader::parse(&page, NO_MAXIMUM),
-            Err(HeaderError::Magic)
-        );
+        assert_eq!(parse(&page), Err(HeaderError::Magic));
     }
     let mut old = header(1000);
     old[PAGE_SIZE - 1] = b'1';
     for page in [old, [0; PAGE_SIZE], [0xff; PAGE_SIZE]] {
-        assert_eq!(
-            SwapHeader::parse(&page, NO_MAXIMUM),
-            Err(HeaderError::Magic)
-        );
+        assert_eq!(parse(&page), Err(HeaderError::Magic));
     }
 }
 
 #[test]
 fn a_version_other_than_1_is_named() {
     for version in [0, 2, 3, u32::MAX] {
-        assert_eq!(
-            SwapHeader::parse(&damaged(VERSION, version), NO_MAXIMUM),
-            Err(HeaderError::Version(version))
-        );
+        let page = damaged(VERSION, version);
+        assert_eq!(parse(&page), Err(HeaderError::Version(version)));
     }
 }
 
@@ -132,28 +126,20 @@ fn the_other_byte_order_is_recognised() {
     for field in [VERSION, LAST_PAGE, BAD_PAGES] {
         page[field..field + 4].reverse();
     }
-    assert_eq!(
-        SwapHeader::parse(&page, NO_MAXIMUM),
-        Err(HeaderError::Endianness)
-    );
+    assert_eq!(parse(&page), Err(HeaderError::Endianness));
 }
 
 #[test]
 fn a_header_with_bad_pages_is_refused() {
     for count in [1, 637, u32::MAX] {
-        assert_eq!(
-            SwapHeader::parse(&damaged(BAD_PAGES, count), NO_MAXIMUM),
-            Err(HeaderError::BadPages(count))
-        );
+        let page = damaged(BAD_PAGES, count);
+        assert_eq!(parse(&page), Err(HeaderError::BadPages(count)));
     }
 }
 
 #[test]
 fn a_header_without_room_for_a_page_is_refused() {
-    assert_eq!(
-        SwapHeader::parse(&header(0), NO_MAXIMUM),
-        Err(HeaderError::Empty)
-    );
+    assert_eq!(parse(&header(0)), Err(HeaderError::Empty));
 }
 
 #[test]
@@ -194,7 +180,7 @@ fn of_several_problems_the_one_that_explains_the_others_is_told() {
             set(&mut page, at, value);
         }
         let first = chosen().next().unwrap().2;
-        assert_eq!(SwapHeader::parse(&page, NO_MAXIMUM), Err(first));
+        assert_eq!(parse(&page), Err(first));
     }
 }
 
@@ -236,12 +222,12 @@ proptest! {
         page[boot_at..boot_at + 32].copy_from_slice(&boot);
         page[UUID..UUID + 32].copy_from_slice(&id);
         page[list_at..list_at + 32].copy_from_slice(&list);
-        prop_assert_eq!(SwapHeader::parse(&page, NO_MAXIMUM), Ok(SwapHeader { last_page }));
+        prop_assert_eq!(parse(&page), Ok(SwapHeader { last_page }));
     }
 
     #[test]
     fn the_size_is_that_of_all_slots(last_page in 1..=u32::MAX) {
-        let parsed = SwapHeader::parse(&header(last_page), NO_MAXIMUM).unwrap();
+        let parsed = parse(&header(last_page)).unwrap();
         prop_assert_eq!(parsed.slots(), u64::from(last_page) + 1);
         prop_assert_eq!(parsed.size(), parsed.slots() << 12);
     }
