@@ -9,6 +9,7 @@ mod cleaning;
 mod corpus;
 mod entry;
 mod header;
+mod heap;
 #[path = "../common/input.rs"]
 mod input;
 mod log;

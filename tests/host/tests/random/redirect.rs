@@ -6,7 +6,6 @@
 //! Objects are written in the real layout of a segment, to a disk of bytes. A page that comes back
 //! wrong, an object freed twice or never, and a record ended twice or never fail the test.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 
 use ghostswap_core::entry::{
@@ -44,6 +43,7 @@ use ghostswap_core::PAGE_SIZE;
 use proptest::prelude::*;
 
 use crate::config;
+use crate::heap::Heap;
 use crate::object::Object;
 
 const SLOTS: usize = 12;
@@ -76,44 +76,6 @@ fn any_page() -> impl Strategy<Value = Page> {
         let bytes = (0..length.bytes()).map(|at| byte.wrapping_add(at as u8));
         (length, bytes.collect())
     })
-}
-
-/// A heap that gives out first the object that was freed last.
-#[derive(Default)]
-struct Heap {
-    objects: RefCell<Vec<Option<Page>>>,
-    free: RefCell<Vec<usize>>,
-}
-
-impl Heap {
-    fn allocate(&self, page: Page) -> Object {
-        let mut objects = self.objects.borrow_mut();
-        let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
-            objects.push(None);
-            objects.len() - 1
-        });
-        let object = Object::new(index, page.0);
-        assert!(objects[index].replace(page).is_none());
-        object
-    }
-
-    fn read(&self, object: &Object) -> Page {
-        let page = self.objects.borrow()[object.index()].clone();
-        let page = page.expect("it is not free");
-        assert_eq!(page.0, object.length());
-        page
-    }
-
-    fn free(&self, object: Object) {
-        self.read(&object);
-        self.objects.borrow_mut()[object.index()] = None;
-        self.free.borrow_mut().push(object.index());
-        object.forget();
-    }
-
-    fn live(&self) -> usize {
-        self.objects.borrow().iter().flatten().count()
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -153,7 +115,7 @@ struct Copied {
 
 struct Run<'t> {
     slots: &'t [Slot<Object>],
-    heap: Heap,
+    heap: Heap<Vec<u8>>,
     log: SegmentLog<Vec<Segment>>,
     cursor: Cursor,
     disk: Vec<Vec<u8>>,

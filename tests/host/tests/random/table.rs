@@ -7,10 +7,7 @@
 //! a page that comes back wrong, a double free, a use after free and a leak each fail the test. The
 //! clusters come and go by their pin counts, which are checked after each step.
 
-use std::cell::{
-    OnceCell,
-    RefCell, //
-};
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use ghostswap_core::entry::Entry;
@@ -27,6 +24,7 @@ use ghostswap_core::PAGE_SIZE;
 use proptest::prelude::*;
 
 use crate::config;
+use crate::heap::Heap;
 use crate::object::Object;
 
 const CLUSTERS: usize = 3;
@@ -34,41 +32,6 @@ const SLOTS: usize = 4;
 
 /// What was put into an object: different for each store.
 type Mark = usize;
-
-#[derive(Default)]
-struct Heap {
-    objects: RefCell<Vec<Option<(Length, Mark)>>>,
-    free: RefCell<Vec<usize>>,
-}
-
-impl Heap {
-    fn allocate(&self, length: Length, mark: Mark) -> Object {
-        let mut objects = self.objects.borrow_mut();
-        let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
-            objects.push(None);
-            objects.len() - 1
-        });
-        assert!(objects[index].replace((length, mark)).is_none());
-        Object::new(index, length)
-    }
-
-    fn read(&self, object: &Object) -> (Length, Mark) {
-        let (length, mark) = self.objects.borrow()[object.index()].expect("not free");
-        assert_eq!(length, object.length());
-        (length, mark)
-    }
-
-    fn free(&self, object: Object) {
-        let freed = self.objects.borrow_mut()[object.index()].take();
-        assert_eq!(freed.expect("no double free").0, object.length());
-        self.free.borrow_mut().push(object.index());
-        object.forget();
-    }
-
-    fn live(&self) -> usize {
-        self.objects.borrow().iter().flatten().count()
-    }
-}
 
 #[derive(Clone, Copy, Debug)]
 struct Place {
@@ -136,7 +99,7 @@ struct Held<'t> {
 }
 
 struct Run<'t> {
-    heap: Heap,
+    heap: Heap<Mark>,
     /// The memory of clusters; it outlasts the run, so that a hold may borrow from it.
     arena: &'t [OnceCell<Cluster>],
     directory: HashMap<usize, &'t Cluster>,
@@ -248,7 +211,7 @@ impl<'t> Run<'t> {
         match *step {
             Step::Store(place, length) => {
                 self.stores += 1;
-                let object = self.heap.allocate(length, self.stores);
+                let object = self.heap.allocate((length, self.stores));
                 let page = Page::Object(length, self.stores);
                 self.change(place, Content::Object(object), page);
             }
