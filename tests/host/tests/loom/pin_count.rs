@@ -366,14 +366,8 @@ fn run(scripts: &'static [&'static [Step]]) {
     place.check_nothing_left();
 }
 
-fn check(scripts: &'static [&'static [Step]]) {
-    Tally::start()
-        .explore(None, move || run(scripts))
-        .tell(&format!("{scripts:?}"));
-}
-
-/// For scripts that would take minutes to explore fully.
-fn check_some(preemptions: impl Into<Option<usize>>, scripts: &'static [&'static [Step]]) {
+/// Explores all interleavings with at most so many preemptions: some scripts would take minutes.
+fn check(preemptions: impl Into<Option<usize>>, scripts: &'static [&'static [Step]]) {
     let preemptions = preemptions.into();
     Tally::start()
         .explore(preemptions, move || run(scripts))
@@ -382,18 +376,18 @@ fn check_some(preemptions: impl Into<Option<usize>>, scripts: &'static [&'static
 
 #[test]
 fn two_users_share_an_element_and_one_sees_it_die() {
-    check_some(5, &[&[Store, Invalidate], &[Store, Invalidate]]);
+    check(5, &[&[Store, Invalidate], &[Store, Invalidate]]);
 }
 
 #[test]
 fn a_visitor_keeps_an_element_no_longer_than_it_looks() {
-    check(&[&[Store, Invalidate], &[Visit]]);
-    check_some(4, &[&[Store, Store, Invalidate], &[Visit, Visit]]);
+    check(None, &[&[Store, Invalidate], &[Visit]]);
+    check(4, &[&[Store, Store, Invalidate], &[Visit, Visit]]);
 }
 
 #[test]
 fn an_element_in_use_is_found_alive_whatever_the_other_does() {
-    check_some(4, &[&[Store, Load, Invalidate], &[Store, Invalidate]]);
+    check(4, &[&[Store, Load, Invalidate], &[Store, Invalidate]]);
 }
 
 const TWO_LIVES: &[&[Step]] = &[
@@ -403,12 +397,12 @@ const TWO_LIVES: &[&[Step]] = &[
 
 #[test]
 fn an_element_dies_and_another_takes_its_place() {
-    check_some(bound(Some(4), 3), TWO_LIVES);
+    check(bound(Some(4), 3), TWO_LIVES);
 }
 
 const THREE_USERS: &[&[Step]] = &[&[Store, Invalidate], &[Store, Invalidate], &[Visit, Visit]];
 
 #[test]
 fn three_users_and_one_element() {
-    check_some(bound(Some(3), 2), THREE_USERS);
+    check(bound(Some(3), 2), THREE_USERS);
 }
