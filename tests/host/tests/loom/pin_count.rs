@@ -315,12 +315,7 @@ enum Step {
     Visit,
 }
 
-use Step::{
-    Invalidate,
-    Load,
-    Store,
-    Visit, //
-};
+use Step::*;
 
 /// Plays a thread that has slot `thread`.
 fn play(place: &Place, thread: usize, script: &[Step]) {

@@ -17,29 +17,15 @@ use crate::tally::{
     Tally, //
 };
 use crate::transitions::watch;
-use crate::world::Job::{
-    self,
-    Clean,
-    Discard,
-    FailToWrite,
-    Leave,
-    Move,
-    Recall,
-    TakeBack,
-    Visit,
-    WriteBack, //
-};
-use crate::world::Step::{
-    self,
-    Invalidate,
-    Load,
-    Store,
-    StoreSame, //
-};
 use crate::world::{
+    Job,
     Kernel,
+    Step,
     World, //
 };
+
+use Job::*;
+use Step::*;
 
 /// What every slot holds before.
 #[derive(Clone, Copy, Debug)]

@@ -37,12 +37,7 @@ enum Step {
     Invalidate,
 }
 
-use Step::{
-    Invalidate,
-    Load,
-    Store,
-    StoreSame, //
-};
+use Step::*;
 
 const STEPS: [Step; 4] = [Store, StoreSame, Load, Invalidate];
 

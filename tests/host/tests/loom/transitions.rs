@@ -33,19 +33,8 @@ enum Kind {
     Redirected,
 }
 
-use Kind::{
-    Free,
-    Held,
-    Idle,
-    Marked,
-    Redirected,
-    Same, //
-};
-use WordChange::{
-    Lost,
-    Replaced,
-    Swapped, //
-};
+use Kind::*;
+use WordChange::*;
 
 type Transition = (WordChange, Kind, Kind);
 

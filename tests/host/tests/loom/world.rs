@@ -55,12 +55,7 @@ pub enum Step {
     Invalidate,
 }
 
-use Step::{
-    Invalidate,
-    Load,
-    Store,
-    StoreSame, //
-};
+use Step::*;
 
 /// The mark of a page that repeats a word, and has no object.
 const SAME: Mark = 0;
@@ -87,17 +82,7 @@ pub enum Job {
     Recall,
 }
 
-use Job::{
-    Clean,
-    Discard,
-    FailToWrite,
-    Leave,
-    Move,
-    Recall,
-    TakeBack,
-    Visit,
-    WriteBack, //
-};
+use Job::*;
 
 /// The length of each object: that of an incompressible page.
 fn length() -> Length {
