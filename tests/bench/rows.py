@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 """The rows of the benchmark's tables: the figures and their bars."""
 
+from dataclasses import dataclass
+
 PEERS = ("zram", "zswap")
 PAGE = 4096
 
 
+# Each is itself, and equal to no other.
+@dataclass(eq=False)
 class Row:
     """A line of a table: a figure of each backend, and the target for ghostswap's.
 
@@ -13,21 +17,15 @@ class Row:
     figure of `own`. A row whose text begins with two blanks belongs to the row before
     it, and is often a part of it."""
 
-    def __init__(
-        self,
-        what,
-        text,
-        form="{:,.0f}",
-        bar=None,
-        against="peers",
-        where=None,
-        made_of=None,
-        peers=PEERS,
-        own="ghostswap",
-    ):
-        self.own = own
-        self.what, self.text, self.form, self.bar = what, text, form, bar
-        self.against, self.where, self.made_of, self.peers = against, where, made_of, peers
+    what: str
+    text: str
+    form: str = "{:,.0f}"
+    bar: float = None
+    against: str | float = "peers"
+    where: list = None
+    made_of: object = None
+    peers: tuple = PEERS
+    own: str = "ghostswap"
 
 
 def parts_of_ram(get):
@@ -113,14 +111,8 @@ def but_the_compressor(phase):
 
 
 def way(phase, text, bar, own="ghostswap"):
-    return Row(
-        f"{phase}-way",
-        text,
-        bar=bar,
-        against="zram",
-        made_of=but_the_compressor(phase),
-        own=own,
-    )
+    made_of = but_the_compressor(phase)
+    return Row(f"{phase}-way", text, bar=bar, against="zram", made_of=made_of, own=own)
 
 
 KINDS = {
@@ -153,11 +145,7 @@ WHERE = [
 # huge one ghostswap does what it does for a single page, or less.
 PHASES = {"out": "out", "in": "in", "free": "freed", "thp-out": "out"}
 JOBS = [
-    Row(
-        "all",
-        "instructions, millions",
-        made_of=lambda get: get("instructions") + get("threads"),
-    ),
+    Row("all", "instructions, millions", made_of=lambda get: get("instructions") + get("threads")),
     Row("instructions", "  of the job"),
     Row("threads", "  of the kernel's threads"),
     Row("faults", "major faults"),
