@@ -26,6 +26,8 @@ COLOURS = {
     "ghostswap-full": "tab:cyan",
 }
 COLUMNS = list(COLOURS)
+# What a figure is told by.
+KEY = ("part", "pages", "backend", "compressor", "what")
 
 
 class Run:
@@ -37,10 +39,11 @@ class Run:
     # --- figures ----------------------------------------------------------------
 
     def find_versions(self):
-        def output(*command, **more):
-            return subprocess.run(command, capture_output=True, text=True, **more).stdout.strip()
+        def output(*command):
+            return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
-        sources = output("git", "-C", self.root, "ls-files", "rust", "Kbuild").split()
+        git = ("git", "-C", self.root)
+        sources = output(*git, "ls-files", "rust", "Kbuild").split()
         module = hashlib.sha256()
         for source in sources:
             with open(os.path.join(self.root, source), "rb") as file:
@@ -49,32 +52,24 @@ class Run:
         with open(os.path.join(kdir, "include", "config", "kernel.release")) as release:
             kernel = release.read().strip()
         source = os.path.join(kdir, "source")
-        zstd = ""
+        zstd, number = "", r"define ZSTD_VERSION_(?:MAJOR|MINOR|RELEASE)\s+(\d+)"
         try:
             with open(os.path.join(source, "include", "linux", "zstd_lib.h")) as header:
-                zstd = ".".join(
-                    re.findall(
-                        r"define ZSTD_VERSION_(?:MAJOR|MINOR|RELEASE)\s+(\d+)", header.read()
-                    )
-                )
+                zstd = ".".join(re.findall(number, header.read()))
         except OSError:
             pass
+        qemu = output("qemu-system-x86_64", "--version").split("\n")[0]
+        sqlite = "import sqlite3; print(sqlite3.sqlite_version)"
         versions = {
             "kernel": kernel,
-            "commit": output(
-                "git", "-C", self.root, "describe", "--always", "--dirty", "--exclude=*"
-            ),
+            "commit": output(*git, "describe", "--always", "--dirty", "--exclude=*"),
             "module": f"{module.hexdigest()[:12]}, by its source",
             "compressors": f"those of Linux {kernel}" + (f"; its zstd is {zstd}" if zstd else ""),
-            "qemu": output("qemu-system-x86_64", "--version")
-            .split("\n")[0]
-            .removeprefix("QEMU emulator version "),
+            "qemu": qemu.removeprefix("QEMU emulator version "),
             "gcc": output("gcc", "-dumpfullversion"),
             "python": output("/usr/bin/python3", "--version").removeprefix("Python "),
+            "sqlite": output("/usr/bin/python3", "-c", sqlite),
         }
-        versions["sqlite"] = output(
-            "/usr/bin/python3", "-c", "import sqlite3; print(sqlite3.sqlite_version)"
-        )
         try:
             versions["node"] = output("node", "--version").removeprefix("v")
         except OSError:
@@ -88,18 +83,12 @@ class Run:
         try:
             with open(path) as file:
                 before = json.load(file)
-            if all(
-                before["versions"][name] == self.versions[name] for name in ("kernel", "module")
-            ):
-                for line in before["figures"]:
-                    key = tuple(
-                        line[name] for name in ("part", "pages", "backend", "compressor", "what")
-                    )
-                    if key[0] not in parts:
-                        self.figures[key] = line["value"]
+            same = all(before["versions"][of] == self.versions[of] for of in ("kernel", "module"))
+            for line in before["figures"] if same else []:
+                if line["part"] not in parts:
+                    self.figures[tuple(line[name] for name in KEY)] = line["value"]
         except (OSError, ValueError, KeyError):
             pass
-        names = ("part", "pages", "backend", "compressor", "what")
         results = {
             "command": self.command,
             "seconds": round(self.seconds),
@@ -109,7 +98,7 @@ class Run:
                 for text, value, bar, met, _ in self.bars()
             ],
             "figures": [
-                {**dict(zip(names, key, strict=True)), "value": value}
+                {**dict(zip(KEY, key, strict=True)), "value": value}
                 for key, value in sorted(self.figures.items())
             ],
         }
