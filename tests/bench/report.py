@@ -150,11 +150,8 @@ class Run:
 
         yield "Instructions and RAM, a page", HOT + RAM, of("pages")
         yield "The disk's part, a page written back", STORE, of("pages")
-        yield (
-            "An area with nothing in it",
-            EMPTY,
-            [key for key in of("pages") if key[1:] == ("python", "lz4")],
-        )
+        empty = [key for key in of("pages") if key[1:] == ("python", "lz4")]
+        yield "An area with nothing in it", EMPTY, empty
         yield "Whose instructions they are, a page", WHERE, of("profile")
         yield "What grows with the machine, a page", SCALE, of("scale")
         yield "A disk of 200 requests a second", SLOW, of("disk")
@@ -191,24 +188,13 @@ class Run:
                 continue
             names = JOB_NAMES if rows is JOBS else CORPORA
             # Not all backends are in each table.
-            used = [
-                0,
-                *(
-                    i
-                    for i in range(1, len(heading))
-                    if any(line[i] not in ("", "-") for _, lines in found for line in lines)
-                ),
-            ]
-            yield (
-                title,
-                [
-                    (
-                        f"{names.get(where, where)}, {comp}",
-                        [[line[i] for i in used] for line in [heading, *lines]],
-                    )
-                    for (_, where, comp), lines in found
-                ],
-            )
+            filled = [line for _, lines in found for line in lines]
+            used = [i for i in range(len(heading)) if {line[i] for line in filled} - {"", "-"}]
+            tables = []
+            for (_, where, comp), lines in found:
+                cells = [[line[i] for i in used] for line in [heading, *lines]]
+                tables.append((f"{names.get(where, where)}, {comp}", cells))
+            yield title, tables
 
     def module_of_empty(self):
         for size in ("64G", "1T"):
@@ -230,22 +216,12 @@ class Run:
                         yield text, f"{ratio:.3f}", f"<= {bar:g}", met, rest
         for size, rest in self.module_of_empty():
             if size == "1T":
-                yield (
-                    "an empty area of 1 TiB, bytes more than plain swap",
-                    f"{rest:,.0f}",
-                    "< 65,536",
-                    rest < 65536,
-                    "",
-                )
+                text = "an empty area of 1 TiB, bytes more than plain swap"
+                yield text, f"{rest:,.0f}", "< 65,536", rest < 65536, ""
         for (part, _, backend, comp, what), value in sorted(self.figures.items()):
             if part == "native" and backend == "ghostswap" and what == "second":
-                yield (
-                    f"pages a second with a second CPU ({comp})",
-                    f"{value:.2f}",
-                    ">= 1.8",
-                    value >= 1.8,
-                    "" if value >= 1.8 else self.far_apart(comp),
-                )
+                text, met = f"pages a second with a second CPU ({comp})", value >= 1.8
+                yield text, f"{value:.2f}", ">= 1.8", met, "" if met else self.far_apart(comp)
 
     def obstacle(self, part, where, comp, row):
         """What a figure would be if ghostswap's own share of it were nothing."""
