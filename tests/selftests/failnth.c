@@ -49,6 +49,7 @@
 #include <unistd.h>
 
 #include "pattern.h"
+#include "write_text.h"
 
 #define MAX_TASKS 256
 /* With so many pages, or so many things to fail, most of these are the same. */
@@ -212,16 +213,7 @@ static int do_swapoff(char **args)
 
 static int do_write(char **args)
 {
-	int fd, ret, error;
-
-	fd = open(args[0], O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		err(1, "%s", args[0]);
-	ret = write(fd, args[1], strlen(args[1]));
-	error = errno;
-	close(fd);
-	errno = error;
-	return ret < 0 ? ret : 0;
+	return write_text(args[0], args[1]);
 }
 
 static int do_is(char **args)

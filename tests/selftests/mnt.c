@@ -12,6 +12,8 @@
 #include <sys/swap.h>
 #include <unistd.h>
 
+#include "write_text.h"
+
 static int show_usage(void)
 {
 	fputs("usage: mnt mount SOURCE TARGET [OPTIONS]\n"
@@ -79,21 +81,6 @@ static int new_mount(const char *source, const char *target, char *options)
 				 MOVE_MOUNT_F_EMPTY_PATH);
 	error = errno;
 	print_log(fs);
-	errno = error;
-	return ret;
-}
-
-/* In one call, as files of sysfs want it. */
-static int write_text(const char *file, const char *text)
-{
-	int fd, ret, error;
-
-	fd = open(file, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return fd;
-	ret = write(fd, text, strlen(text));
-	error = errno;
-	close(fd);
 	errno = error;
 	return ret;
 }

@@ -20,25 +20,13 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "write_text.h"
+
 /* <asm/termios.h> and <sys/ioctl.h> do not go together. */
 #define TIOCM_LOOP 0x8000
 
 #define PORT "ttyS1"
 #define BITS_OF_FOUR_CHARACTERS 40
-
-static int set(const char *path, const char *text)
-{
-	ssize_t length = strlen(text);
-	int fd = open(path, O_WRONLY);
-	int error = 0;
-
-	if (fd < 0)
-		return errno;
-	if (write(fd, text, length) != length)
-		error = errno;
-	close(fd);
-	return error;
-}
 
 static void wake_by_clock(int seconds)
 {
@@ -62,17 +50,15 @@ static void wake_by_port(int seconds)
 	if (fd < 0 || ioctl(fd, TCSETS2, &slow) || ioctl(fd, TIOCMBIS, &lines))
 		err(1, PORT);
 	/* At so few baud it would else be reported at once. */
-	errno = set("/sys/class/tty/" PORT "/rx_trig_bytes", "8");
-	if (!errno)
-		errno = set("/sys/class/tty/" PORT "/power/wakeup", "enabled");
-	if (errno || write(fd, "", 1) != 1)
+	if (write_text("/sys/class/tty/" PORT "/rx_trig_bytes", "8") ||
+	    write_text("/sys/class/tty/" PORT "/power/wakeup", "enabled") ||
+	    write(fd, "", 1) != 1)
 		err(1, PORT);
 }
 
 int main(int argc, char **argv)
 {
 	int seconds = argc == 3 ? atoi(argv[2]) : 0;
-	int error;
 
 	if (seconds < 1 || seconds > 20)
 		errx(2, "usage: nap mem|freeze SECONDS");
@@ -80,7 +66,6 @@ int main(int argc, char **argv)
 		wake_by_port(seconds);
 	else
 		wake_by_clock(seconds);
-	error = set("/sys/power/state", argv[1]);
-	puts(error ? strerrorname_np(error) : "OK");
+	puts(write_text("/sys/power/state", argv[1]) ? strerrorname_np(errno) : "OK");
 	return 0;
 }
