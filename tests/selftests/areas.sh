@@ -64,8 +64,8 @@ holds_nothing() { # FILE
 	(($(stat_of "$1" stored_pages) == 0 && $(held "$1") == 0))
 }
 
-# ends_empty FILE: its pool holds nothing, as soon as the CPUs have given back what slots
-# they keep and RCU has freed the tables.
+# ends_empty FILE [LOADS]: its pool holds nothing, as soon as the CPUs have given back what slots
+# they keep and RCU has freed the tables; and so many loads failed, 0 if not told.
 ends_empty() {
 	local end=$((SECONDS + 30))
 	until holds_nothing "$1"; do
@@ -73,6 +73,7 @@ ends_empty() {
 			"and $(stat_of "$1" pool_bytes) bytes of them, $(stat_of "$1" table_bytes) of tables held"
 		sleep 0.1
 	done
+	equal "failed loads" "${2:-0}" "$(stat_of "$1" failed_loads)"
 }
 
 # What a pool may hold more than it is limited to, in bytes. A store takes its memory before

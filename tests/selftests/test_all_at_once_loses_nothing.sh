@@ -123,7 +123,6 @@ all_at_once() {
 	end
 	note "$rounds things were done; killed for memory $(oom_kills small); written" \
 		"$(stat_of one written_pages) and $(stat_of three written_pages) pages"
-	equal "failed loads" "0 0" "$(stat_of one failed_loads) $(stat_of three failed_loads)"
 	ends_empty one
 	ends_empty three
 }
@@ -178,9 +177,9 @@ disks_fail() {
 	lost=$(awk -F= '/^lost=/ { sum += $2 } END { print sum + 0 }' said.*)
 	note "$rounds things were done; $lost pages lost, $failed loads failed," \
 		"$(stat_of one written_pages) pages written"
-	equal "failed loads since it is well" "$failed" "$(stat_of one failed_loads)"
 	holds "pages lost" "$lost <= $failed"
-	ends_empty one
+	# None since it is well.
+	ends_empty one "$failed"
 	gone one two
 }
 
