@@ -114,6 +114,12 @@ release() {
 	wait "$held_pid" || fail "it ended with status $?: $said"
 }
 
+# ends_well: it ends, with no page of area "file" lost, and none left there.
+ends_well() {
+	release
+	ends_empty file
+}
+
 # start_second ARGUMENT...: another process of pages, beside that of start; run it until it holds.
 start_second() {
 	mkfifo go

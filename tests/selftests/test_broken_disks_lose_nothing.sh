@@ -34,8 +34,7 @@ few_writes_fail() {
 		"$(store_stat file 0 write_errors) $(store_stat file 0 retired_segments)"
 	equal "bytes in memory" 0 "$(stat_of file compressed_bytes)"
 	equal "stored" "$(said_number out)" "$(stat_of file stored_pages)"
-	release
-	equal "failed loads" 0 "$(stat_of file failed_loads)"
+	ends_well
 }
 
 all_writes_fail() {
@@ -60,8 +59,7 @@ all_writes_fail() {
 	gives OK tell file add_backing "$disk"
 	write_back file
 	holds "pages in the store" "$(stat_of file redirected_pages) > 1900"
-	release
-	equal "failed loads" 0 "$(stat_of file failed_loads)"
+	ends_well
 }
 
 takes_no_more() {
@@ -96,8 +94,7 @@ broken_at_the_limit() {
 	holds "stores refused" "$(stat_of file failed_stores_limit) > 0"
 	holds "pages out" "$(said_number out) < 1024"
 	go_on
-	release
-	ends_empty file
+	ends_well
 }
 
 header_unreadable() {
@@ -169,8 +166,7 @@ removed_while_broken() {
 	mend_disk
 	gives OK tell file remove_backing "$disk"
 	equal "pages in stores" 0 "$(stat_of file redirected_pages)"
-	release
-	equal "failed loads" 0 "$(stat_of file failed_loads)"
+	ends_well
 }
 
 full_by_hand() {
@@ -180,8 +176,7 @@ full_by_hand() {
 	holds "pages in the store" "$(stat_of file redirected_pages) > 400"
 	equal "stored" "$(said_number out)" "$(stat_of file stored_pages)"
 	equal "write errors" 0 "$(store_stat file 0 write_errors)"
-	release
-	equal "failed loads" 0 "$(stat_of file failed_loads)"
+	ends_well
 }
 
 full_and_at_the_limit() {
@@ -200,8 +195,7 @@ full_and_at_the_limit() {
 	holds "pages out" "$(said_number out) > 4096 * 95 / 100"
 	note "with room $(($(stat_of file failed_stores_limit) - failed)) stores were refused"
 	nearly_within_limit file
-	release
-	equal "failed loads" 0 "$(stat_of file failed_loads)"
+	ends_well
 }
 
 # A process that ends makes room for the next.
@@ -214,8 +208,7 @@ room_is_used_again() {
 	start pages -s 6 -k r fill out out hold out hold check
 	go_on
 	holds "pages out" "$(said_number out) > 1536 * 95 / 100"
-	release
-	equal "failed loads" 0 "$(stat_of file failed_loads)"
+	ends_well
 }
 
 promise "writes that fail leave their pages in memory, and retire the segment" few_writes_fail

@@ -60,8 +60,7 @@ cpu_goes_for_good() {
 	taskset -p 1 "$held_pid" >/dev/null
 	put_for_now "$CPU1" 0
 	equal "stored" "$(said_number out)" "$(stat_of file stored_pages)"
-	release
-	ends_empty file
+	ends_well
 	gone file
 }
 

@@ -27,8 +27,7 @@ keeps_what_does_not_fit() { # KIND OF MEMORY
 	equal "stores that failed for memory" 0 "$(stat_of file failed_stores_memory)"
 	go_on
 	within_limit file
-	release
-	ends_empty file
+	ends_well
 }
 
 room_is_used_again() {

@@ -91,8 +91,7 @@ longer_words_compress() {
 	holds "pages out" "$(said_number out) > 2000"
 	equal "same-filled pages" 0 "$(stat_of file same_filled_pages)"
 	holds "compressed bytes" "$(stat_of file compressed_bytes) <= 64 * $(said_number out)"
-	release
-	ends_empty file
+	ends_well
 }
 
 promise "four processes, twice 8 MiB in 2 MiB, on 2 CPUs" four_times_too_large

@@ -29,8 +29,7 @@ goes_to_the_store() {
 	holds "pages in the store" "$(stat_of file redirected_pages) > $(said_number out) / 2"
 	equal "stores refused" 0 "$(stat_of file failed_stores_limit)"
 	go_on
-	release
-	ends_empty file
+	ends_well
 	equal "bytes in the store" 0 "$(store_stat file 0 live_bytes)"
 }
 

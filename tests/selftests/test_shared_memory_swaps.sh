@@ -10,8 +10,7 @@ swaps() { # KIND
 	holds "pages out" "$(said_number out) > 1800"
 	equal "stored" "$(said_number out)" "$(stat_of file stored_pages)"
 	equal "same-filled" "$(said_number same)" "$(stat_of file same_filled_pages)"
-	release
-	ends_empty file
+	ends_well
 }
 
 # Children that map the same pages read what the parent wrote, wherever it is.

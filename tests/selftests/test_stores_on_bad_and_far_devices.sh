@@ -12,8 +12,7 @@ slow() {
 	load_table delay DISK 0 50 DISK 0 150
 	start_in_store -s 6 -k tttr fill out out hold check
 	load_table delay DISK 0 5 DISK 0 5
-	release
-	equal "failed loads" 0 "$(stat_of file failed_loads)"
+	ends_well
 	gone file
 }
 
@@ -63,8 +62,7 @@ fails_for_a_while() {
 	gives OK tell file add_backing "$disk"
 	write_back file
 	holds "pages in the store" "$(stat_of file redirected_pages) > 1500"
-	release
-	equal "failed loads" 0 "$(stat_of file failed_loads)"
+	ends_well
 	gone file
 }
 
