@@ -46,6 +46,11 @@ impl Heap {
         }
     }
 
+    /// The length of an object with `mark` in it.
+    pub fn length_of(&self, mark: Mark) -> Length {
+        (self.length)(mark)
+    }
+
     /// A new object, with `mark` in it.
     pub fn allocate(&self, mark: Mark) -> Object {
         let index = self.free.lock().unwrap().pop();
@@ -56,7 +61,7 @@ impl Heap {
         memory
             .content
             .with_mut(|content| unsafe { *content = mark });
-        Object::new(index, (self.length)(mark))
+        Object::new(index, self.length_of(mark))
     }
 
     /// What is in `object`.
@@ -67,7 +72,7 @@ impl Heap {
             .with(|content| unsafe { *content });
         assert_eq!(
             object.length(),
-            (self.length)(mark),
+            self.length_of(mark),
             "this is the content of another object"
         );
         mark

@@ -18,6 +18,7 @@ use crate::tally::{
 };
 use crate::transitions::watch;
 use crate::world::{
+    length,
     Job,
     Kernel,
     Step,
@@ -61,7 +62,8 @@ impl Scene {
     }
 
     fn run(self) {
-        let world = Arc::new(World::new(self.kernel.len(), self.segments));
+        let world = World::new(self.kernel.len(), self.segments, |_| length());
+        let world = Arc::new(world);
         watch(&world.slots);
         let mut cursor = Cursor::new(7);
         let mut kernels: Vec<_> = (0..self.kernel.len())

@@ -9,140 +9,40 @@
 //! are given out again at once.
 
 use ghostswap_core::payload::Length;
-use ghostswap_core::slot::{
-    Content,
-    Displaced,
-    Look,
-    Slot, //
-};
+use ghostswap_core::slot::Look;
 use loom::sync::Arc;
 use loom::thread;
 
-use crate::heap::{
-    Heap,
-    Mark, //
-};
-use crate::object::Object;
+use crate::heap::Mark;
 use crate::tally::{
     bound,
     Tally, //
 };
 use crate::transitions::watch;
-
-#[derive(Clone, Copy, Debug)]
-enum Step {
-    Store,
-    StoreSame,
-    Load,
-    Invalidate,
-}
+use crate::world::{
+    Kernel,
+    Step,
+    World, //
+};
 
 use Step::*;
 
 const STEPS: [Step; 4] = [Store, StoreSame, Load, Invalidate];
 
-/// What the slot holds, as the kernel's side knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Page {
-    None,
-    Same(u32),
-    Object(Mark),
+/// Objects differ in their lengths, too.
+fn length(mark: Mark) -> Length {
+    Length::new(mark.into()).expect("marks are small, and not 0")
 }
 
-struct World {
-    slot: Slot<Object>,
-    heap: Heap,
-}
-
-impl World {
-    /// A heap for as many objects as can be live at once: the slot's, one that is being stored, and
-    /// one with each looker.
-    fn new(lookers: usize) -> Self {
-        Self {
-            slot: Slot::new(),
-            heap: Heap::new(2 + lookers, |mark| {
-                Length::new(mark.into()).expect("marks are small, and not 0")
-            }),
-        }
-    }
-
-    /// Plays a looker: looks `times` times, whatever it finds.
-    fn looker(&self, times: usize) {
-        for _ in 0..times {
-            if let Look::Object(hold) = self.slot.look() {
-                let mark = self.heap.read(hold.object());
-                assert_eq!(self.heap.read(hold.object()), mark);
-                assert_eq!(hold.length(), hold.object().length());
-                if let Some(object) = hold.release() {
-                    self.heap.free(object);
-                }
-            }
-        }
-    }
-}
-
-/// The kernel's side of the slot.
-struct Kernel<'w> {
-    world: &'w World,
-    page: Page,
-    stores: Mark,
-}
-
-impl<'w> Kernel<'w> {
-    fn new(world: &'w World) -> Self {
-        Self {
-            world,
-            page: Page::None,
-            stores: 0,
-        }
-    }
-
-    fn play(&mut self, script: &[Step]) {
-        for step in script {
-            match step {
-                Store => {
-                    self.stores += 1;
-                    let object = self.world.heap.allocate(self.stores);
-                    self.replace(Content::Object(object), Page::Object(self.stores));
-                }
-                StoreSame => self.replace(Content::Same(5), Page::Same(5)),
-                Load => assert_eq!(self.load(), self.page),
-                Invalidate => self.replace(Content::Free, Page::None),
-            }
-        }
-    }
-
-    fn replace(&mut self, content: Content<Object>, page: Page) {
-        let displaced = self.world.slot.replace(content);
-        let before = std::mem::replace(&mut self.page, page);
-        match displaced {
-            Displaced::Free => assert_eq!(before, Page::None),
-            Displaced::Same => assert!(matches!(before, Page::Same(_))),
-            Displaced::Held(length) => assert_eq!(before, Page::Object(length.bytes() as Mark)),
-            Displaced::Object(object, length) => {
-                assert_eq!(object.length(), length);
-                assert_eq!(before, Page::Object(self.world.heap.read(&object)));
-                self.world.heap.free(object);
-            }
-            Displaced::Redirected(_) => unreachable!("nothing is written back"),
-        }
-    }
-
-    fn load(&self) -> Page {
-        loop {
-            match self.world.slot.look() {
-                Look::Free => return Page::None,
-                Look::Same(fill) => return Page::Same(fill),
-                Look::Redirected(_) => unreachable!("nothing is written back"),
-                Look::Busy => thread::yield_now(),
-                Look::Object(hold) => {
-                    let mark = self.world.heap.read(hold.object());
-                    assert!(
-                        hold.release().is_none(),
-                        "a slot is not stored to during a load"
-                    );
-                    return Page::Object(mark);
-                }
+/// Plays a looker: looks `times` times at the slot, whatever it finds.
+fn look(world: &World, times: usize) {
+    for _ in 0..times {
+        if let Look::Object(hold) = world.slots[0].look() {
+            let mark = world.heap.read(hold.object());
+            assert_eq!(world.heap.read(hold.object()), mark);
+            assert_eq!(hold.length(), hold.object().length());
+            if let Some(object) = hold.release() {
+                world.heap.free(object);
             }
         }
     }
@@ -172,14 +72,14 @@ impl Scene {
 
     fn run(&self, script: &[Step]) {
         let looks = self.looks;
-        let world = Arc::new(World::new(self.lookers));
-        watch(std::slice::from_ref(&world.slot));
-        let mut kernel = Kernel::new(&world);
+        let world = Arc::new(World::new(1, 0, length));
+        watch(&world.slots);
+        let mut kernel = Kernel::new(&world, 0);
         kernel.play(self.given);
         let lookers: Vec<_> = (0..self.lookers)
             .map(|_| {
                 let world = world.clone();
-                thread::spawn(move || world.looker(looks))
+                thread::spawn(move || look(&world, looks))
             })
             .collect();
         kernel.play(script);
@@ -187,7 +87,7 @@ impl Scene {
         for looker in lookers {
             looker.join().unwrap();
         }
-        assert!(matches!(world.slot.look(), Look::Free));
+        assert!(matches!(world.slots[0].look(), Look::Free));
         world.heap.check_all_free();
     }
 }

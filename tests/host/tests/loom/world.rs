@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Slots whose objects move between the cache and a backing store, and what each thread does with
-//! them.
+//! Slots, whose objects may move between the cache and a backing store, and what each thread does
+//! with them.
 //!
 //! Each slot has a thread for the kernel's side. The mover writes all slots back as one batch, and
 //! cleans, moves segments to others and takes them back into the cache; no other thread marks or
@@ -9,9 +9,9 @@
 //! the cache, as the recalling worker does. There are few segments, each with one place for each
 //! slot, so they are used again at once.
 //!
-//! All objects have the same length, so that an entry may be equal to an earlier one, but each
-//! store puts something else into its object. What is checked at each step: a load finds what was
-//! stored last; an object is freed once, never while read; no record is read while its place is
+//! Objects that move have the same length, so that an entry may be equal to an earlier one, but
+//! each store puts something else into its object. What is checked at each step: a load finds what
+//! was stored last; an object is freed once, never while read; no record is read while its place is
 //! filled anew or given up; each record ends once.
 
 use ghostswap_core::entry::{
@@ -59,6 +59,8 @@ use Step::*;
 
 /// The mark of a page that repeats a word, and has no object.
 const SAME: Mark = 0;
+/// That word.
+const FILL: u32 = 5;
 
 #[derive(Clone, Copy, Debug)]
 pub enum Job {
@@ -84,8 +86,8 @@ pub enum Job {
 
 use Job::*;
 
-/// The length of each object: that of an incompressible page.
-fn length() -> Length {
+/// The length of each object that moves: that of an incompressible page.
+pub fn length() -> Length {
     Length::new(PAGE_SIZE).expect("a page has it")
 }
 
@@ -110,11 +112,13 @@ fn location(segment: usize, place: usize) -> Location {
 }
 
 impl World {
-    pub fn new(slots: usize, segments: usize) -> Self {
+    /// The length of an object is what `length` says of its mark.
+    pub fn new(slots: usize, segments: usize, length: fn(Mark) -> Length) -> Self {
         Self {
             slots: (0..slots).map(|_| Slot::new()).collect(),
-            // Each slot's and one that is stored to it, and one each of the mover and the visitor.
-            heap: Heap::new(2 * slots + 2, |_| length()),
+            // Each slot's and one that is stored to it, and one each of the mover and the visitor,
+            // or of two lookers.
+            heap: Heap::new(2 * slots + 2, length),
             log: SegmentLog::new((0..segments).map(|_| Segment::new()).collect()),
             disk: (0..segments)
                 .map(|_| (0..slots).map(|_| UnsafeCell::new(None)).collect())
@@ -370,7 +374,7 @@ impl Kernel {
                     let object = self.world.heap.allocate(mark);
                     self.replace(Content::Object(object), Some(mark));
                 }
-                StoreSame => self.replace(Content::Same(5), Some(SAME)),
+                StoreSame => self.replace(Content::Same(FILL), Some(SAME)),
                 Load => assert_eq!(self.load(), self.page),
                 Invalidate => self.replace(Content::Free, None),
             }
@@ -383,8 +387,12 @@ impl Kernel {
         match displaced {
             Displaced::Free => assert_eq!(before, None),
             Displaced::Same => assert_eq!(before, Some(SAME)),
-            Displaced::Held(_) => assert!(before.is_some()),
-            Displaced::Object(object, _) => {
+            Displaced::Held(length) => {
+                let expected = before.map(|mark| self.world.heap.length_of(mark));
+                assert_eq!(expected, Some(length));
+            }
+            Displaced::Object(object, length) => {
+                assert_eq!(object.length(), length);
                 assert_eq!(before, Some(self.world.heap.read(&object)));
                 self.world.heap.free(object);
             }
@@ -400,7 +408,10 @@ impl Kernel {
         loop {
             match self.world.slots[self.slot].look() {
                 Look::Free => return None,
-                Look::Same(_) => return Some(SAME),
+                Look::Same(fill) => {
+                    assert_eq!(fill, FILL);
+                    return Some(SAME);
+                }
                 Look::Object(hold) => {
                     let mark = self.world.heap.read(hold.object());
                     assert!(
