@@ -137,7 +137,7 @@ do_to_a_disk() {
 	4 | 5) load_table linear DISK 0 ;;
 	6) tell one writeback $((RANDOM % 2000)) >/dev/null ;;
 	# Where it cannot be read, it stays.
-	7) tell one "$([[ $(stores_of one) == *"$bad"* ]] && echo remove || echo add)_store" "$bad" \
+	7) tell one "$([[ $(stores_of one) == *"$bad"* ]] && echo remove || echo add)_backing" "$bad" \
 		>/dev/null ;;
 	8) mnt swapoff two >/dev/null; mnt swapon two 5 >/dev/null ;;
 	9) sleep "0.$((RANDOM % 9))" ;;
