@@ -134,8 +134,8 @@ release_second() {
 	wait "$second_pid" || fail "the second process ended with status $?"
 }
 
-# said_number KEY: the number after KEY= in what a process said.
+# said_number KEY: the number after KEY= in what a process said last.
 said_number() {
-	[[ $said =~ (^|[[:space:]])$1=([0-9]+) ]] || fail "no $1= in: $said"
-	echo "${BASH_REMATCH[2]}"
+	[[ $'\n'$said =~ .*[[:space:]]$1=([0-9]+) ]] || fail "no $1= in: $said"
+	echo "${BASH_REMATCH[1]}"
 }
