@@ -118,17 +118,19 @@ incompressible_first() {
 	start pages -s 16 -k tr fill out hold check
 	random=$(said_number random)
 	holds "incompressible pages" "$random > 2000"
-	gives OK tell file writeback "$random"
-	equal "incompressible pages in memory" 0 "$(stat_of file incompressible_pages)"
-	holds "pages in the store" "$(stat_of file redirected_pages) >= $random &&
-		$(stat_of file redirected_pages) <= $random + 512"
-	holds "bytes in memory" "$(stat_of file compressed_bytes) > 0"
+	# As many as one cluster has at least, however old that is.
+	gives OK tell file writeback 200
+	equal "pages in the store" 200 "$(stat_of file redirected_pages)"
+	equal "incompressible pages in memory" $((random - 200)) \
+		"$(stat_of file incompressible_pages)"
 	release
 }
 
 oldest_first() {
 	area_with_store 64M
 	start_second -i 2 -s 16 -k t fill out hold check
+	# Ages are in seconds.
+	sleep 2
 	start pages -i 1 -s 8 -k t fill out hold check
 	# A cluster that both use is as young as its youngest page.
 	gives OK tell file writeback 2000
@@ -160,7 +162,7 @@ promise "pages of one word come back, wherever they are kept" same_filled_come_b
 promise "a working set of several times the limit is out, and the limit holds" past_the_limit
 promise "writeback starts at the limit and stops well before the pool is empty" between_the_marks
 promise "the limit holds for stores from all CPUs at once" written_from_all_cpus
-promise "incompressible pages go first" incompressible_first
-promise "then the clusters that were stored to longest ago" oldest_first
+promise "the clusters go first that were stored to longest ago" oldest_first
+promise "and of these the incompressible pages" incompressible_first
 promise "at most 5% more is written than the objects have" densely
 finish
