@@ -16,6 +16,22 @@ slow() {
 	gone file
 }
 
+# If each page waited for the disk, it would take minutes.
+hangs() {
+	local begin=${EPOCHREALTIME/./}
+	mapped linear DISK 0
+	area file 1G "limit=1M,backing=$disk"
+	dmsetup suspend --nolockfs --noudevsync store
+	start pages -s 4 -k r fill out hold check
+	note "1024 pages, of which $(said_number out) fit, took" \
+		"$(((${EPOCHREALTIME/./} - begin) / 1000)) ms"
+	holds "microseconds" "${EPOCHREALTIME/./} - begin < 30000000"
+	holds "stores refused" "$(stat_of file failed_stores_limit) > 100"
+	dmsetup resume --noudevsync store
+	release
+	gone file
+}
+
 # flags_of PID: those of its task, and its state.
 flags_of() {
 	local state flags rest
@@ -128,6 +144,7 @@ cut_off() {
 }
 
 promise "a slow disk keeps no other task from going on" slow
+promise "pages that find no room do not all wait for a disk that hangs" hangs
 promise "what is written may take from the reserves of memory" takes_from_the_reserves
 promise "a disk that fails for a while takes pages afterwards" fails_for_a_while
 promise "what was never written is not taken for what was there before" writes_are_lost
