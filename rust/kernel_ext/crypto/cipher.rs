@@ -50,12 +50,6 @@ unsafe impl Send for Xts {}
 // SAFETY: Once it has its key, any number of requests may use a transformation at once.
 unsafe impl Sync for Xts {}
 
-#[derive(Clone, Copy)]
-enum CipherDirection {
-    Encrypt,
-    Decrypt,
-}
-
 impl Xts {
     /// A cipher with a new key.
     ///
@@ -93,27 +87,22 @@ impl Xts {
     /// Context: process; allocates nothing and does not sleep. Errors: those of the cipher, none of
     /// which is expected.
     pub(crate) fn encrypt(&self, sector: u64, block: &mut Block) -> Result {
-        self.crypt(sector, block, CipherDirection::Encrypt)
+        self.crypt(sector, block, true)
     }
 
     /// Undoes [`Xts::encrypt`]. There is no way to see that `block` was not encrypted so.
     ///
     /// Context and errors: as [`Xts::encrypt`].
     pub(crate) fn decrypt(&self, sector: u64, block: &mut Block) -> Result {
-        self.crypt(sector, block, CipherDirection::Decrypt)
+        self.crypt(sector, block, false)
     }
 
-    fn crypt(&self, sector: u64, block: &mut Block, direction: CipherDirection) -> Result {
+    fn crypt(&self, sector: u64, block: &mut Block, encrypt: bool) -> Result {
         // SAFETY: By the type invariants, the cipher is valid and has its key. The block is a page,
         // and is borrowed for this. A whole page is aligned for all ciphers, which thus need no
         // room to copy it to.
         to_result(unsafe {
-            bindings::kernel_ext_sync_skcipher_page(
-                self.0.as_ptr(),
-                block.page(),
-                sector,
-                matches!(direction, CipherDirection::Encrypt),
-            )
+            bindings::kernel_ext_sync_skcipher_page(self.0.as_ptr(), block.page(), sector, encrypt)
         })
     }
 }
