@@ -29,12 +29,9 @@ use crate::{
             Transfer,
             TransferDone, //
         },
-        crypto::{
-            checksum::Crc32c,
-            cipher::{
-                self,
-                Xts, //
-            },
+        crypto::cipher::{
+            self,
+            Xts, //
         },
         sync::event_count::EventCount,
     },
@@ -61,14 +58,6 @@ use kernel::{
 
 /// A store takes nothing more after this many errors of writing.
 const MAX_WRITE_ERRORS: u64 = 8;
-
-/// The checksum of a record.
-pub(crate) fn checksum(parts: &[&[u8]]) -> u32 {
-    parts
-        .iter()
-        .fold(Crc32c::new(), |sum, part| sum.and(part))
-        .value()
-}
 
 /// What is counted of a store.
 #[derive(Clone, Copy)]

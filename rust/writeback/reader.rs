@@ -12,10 +12,7 @@
 //! back into the cache, see [`crate::writeback::recall`].
 
 use crate::{
-    backing::store::{
-        checksum,
-        BackingStore, //
-    },
+    backing::store::BackingStore,
     contents::{
         table::{
             Table,
@@ -38,6 +35,7 @@ use crate::{
             Transfer,
             TransferDone, //
         },
+        crypto::checksum::crc32c,
         mm::{
             pending_page::{
                 PendingPage,
@@ -343,7 +341,7 @@ impl Reader {
         let first = Blocks::of(redirect, blocks.generation).range.start;
         let skip = (first - blocks.range.start) * segment::BLOCK;
         let bytes = cached.transfer.bytes().get(skip..).ok_or(EIO)?;
-        match segment::parse(bytes, &wanted, checksum) {
+        match segment::parse(bytes, &wanted, crc32c) {
             Ok(data) => self.contents.cache.unpack(data, page),
             Err(error) => {
                 let segment = blocks.segment;

@@ -5,10 +5,7 @@
 //! Context of all here: the mover is locked; waits for I/O.
 
 use crate::{
-    backing::store::{
-        checksum,
-        BackingStore, //
-    },
+    backing::store::BackingStore,
     contents::table::{
         TableSlot,
         Tables, //
@@ -28,7 +25,10 @@ use crate::{
             BLOCKS, //
         },
     },
-    kernel_ext::block::transfer::Transfer,
+    kernel_ext::{
+        block::transfer::Transfer,
+        crypto::checksum::crc32c, //
+    },
 };
 use core::convert::Infallible;
 use kernel::{
@@ -79,7 +79,7 @@ impl SegmentInput {
 
     /// The records of `source`, which was read last.
     pub(crate) fn records(&self, source: &Source) -> Records<'_> {
-        segment::records(self.0.bytes(), source.taken.generation(), checksum)
+        segment::records(self.0.bytes(), source.taken.generation(), crc32c)
     }
 }
 
@@ -89,7 +89,7 @@ pub(crate) struct SegmentOutput(Pin<KBox<Transfer<Infallible>>>);
 impl SegmentOutput {
     /// What fills the buffer with records for the segment `taken`.
     pub(crate) fn writer(&mut self, taken: &TakenSegment) -> SegmentWriter<'_> {
-        SegmentWriter::new(self.0.as_mut().bytes_mut(), taken.generation(), checksum)
+        SegmentWriter::new(self.0.as_mut().bytes_mut(), taken.generation(), crc32c)
     }
 
     /// Writes the first `blocks` of the buffer to the segment `taken` of `store`. The buffer is

@@ -6,34 +6,18 @@
 
 use crate::kernel_ext::bindings;
 
-/// CRC-32C (Castagnoli), of bytes that come piece by piece.
+/// CRC-32C (Castagnoli), of bytes that come in parts.
+///
+/// Context: any.
 ///
 /// # Examples
 ///
 /// ```ignore
-/// let sum = Crc32c::new().and(b"12345").and(b"6789");
-/// assert_eq!(sum.value(), 0xe306_9283);
+/// assert_eq!(crc32c(&[&b"12345"[..], b"6789"]), 0xe306_9283);
 /// ```
-#[derive(Clone, Copy)]
-pub(crate) struct Crc32c(u32);
-
-impl Crc32c {
-    /// Of no byte so far.
-    pub(crate) const fn new() -> Self {
-        Self(!0)
-    }
-
-    /// With `bytes` after those before.
-    ///
-    /// Context: any.
-    #[must_use]
-    pub(crate) fn and(self, bytes: &[u8]) -> Self {
+pub(crate) fn crc32c(parts: &[&[u8]]) -> u32 {
+    !parts.iter().fold(!0, |sum, part| {
         // SAFETY: So many bytes can be read there.
-        Self(unsafe { bindings::crc32c(self.0, bytes.as_ptr().cast(), bytes.len()) })
-    }
-
-    /// The checksum.
-    pub(crate) const fn value(self) -> u32 {
-        !self.0
-    }
+        unsafe { bindings::crc32c(sum, part.as_ptr().cast(), part.len()) }
+    })
 }
