@@ -5,10 +5,6 @@
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
 use crate::kernel_ext::bindings;
-use core::ops::{
-    Deref,
-    DerefMut, //
-};
 use kernel::{
     alloc::{
         flags::{
@@ -40,20 +36,6 @@ impl Block {
     }
 }
 
-impl Deref for Block {
-    type Target = [u8; PAGE_SIZE];
-
-    fn deref(&self) -> &[u8; PAGE_SIZE] {
-        &self.0
-    }
-}
-
-impl DerefMut for Block {
-    fn deref_mut(&mut self) -> &mut [u8; PAGE_SIZE] {
-        &mut self.0
-    }
-}
-
 /// A row of blocks, side by side.
 pub(crate) struct BlockBuffer(KVVec<Block>);
 
@@ -69,6 +51,11 @@ impl BlockBuffer {
         Ok(Self(vec))
     }
 
+    /// All blocks.
+    pub(crate) fn blocks_mut(&mut self) -> &mut [Block] {
+        &mut self.0
+    }
+
     /// All bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
         // SAFETY: Blocks are bytes, side by side.
@@ -81,19 +68,5 @@ impl BlockBuffer {
         unsafe {
             core::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * PAGE_SIZE)
         }
-    }
-}
-
-impl Deref for BlockBuffer {
-    type Target = [Block];
-
-    fn deref(&self) -> &[Block] {
-        &self.0
-    }
-}
-
-impl DerefMut for BlockBuffer {
-    fn deref_mut(&mut self) -> &mut [Block] {
-        &mut self.0
     }
 }

@@ -175,7 +175,7 @@ impl<C: TransferDone> Transfer<C> {
         }
         let mut buffer = BlockBuffer::new(blocks)?;
         let mut vecs = KVVec::with_capacity(blocks, GFP_KERNEL)?;
-        for block in buffer.iter_mut() {
+        for block in buffer.blocks_mut() {
             let vec = bindings::bio_vec {
                 bv_page: block.page(),
                 bv_len: PAGE_SIZE as u32,
@@ -208,7 +208,7 @@ impl<C: TransferDone> Transfer<C> {
 
     /// The pages.
     pub(crate) fn blocks_mut(self: Pin<&mut Self>) -> &mut [Block] {
-        self.project().buffer
+        self.project().buffer.blocks_mut()
     }
 
     /// The bytes of all pages, one after the other.
@@ -310,7 +310,7 @@ impl<C: TransferDone> Transfer<C> {
     /// Takes `job` on, if it can be done.
     fn take(self: Pin<&mut Self>, job: Job) {
         let this = self.project();
-        let possible = job.is_within(this.buffer.len());
+        let possible = job.is_within(this.vecs.len());
         this.error
             .store(if possible { 0 } else { EINVAL.to_errno() }, Relaxed);
         *this.requests = 0;

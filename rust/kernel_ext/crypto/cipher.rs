@@ -35,9 +35,9 @@ pub(crate) fn random() -> u32 {
 /// ```ignore
 /// let cipher = Xts::new()?;
 /// let mut buffer = BlockBuffer::new(1)?;
-/// cipher.encrypt(7, &mut buffer[0])?;
-/// cipher.decrypt(7, &mut buffer[0])?;
-/// assert_eq!(buffer[0][0], 0);
+/// cipher.encrypt(7, &mut buffer.blocks_mut()[0])?;
+/// cipher.decrypt(7, &mut buffer.blocks_mut()[0])?;
+/// assert_eq!(buffer.bytes()[0], 0);
 /// ```
 ///
 /// # Invariants
