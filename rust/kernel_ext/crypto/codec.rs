@@ -34,37 +34,5 @@ pub(in crate::kernel_ext) trait Codec: Send {
 /// it.
 pub(in crate::kernel_ext) const BUFFER_SIZE: usize = 2 * PAGE_SIZE;
 
-/// Room for a compressed page, or to put one together.
-pub(in crate::kernel_ext) struct CodecBuffer(KBox<[u8; BUFFER_SIZE]>);
-
-impl CodecBuffer {
-    pub(in crate::kernel_ext) fn new() -> Result<Self> {
-        Ok(Self(KBox::init(pin_init::init_zeroed(), GFP_KERNEL)?))
-    }
-
-    /// Bytes of room.
-    pub(in crate::kernel_ext) fn len(&self) -> usize {
-        BUFFER_SIZE
-    }
-
-    /// The first `length` bytes of the room.
-    #[inline]
-    pub(in crate::kernel_ext) fn get(&self, length: usize) -> Option<&[u8]> {
-        self.0.get(..length)
-    }
-
-    /// Where the room is: in the direct map.
-    pub(in crate::kernel_ext) fn as_mut_ptr(&mut self) -> *mut u8 {
-        self.0.as_mut_ptr()
-    }
-
-    /// Room for a page.
-    #[inline]
-    pub(in crate::kernel_ext) fn page(&mut self) -> &mut [u8; PAGE_SIZE] {
-        // The first half of the buffer is a page.
-        match self.0.first_chunk_mut() {
-            Some(page) => page,
-            None => unreachable!(),
-        }
-    }
-}
+/// Room for a compressed page, or to put one together, in the direct map.
+pub(in crate::kernel_ext) type CodecBuffer = KBox<[u8; BUFFER_SIZE]>;

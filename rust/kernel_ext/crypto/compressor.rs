@@ -61,7 +61,7 @@ impl Stream {
     fn new(codec: impl Codec + 'static) -> Result<Pin<KBox<Mutex<Self>>>> {
         let stream = Self {
             codec: KBox::new(codec, GFP_KERNEL)?,
-            buffer: CodecBuffer::new()?,
+            buffer: KBox::zeroed(GFP_KERNEL)?,
         };
         KBox::pin_init(new_mutex!(stream, "compressor_stream"), GFP_KERNEL)
     }
@@ -72,13 +72,17 @@ impl Stream {
     #[inline]
     pub(crate) fn compress(&mut self, page: &SourcePage<'_>) -> Result<&[u8]> {
         let length = self.codec.compress(page, &mut self.buffer)?;
-        self.buffer.get(length).ok_or(EOVERFLOW)
+        self.buffer.get(..length).ok_or(EOVERFLOW)
     }
 
     /// The two halves: what decompresses, and room to put together what it reads.
     #[inline]
     pub(crate) fn split(&mut self) -> (Decompressor<'_>, &mut [u8; PAGE_SIZE]) {
-        (Decompressor(&mut *self.codec), self.buffer.page())
+        // The first half of the buffer is a page.
+        let Some(page) = self.buffer.first_chunk_mut() else {
+            unreachable!()
+        };
+        (Decompressor(&mut *self.codec), page)
     }
 }
 
