@@ -104,8 +104,8 @@ impl<E: Into<ClaimError>> From<E> for Unusable {
 /// The device of a backing store.
 pub(crate) struct Device {
     /// The number of its store in the pool. It makes the places of its blocks the pool's only ones.
-    number: usize,
-    swap: Arc<ClaimedSwap>,
+    pub(crate) number: usize,
+    pub(crate) swap: Arc<ClaimedSwap>,
     cipher: Option<Arc<Xts>>,
 }
 
@@ -139,30 +139,10 @@ impl Device {
         })
     }
 
-    /// The number of its store in the pool.
-    pub(crate) fn number(&self) -> usize {
-        self.number
-    }
-
     /// Segments that it has room for.
     pub(crate) fn segments(&self) -> usize {
         let pages = self.swap.pages() - 1;
         (pages / BLOCKS as u64).min(MAX_SEGMENTS as u64) as usize
-    }
-
-    /// Where it is, as `/proc/swaps` would show it.
-    pub(crate) fn path(&self) -> &CStr {
-        self.swap.path()
-    }
-
-    /// Returns whether it is private to root, as a swapfile had better be.
-    pub(crate) fn is_private_to_root(&self) -> bool {
-        self.swap.is_private_to_root()
-    }
-
-    /// Returns whether it can be told that a segment is free.
-    pub(crate) fn supports_discard(&self) -> bool {
-        self.swap.supports_discard()
     }
 
     /// Tells it that `segment` is free.

@@ -79,7 +79,7 @@ pub(crate) enum StoreCounter {
 pub(crate) struct BackingStore {
     /// The path that it was added by.
     name: CString,
-    device: Device,
+    pub(crate) device: Device,
     /// Which segments are free, and what is in the others.
     pub(crate) log: SegmentLog<KVVec<Segment>>,
     /// Where filling goes on. Only the mover takes it.
@@ -119,7 +119,7 @@ impl BackingStore {
             segments.push(Segment::new(), GFP_KERNEL)?;
         }
         let mut stale = KVVec::new();
-        if discard && device.supports_discard() {
+        if discard && device.swap.supports_discard() {
             stale.reserve(count, GFP_KERNEL)?;
             for _ in 0..count {
                 stale.push(Atomic::new(false), GFP_KERNEL)?;
@@ -145,17 +145,12 @@ impl BackingStore {
 
     /// Its number in its pool.
     pub(crate) fn number(&self) -> usize {
-        self.device.number()
-    }
-
-    /// Its device.
-    pub(crate) fn device(&self) -> &Device {
-        &self.device
+        self.device.number
     }
 
     /// Where it is, as `/proc/swaps` would show it.
     pub(crate) fn path(&self) -> &CStr {
-        self.device.path()
+        self.device.swap.path()
     }
 
     /// Returns whether `path` means it: it was added by that, or that is where it is.

@@ -162,7 +162,7 @@ impl BackingStores {
             BackingStore::claim(number, path, cipher, self.discard).map_err(|unusable| {
                 report.error(unusable.error(), fmt!("backing={}: {}", path, unusable))
             })?;
-        if !store.device().is_private_to_root() {
+        if !store.device.swap.is_private_to_root() {
             pr_warn!(
                 "backing={}: should be root's and closed to others, for it will hold what is in memory\n",
                 path

@@ -276,7 +276,7 @@ impl Reader {
                         stores.unpin(store, pinned);
                         break loaded;
                     }
-                    let at = |store: &BackingStore| store.device().at(wanted.segment, range.start);
+                    let at = |store: &BackingStore| store.device.at(wanted.segment, range.start);
                     let Some((file, first)) = stores.with(store, at) else {
                         stores.unpin(store, pinned);
                         break Err(EIO);
