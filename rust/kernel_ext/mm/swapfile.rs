@@ -117,7 +117,8 @@ struct Extent {
     place: u64,
 }
 
-/// A swapfile or swap partition that was opened, to be claimed.
+/// A swapfile or swap partition that was opened, to be claimed, or that is claimed. Dropping it
+/// undoes what was done.
 ///
 /// # Examples
 ///
@@ -128,7 +129,18 @@ struct Extent {
 /// // The first page is the header's.
 /// swap.discard(1, swap.pages() - 1)?;
 /// ```
-pub(crate) struct SwapFile(ClaimedFile);
+///
+/// # Invariants
+///
+/// `file` is a reference to an open file, owned by this value. `activated` says that its
+/// filesystem's `swap_activate` succeeded, and `marked` that `S_SWAPFILE` of its inode was set by
+/// this value.
+pub(crate) struct SwapFile {
+    /// Not an `ARef`: that would put a device, too, by fput().
+    file: NonNull<bindings::file>,
+    activated: bool,
+    marked: bool,
+}
 
 impl SwapFile {
     /// Opens what is at `path` as swapon(2) does, by the rights of the task: a block device is ours
@@ -136,38 +148,48 @@ impl SwapFile {
     ///
     /// Context: may sleep.
     pub(crate) fn open(path: &CStr) -> Claimed<Self> {
-        Ok(Self(ClaimedFile::open(path)?))
+        let flags = (flags::O_RDWR | flags::O_LARGEFILE | flags::O_EXCL) as c_int;
+        // SAFETY: `path` is a C string.
+        let file = from_err_ptr(unsafe { bindings::filp_open(path.as_char_ptr(), flags, 0) })
+            .map_err(ClaimError::of_open)?;
+        // INVARIANT: It was just opened, and nothing was done to it.
+        let file = Self {
+            file: NonNull::new(file).ok_or(ENOENT)?,
+            activated: false,
+            marked: false,
+        };
+        if !file.is_regular() && !file.is_device() {
+            return Err(ClaimError::Kind);
+        }
+        Ok(file)
     }
 
     /// Returns whether it is on a filesystem of this type, as
     /// [`FileSystem::MAGIC`](crate::kernel_ext::fs::single_file::FileSystem::MAGIC).
     pub(crate) fn is_on(&self, magic: usize) -> bool {
         // SAFETY: The inode is valid as long as the file, and its superblock with it.
-        unsafe { (*(*self.0.inode()).i_sb).s_magic == magic as c_ulong }
+        unsafe { (*(*self.inode()).i_sb).s_magic == magic as c_ulong }
     }
 
     /// Its first page, which has the swap header; [`None`] if it is shorter.
     ///
     /// Context: may sleep. It takes no lock of ours, for xfs takes that of the inode.
     pub(crate) fn first_page(&self) -> Result<Option<KBox<[u8; PAGE_SIZE]>>> {
-        // SAFETY: By the invariants of `ClaimedFile`, the file is valid. No descriptor has it, so
-        // it is used by no fdget_pos().
-        read_first_page(unsafe { File::from_raw_file(self.0.file.as_ptr()) })
+        // SAFETY: By the type invariants, the file is valid. No descriptor has it, so it is used by
+        // no fdget_pos().
+        read_first_page(unsafe { File::from_raw_file(self.file.as_ptr()) })
     }
 
     /// Claims it, with at most `slots` pages.
     ///
     /// Context: may sleep; takes the lock of its inode.
-    pub(crate) fn claim(self, slots: u64) -> Claimed<ClaimedSwap> {
-        let Self(mut file) = self;
-        let map = file.mark(slots)?;
+    pub(crate) fn claim(mut self, slots: u64) -> Claimed<ClaimedSwap> {
+        let map = self.mark(slots)?;
         // INVARIANT: The map is that of the file, which keeps the device.
         Ok(ClaimedSwap {
-            path: file.path()?,
-            extents: map.extents,
-            pages: map.pages,
-            device: map.device,
-            file,
+            path: self.path()?,
+            map,
+            file: self,
         })
     }
 }
@@ -178,14 +200,12 @@ impl SwapFile {
 ///
 /// # Invariants
 ///
-/// The pages `0..pages` are in `extents`, in order, without gaps. `device` is valid as long as
-/// `file`.
+/// The pages `0..pages` of `map` are in its `extents`, in order, without gaps. Its `device` is valid
+/// as long as `file`.
 pub(crate) struct ClaimedSwap {
-    extents: KVVec<Extent>,
-    pages: u64,
-    device: NonNull<bindings::block_device>,
+    map: Map,
     path: CString,
-    file: ClaimedFile,
+    file: SwapFile,
 }
 
 // SAFETY: A claimed file is not bound to a task, and neither is its device.
@@ -197,7 +217,7 @@ impl ClaimedSwap {
     /// Pages that it has, the header's own included: at least 2. ext4 may give less than the header
     /// says.
     pub(crate) fn pages(&self) -> u64 {
-        self.pages
+        self.map.pages
     }
 
     /// Where it is, as `/proc/swaps` would show it.
@@ -209,8 +229,8 @@ impl ClaimedSwap {
     /// may hold secrets, so swapon(8) warns where it is not.
     pub(crate) fn is_private_to_root(&self) -> bool {
         let others = if self.file.is_device() { 0o007 } else { 0o077 };
-        // SAFETY: By the invariants of `ClaimedFile`, the file has an inode: of a device, that of
-        // the node that it was opened by.
+        // SAFETY: By the invariants of `SwapFile`, the file has an inode: of a device, that of the
+        // node that it was opened by.
         unsafe {
             let inode = (*self.file.file.as_ptr()).f_inode;
             (*inode).i_uid.val == 0 && (*inode).i_mode & others == 0
@@ -221,27 +241,28 @@ impl ClaimedSwap {
     /// [`ClaimedSwap::discard`].
     pub(crate) fn supports_discard(&self) -> bool {
         // SAFETY: By the type invariants.
-        unsafe { bindings::kernel_ext_bdev_max_discard_sectors(self.device.as_ptr()) > 0 }
+        unsafe { bindings::kernel_ext_bdev_max_discard_sectors(self.device()) > 0 }
     }
 
     /// The device that it is on, valid as long as this value.
     pub(in crate::kernel_ext) fn device(&self) -> *mut bindings::block_device {
-        self.device.as_ptr()
+        self.map.device.as_ptr()
     }
 
     /// The sector of `page` on the device, and how many pages lie in a row from there. [`EINVAL`]
     /// if there is no such page.
     pub(in crate::kernel_ext) fn map(&self, page: u64) -> Result<(u64, u64)> {
-        if page >= self.pages {
+        let Map { extents, pages, .. } = &self.map;
+        if page >= *pages {
             return Err(EINVAL);
         }
-        let after = self.extents.partition_point(|extent| extent.page <= page);
+        let after = extents.partition_point(|extent| extent.page <= page);
         let extent = after
             .checked_sub(1)
-            .and_then(|index| self.extents.get(index))
+            .and_then(|index| extents.get(index))
             .ok_or(EINVAL)?;
         let skip = page - extent.page;
-        let row = (extent.pages - skip).min(self.pages - page);
+        let row = (extent.pages - skip).min(pages - page);
         Ok(((extent.place + skip) << PAGE_SECTORS_SHIFT, row))
     }
 
@@ -255,7 +276,7 @@ impl ClaimedSwap {
     pub(in crate::kernel_ext) fn has(&self, first: u64, pages: u64) -> bool {
         first
             .checked_add(pages)
-            .is_some_and(|end| end <= self.pages)
+            .is_some_and(|end| end <= self.map.pages)
     }
 
     /// Tells the device that what is in `pages` pages from `first` on is not needed any more. What
@@ -293,39 +314,7 @@ struct Map {
     device: NonNull<bindings::block_device>,
 }
 
-/// A file on its way to being claimed, or claimed. Dropping it undoes what was done.
-///
-/// # Invariants
-///
-/// `file` is a reference to an open file, owned by this value. `activated` says that its
-/// filesystem's `swap_activate` succeeded, and `marked` that `S_SWAPFILE` of its inode was set by
-/// this value.
-struct ClaimedFile {
-    /// Not an `ARef`: that would put a device, too, by fput().
-    file: NonNull<bindings::file>,
-    activated: bool,
-    marked: bool,
-}
-
-impl ClaimedFile {
-    /// Opens it as swapon(2) does: a block device is then ours alone.
-    fn open(path: &CStr) -> Claimed<Self> {
-        let flags = (flags::O_RDWR | flags::O_LARGEFILE | flags::O_EXCL) as c_int;
-        // SAFETY: `path` is a C string.
-        let file = from_err_ptr(unsafe { bindings::filp_open(path.as_char_ptr(), flags, 0) })
-            .map_err(ClaimError::of_open)?;
-        // INVARIANT: It was just opened, and nothing was done to it.
-        let file = Self {
-            file: NonNull::new(file).ok_or(ENOENT)?,
-            activated: false,
-            marked: false,
-        };
-        if !file.is_regular() && !file.is_device() {
-            return Err(ClaimError::Kind);
-        }
-        Ok(file)
-    }
-
+impl SwapFile {
     fn mapping(&self) -> *mut bindings::address_space {
         // SAFETY: By the type invariants, the file is valid, and an open file has a mapping.
         unsafe { (*self.file.as_ptr()).f_mapping }
@@ -502,7 +491,7 @@ impl ClaimedFile {
     }
 }
 
-impl Drop for ClaimedFile {
+impl Drop for SwapFile {
     fn drop(&mut self) {
         let inode = self.inode();
         // SAFETY: By the type invariants: what is undone was done, and the reference is ours. This
