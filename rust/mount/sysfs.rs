@@ -25,43 +25,43 @@ use kernel::{
 
 impl Attributes for Pool {
     const ATTRIBUTES: &'static [Attribute<Self>] = &[
-        Attribute::text(c"comp", |pool| pool.compressor()),
-        Attribute::number(c"limit_bytes", |pool| pool.contents().limit.bytes()),
-        Attribute::number(c"areas", |pool| pool.contents().tables.count() as u64),
-        Attribute::number(c"stored_pages", |pool| pool.contents().stats.stored_pages()),
-        Attribute::number(c"same_filled_pages", |pool| sum(pool, Counter::SamePages)),
-        Attribute::number(c"incompressible_pages", |pool| {
+        Attribute::Text(c"comp", |pool| pool.compressor()),
+        Attribute::Number(c"limit_bytes", |pool| pool.contents().limit.bytes()),
+        Attribute::Number(c"areas", |pool| pool.contents().tables.count() as u64),
+        Attribute::Number(c"stored_pages", |pool| pool.contents().stats.stored_pages()),
+        Attribute::Number(c"same_filled_pages", |pool| sum(pool, Counter::SamePages)),
+        Attribute::Number(c"incompressible_pages", |pool| {
             sum(pool, Counter::IncompressiblePages)
         }),
-        Attribute::number(c"compressed_bytes", |pool| sum(pool, Counter::ObjectBytes)),
-        Attribute::number(c"pool_bytes", |pool| pool.contents().cache.bytes()),
-        Attribute::number(c"table_bytes", |pool| pool.contents().table_pages.bytes()),
-        Attribute::number(c"fixed_bytes", |pool| pool.fixed_bytes()),
-        Attribute::number(c"redirected_pages", |pool| {
+        Attribute::Number(c"compressed_bytes", |pool| sum(pool, Counter::ObjectBytes)),
+        Attribute::Number(c"pool_bytes", |pool| pool.contents().cache.bytes()),
+        Attribute::Number(c"table_bytes", |pool| pool.contents().table_pages.bytes()),
+        Attribute::Number(c"fixed_bytes", |pool| pool.fixed_bytes()),
+        Attribute::Number(c"redirected_pages", |pool| {
             sum(pool, Counter::RedirectedPages)
         }),
-        Attribute::number(c"redirected_bytes", |pool| {
+        Attribute::Number(c"redirected_bytes", |pool| {
             sum(pool, Counter::RedirectedBytes)
         }),
-        Attribute::number(c"written_pages", |pool| sum(pool, Counter::WrittenPages)),
-        Attribute::number(c"stores", |pool| sum(pool, Counter::Stores)),
-        Attribute::number(c"loads", |pool| sum(pool, Counter::Loads)),
-        Attribute::number(c"invalidates", |pool| pool.contents().stats.invalidates()),
-        Attribute::number(c"failed_stores_limit", |pool| {
+        Attribute::Number(c"written_pages", |pool| sum(pool, Counter::WrittenPages)),
+        Attribute::Number(c"stores", |pool| sum(pool, Counter::Stores)),
+        Attribute::Number(c"loads", |pool| sum(pool, Counter::Loads)),
+        Attribute::Number(c"invalidates", |pool| pool.contents().stats.invalidates()),
+        Attribute::Number(c"failed_stores_limit", |pool| {
             sum(pool, Counter::FailedStoresLimit)
         }),
-        Attribute::number(c"failed_stores_memory", |pool| {
+        Attribute::Number(c"failed_stores_memory", |pool| {
             sum(pool, Counter::FailedStoresMemory)
         }),
-        Attribute::number(c"failed_loads", |pool| sum(pool, Counter::FailedLoads)),
-        Attribute::order(c"writeback", |pool, text| match text {
+        Attribute::Number(c"failed_loads", |pool| sum(pool, Counter::FailedLoads)),
+        Attribute::Order(c"writeback", |pool, text| match text {
             b"all" => pool.write_back(usize::MAX),
             number => pool.write_back(decimal(number).ok_or(EINVAL)?),
         }),
-        Attribute::order(c"add_backing", |pool, text| {
+        Attribute::Order(c"add_backing", |pool, text| {
             KernelLog::of("add_backing", |log| pool.add_store(&path(text)?, log))
         }),
-        Attribute::order(c"remove_backing", |pool, text| {
+        Attribute::Order(c"remove_backing", |pool, text| {
             KernelLog::of("remove_backing", |log| pool.remove_store(&path(text)?, log))
         }),
     ];
@@ -73,39 +73,39 @@ fn sum(pool: &Pool, counter: Counter) -> u64 {
 
 impl Attributes for BackingStore {
     const ATTRIBUTES: &'static [Attribute<Self>] = &[
-        Attribute::text(c"path", |store| store.path()),
-        Attribute::number(c"size_bytes", |store| store.size()),
-        Attribute::number(c"used_bytes", |store| store.used_bytes()),
-        Attribute::number(c"live_bytes", |store| store.log.stats().live),
-        Attribute::number(c"garbage_bytes", |store| store.log.stats().garbage),
-        Attribute::number(c"free_segments", |store| store.log.stats().free as u64),
-        Attribute::number(c"open_segments", |store| store.log.stats().open as u64),
-        Attribute::number(c"sealed_segments", |store| store.log.stats().sealed as u64),
-        Attribute::number(c"retired_segments", |store| {
+        Attribute::Text(c"path", |store| store.path()),
+        Attribute::Number(c"size_bytes", |store| store.size()),
+        Attribute::Number(c"used_bytes", |store| store.used_bytes()),
+        Attribute::Number(c"live_bytes", |store| store.log.stats().live),
+        Attribute::Number(c"garbage_bytes", |store| store.log.stats().garbage),
+        Attribute::Number(c"free_segments", |store| store.log.stats().free as u64),
+        Attribute::Number(c"open_segments", |store| store.log.stats().open as u64),
+        Attribute::Number(c"sealed_segments", |store| store.log.stats().sealed as u64),
+        Attribute::Number(c"retired_segments", |store| {
             store.log.stats().retired as u64
         }),
-        Attribute::number(c"written_bytes", |store| {
+        Attribute::Number(c"written_bytes", |store| {
             store.counted(StoreCounter::WrittenBytes)
         }),
-        Attribute::number(c"written_ios", |store| {
+        Attribute::Number(c"written_ios", |store| {
             store.counted(StoreCounter::WrittenRequests)
         }),
-        Attribute::number(c"read_bytes", |store| {
+        Attribute::Number(c"read_bytes", |store| {
             store.counted(StoreCounter::ReadBytes)
         }),
-        Attribute::number(c"read_ios", |store| {
+        Attribute::Number(c"read_ios", |store| {
             store.counted(StoreCounter::ReadRequests)
         }),
-        Attribute::number(c"cleaned_bytes", |store| {
+        Attribute::Number(c"cleaned_bytes", |store| {
             store.counted(StoreCounter::MovedBytes)
         }),
-        Attribute::number(c"discarded_bytes", |store| {
+        Attribute::Number(c"discarded_bytes", |store| {
             store.counted(StoreCounter::DiscardedBytes)
         }),
-        Attribute::number(c"write_errors", |store| {
+        Attribute::Number(c"write_errors", |store| {
             store.counted(StoreCounter::WriteErrors)
         }),
-        Attribute::number(c"read_errors", |store| {
+        Attribute::Number(c"read_errors", |store| {
             store.counted(StoreCounter::ReadErrors)
         }),
     ];

@@ -51,55 +51,18 @@ impl Drop for FsDir {
     }
 }
 
-/// What a file in sysfs is for.
-enum Access<T: 'static> {
-    /// It shows a number, in decimal.
-    Number(fn(&T) -> u64),
-    /// It shows a word.
-    Text(fn(&T) -> &CStr),
-    /// It is an order, with the text that is written to it.
-    Order(fn(&Arc<T>, &[u8]) -> Result),
-}
-
-/// A file in sysfs, of a `T`.
-pub(crate) struct Attribute<T: 'static> {
-    name: &'static CStr,
-    access: Access<T>,
-}
-
-impl<T: 'static> Attribute<T> {
-    /// The file `name`, which shows the number that `show` returns.
+/// A file in sysfs, of a `T`: its name, and a function for it, which may sleep.
+pub(crate) enum Attribute<T: 'static> {
+    /// It shows the number that the function returns, in decimal.
+    Number(&'static CStr, fn(&T) -> u64),
+    /// It shows the word that the function returns.
+    Text(&'static CStr, fn(&T) -> &CStr),
+    /// It is an order. The function does it; it is given what was written to the file, without the
+    /// newline at its end.
     ///
-    /// Context of `show`: may sleep.
-    pub(crate) const fn number(name: &'static CStr, show: fn(&T) -> u64) -> Self {
-        let access = Access::Number(show);
-        Self { name, access }
-    }
-
-    /// The file `name`, which shows the word that `show` returns.
-    ///
-    /// Context of `show`: may sleep.
-    pub(crate) const fn text(name: &'static CStr, show: fn(&T) -> &CStr) -> Self {
-        let access = Access::Text(show);
-        Self { name, access }
-    }
-
-    /// The file `name`, which is an order. `act` does it; it is given what was written to the file,
-    /// without the newline at its end.
-    ///
-    /// Context of `act`: may sleep; in a task that has `CAP_SYS_ADMIN` where the machine's users
-    /// are told apart, as swapon(2) wants it. Others, even root, get [`EPERM`].
-    pub(crate) const fn order(name: &'static CStr, act: fn(&Arc<T>, &[u8]) -> Result) -> Self {
-        let access = Access::Order(act);
-        Self { name, access }
-    }
-
-    fn mode(&self) -> u16 {
-        match self.access {
-            Access::Order(_) => 0o200,
-            _ => 0o444,
-        }
-    }
+    /// Context: a task that has `CAP_SYS_ADMIN` where the machine's users are told apart, as
+    /// swapon(2) wants it. Others, even root, get [`EPERM`].
+    Order(&'static CStr, fn(&Arc<T>, &[u8]) -> Result),
 }
 
 /// What has files in sysfs.
@@ -111,8 +74,8 @@ impl<T: 'static> Attribute<T> {
 ///
 /// impl Attributes for Lamp {
 ///     const ATTRIBUTES: &'static [Attribute<Self>] = &[
-///         Attribute::number(c"brightness", |lamp| lamp.0.load(Relaxed)),
-///         Attribute::order(c"off", |lamp, _| {
+///         Attribute::Number(c"brightness", |lamp| lamp.0.load(Relaxed)),
+///         Attribute::Order(c"off", |lamp, _| {
 ///             lamp.0.store(0, Relaxed);
 ///             Ok(())
 ///         }),
@@ -207,14 +170,20 @@ impl<T: Attributes> KobjectDir<T> {
         let mut attributes = KVec::with_capacity(T::ATTRIBUTES.len(), GFP_KERNEL)?;
         for attribute in T::ATTRIBUTES {
             let mut raw: bindings::attribute = pin_init::zeroed();
-            raw.name = attribute.name.as_char_ptr();
-            raw.mode = attribute.mode();
             // SAFETY: `raw` is valid. It gets a lock class that is static, where there are such, so
             // it may be moved. Orders have one of their own, for they may remove other files.
             unsafe {
-                match attribute.access {
-                    Access::Order(_) => bindings::kernel_ext_sysfs_order_init(&mut raw),
-                    _ => bindings::kernel_ext_sysfs_attr_init(&mut raw),
+                match attribute {
+                    Attribute::Number(name, _) | Attribute::Text(name, _) => {
+                        raw.name = name.as_char_ptr();
+                        raw.mode = 0o444;
+                        bindings::kernel_ext_sysfs_attr_init(&mut raw);
+                    }
+                    Attribute::Order(name, _) => {
+                        raw.name = name.as_char_ptr();
+                        raw.mode = 0o200;
+                        bindings::kernel_ext_sysfs_order_init(&mut raw);
+                    }
                 }
             }
             let raw = Opaque::new(raw);
@@ -295,11 +264,11 @@ impl<T: Attributes> KobjectDir<T> {
                 ) as isize
             }
         };
-        match attribute.access {
-            Access::Number(show) => emit(fmt!("{}", show(&inner.data))),
-            Access::Text(show) => emit(fmt!("{}", show(&inner.data))),
+        match attribute {
+            Attribute::Number(_, show) => emit(fmt!("{}", show(&inner.data))),
+            Attribute::Text(_, show) => emit(fmt!("{}", show(&inner.data))),
             // Root can change the mode of a file, and then read an order.
-            Access::Order(_) => EIO.to_errno() as isize,
+            Attribute::Order(..) => EIO.to_errno() as isize,
         }
     }
 
@@ -326,8 +295,8 @@ impl<T: Attributes> KobjectDir<T> {
         //
         // SAFETY: Any capability may be asked for.
         let may = unsafe { bindings::capable(bindings::CAP_SYS_ADMIN as c_int) };
-        let done = match attribute.access {
-            Access::Order(act) if may => act(&inner.data, text),
+        let done = match attribute {
+            Attribute::Order(_, act) if may => act(&inner.data, text),
             _ => Err(EPERM),
         };
         match done {
