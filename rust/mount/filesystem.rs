@@ -23,7 +23,6 @@ use crate::{
             single_file::{
                 DeviceNumber,
                 FileSystem,
-                OptionSpec,
                 Space, //
             },
         },
@@ -32,7 +31,6 @@ use crate::{
     mount::{
         options::{
             self,
-            OptionKey,
             Options, //
         },
         registry::Registry,
@@ -79,14 +77,12 @@ pub(crate) struct Mount {
 impl FileSystem for GhostSwap {
     const NAME: &'static CStr = c"ghostswap";
     const MAGIC: usize = FS_MAGIC;
-    const OPTIONS: &'static [OptionSpec<OptionKey>] = options::OPTIONS;
 
-    type Key = OptionKey;
     type Options = Options;
     type Mount = Mount;
     type Area = Area;
 
-    fn parse(options: &mut Options, key: OptionKey, value: &CStr, log: &FsLog<'_>) -> Result {
+    fn parse(options: &mut Options, key: &CStr, value: &CStr, log: &FsLog<'_>) -> Result<bool> {
         options.parse(key, value, log)
     }
 

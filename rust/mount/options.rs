@@ -12,18 +12,9 @@ use crate::{
     },
     kernel_ext::{
         crypto::compressor,
-        fs::{
-            fs_context::{
-                self,
-                FsLog, //
-            },
-            single_file::{
-                OptionKind::{
-                    Flag,
-                    Value, //
-                },
-                OptionSpec,
-            },
+        fs::fs_context::{
+            self,
+            FsLog, //
         },
     },
     pool::Pool,
@@ -37,33 +28,6 @@ use kernel::{
         CString, //
     },
 };
-
-/// An option.
-#[derive(Clone, Copy)]
-pub(crate) enum OptionKey {
-    Comp,
-    Limit,
-    Pool,
-    Cache,
-    Batch,
-    Encrypt,
-    Backing,
-    NoBacking,
-    Discard,
-}
-
-/// All options.
-pub(crate) const OPTIONS: &[OptionSpec<OptionKey>] = &[
-    OptionSpec::new(c"comp", Value, OptionKey::Comp),
-    OptionSpec::new(c"limit", Value, OptionKey::Limit),
-    OptionSpec::new(c"pool", Value, OptionKey::Pool),
-    OptionSpec::new(c"cache", Value, OptionKey::Cache),
-    OptionSpec::new(c"batch", Value, OptionKey::Batch),
-    OptionSpec::new(c"encrypt", Value, OptionKey::Encrypt),
-    OptionSpec::new(c"backing", Value, OptionKey::Backing),
-    OptionSpec::new(c"nobacking", Value, OptionKey::NoBacking),
-    OptionSpec::new(c"discard", Flag, OptionKey::Discard),
-];
 
 /// What is to be done with a backing store.
 enum StoreChange {
@@ -98,28 +62,37 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Takes an option.
-    pub(crate) fn parse(&mut self, key: OptionKey, value: &CStr, log: &FsLog<'_>) -> Result {
-        match key {
-            OptionKey::Comp => self.comp = Some(value.to_cstring()?),
-            OptionKey::Limit => {
-                let limit = Limit::parse(value.to_bytes())
+    /// Takes the option `key`, if there is one of this name; returns whether there is.
+    pub(crate) fn parse(&mut self, key: &CStr, value: &CStr, log: &FsLog<'_>) -> Result<bool> {
+        let text = || {
+            if value.is_empty() {
+                Err(log.error(EINVAL, fmt!("option '{}' needs a value", key)))
+            } else {
+                Ok(value)
+            }
+        };
+        match key.to_bytes() {
+            b"comp" => self.comp = Some(text()?.to_cstring()?),
+            b"limit" => {
+                let limit = Limit::parse(text()?.to_bytes())
                     .map_err(|error| log.error(EINVAL, fmt!("limit={}: {error}", value)))?;
                 self.limit = Some(limit);
             }
-            OptionKey::Pool => {
-                pool_name::check(value.to_bytes())
+            b"pool" => {
+                pool_name::check(text()?.to_bytes())
                     .map_err(|error| log.error(EINVAL, fmt!("pool: the name {error}")))?;
                 self.pool = Some(value.to_cstring()?);
             }
-            OptionKey::Cache => self.cache = Some(on_or_off(c"cache", value, log)?),
-            OptionKey::Batch => self.batch = Some(on_or_off(c"batch", value, log)?),
-            OptionKey::Encrypt => self.encrypt = Some(on_or_off(c"encrypt", value, log)?),
-            OptionKey::Backing => self.change(StoreChange::Add(value.to_cstring()?), log)?,
-            OptionKey::NoBacking => self.change(StoreChange::Remove(value.to_cstring()?), log)?,
-            OptionKey::Discard => self.discard = true,
+            b"cache" => self.cache = Some(on_or_off(key, text()?, log)?),
+            b"batch" => self.batch = Some(on_or_off(key, text()?, log)?),
+            b"encrypt" => self.encrypt = Some(on_or_off(key, text()?, log)?),
+            b"backing" => self.change(StoreChange::Add(text()?.to_cstring()?), log)?,
+            b"nobacking" => self.change(StoreChange::Remove(text()?.to_cstring()?), log)?,
+            b"discard" if value.is_empty() => self.discard = true,
+            b"discard" => return Err(log.error(EINVAL, fmt!("option '{}' has no value", key))),
+            _ => return Ok(false),
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Takes a change of the stores. There is a bound, for any user may get here, with a context that is

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a mount is told, and what it tells: options and messages.
+//! What a mount tells: messages, and the text of its options.
 //!
 //! C header: [`include/linux/fs_context.h`](srctree/include/linux/fs_context.h)
 
@@ -83,31 +83,5 @@ pub(crate) fn show_text(out: &SeqFile, text: &CStr) {
             bindings::KERNEL_EXT_ESCAPE_OCTAL,
             c", \t\n\\".as_char_ptr(),
         );
-    }
-}
-
-/// An option of a mount, `key=value`.
-pub(in crate::kernel_ext) struct Parameter<'a> {
-    pub(in crate::kernel_ext) key: &'a CStr,
-    /// The text after the `=`; [`None`] if there is none, or it is no text.
-    pub(in crate::kernel_ext) value: Option<&'a CStr>,
-}
-
-impl<'a> Parameter<'a> {
-    /// # Safety
-    ///
-    /// `param` is valid for `'a`.
-    pub(in crate::kernel_ext) unsafe fn new(param: *const bindings::fs_parameter) -> Self {
-        // SAFETY: By the requirement of this function. The key is a string, and so is the value of
-        // a parameter of that type.
-        unsafe {
-            Self {
-                key: CStr::from_char_ptr((*param).key),
-                value: match bindings::kernel_ext_fs_parameter_string(param) {
-                    string if string.is_null() => None,
-                    string => Some(CStr::from_char_ptr(string)),
-                },
-            }
-        }
     }
 }

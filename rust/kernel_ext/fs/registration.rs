@@ -7,16 +7,12 @@
 use crate::kernel_ext::{
     bindings,
     fs::{
-        fs_context::{
-            FsLog,
-            Parameter, //
-        },
+        fs_context::FsLog,
         root_file,
         single_file::{
             mount_of,
             DeviceNumber,
-            FileSystem,
-            OptionKind, //
+            FileSystem, //
         },
     },
 };
@@ -158,26 +154,27 @@ impl<T: FileSystem> Registration<T> {
     ) -> c_int {
         from_result(|| {
             // SAFETY: Both are valid while this runs, and the context's user is locked out. The
-            // options are of `init_fs_context()`.
-            let (log, param, options) = unsafe {
+            // options are of `init_fs_context()`. The key is a string, and so is the value of a
+            // parameter of that type.
+            let (log, options, key, value) = unsafe {
+                let value = bindings::kernel_ext_fs_parameter_string(param);
                 (
                     FsLog::new((*fc).log),
-                    Parameter::new(param),
                     &mut *KBox::<T::Options>::borrow_mut((*fc).fs_private),
+                    CStr::from_char_ptr((*param).key),
+                    if value.is_null() {
+                        c""
+                    } else {
+                        CStr::from_char_ptr(value)
+                    },
                 )
             };
-            let Some(option) = T::OPTIONS.iter().find(|option| *option.name == *param.key) else {
+            if log.conclude(T::parse(options, key, value, &log))? {
+                Ok(0)
+            } else {
                 // The VFS names the option.
-                return Ok(-(bindings::ENOPARAM as c_int));
-            };
-            let value = param.value.unwrap_or(c"");
-            let is_flag = matches!(option.kind, OptionKind::Flag);
-            if is_flag != value.to_bytes().is_empty() {
-                let has = if is_flag { "has no" } else { "needs a" };
-                return Err(log.error(EINVAL, fmt!("option '{}' {has} value", param.key)));
+                Ok(-(bindings::ENOPARAM as c_int))
             }
-            log.conclude(T::parse(options, option.key, value, &log))?;
-            Ok(0)
         })
     }
 

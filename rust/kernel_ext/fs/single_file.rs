@@ -18,44 +18,6 @@ use kernel::{
     types::ForeignOwnable, //
 };
 
-/// Whether an option has a value.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OptionKind {
-    /// It has none.
-    Flag,
-    /// It needs one.
-    Value,
-}
-
-/// An option of a mount.
-///
-/// # Examples
-///
-/// ```ignore
-/// #[derive(Clone, Copy)]
-/// enum Key {
-///     Size,
-///     Quiet,
-/// }
-///
-/// const OPTIONS: &[OptionSpec<Key>] = &[
-///     OptionSpec::new(c"size", OptionKind::Value, Key::Size),
-///     OptionSpec::new(c"quiet", OptionKind::Flag, Key::Quiet),
-/// ];
-/// ```
-pub(crate) struct OptionSpec<K> {
-    pub(in crate::kernel_ext) name: &'static CStr,
-    pub(in crate::kernel_ext) kind: OptionKind,
-    pub(in crate::kernel_ext) key: K,
-}
-
-impl<K> OptionSpec<K> {
-    /// The option `name`, which [`FileSystem::parse`] knows by `key`.
-    pub(crate) const fn new(name: &'static CStr, kind: OptionKind, key: K) -> Self {
-        Self { name, kind, key }
-    }
-}
-
 /// Space, as `statfs(2)` shows it, in bytes.
 pub(crate) struct Space {
     /// All there is.
@@ -91,11 +53,7 @@ pub(crate) trait FileSystem: Send + Sync + Sized + 'static {
     const NAME: &'static CStr;
     /// Its magic number, as `statfs(2)` shows it.
     const MAGIC: usize;
-    /// The options that it takes.
-    const OPTIONS: &'static [OptionSpec<Self::Key>];
 
-    /// What tells the options apart.
-    type Key: Copy + 'static;
     /// Options given so far.
     type Options: Default + Send + 'static;
     /// What belongs to one mount.
@@ -103,10 +61,16 @@ pub(crate) trait FileSystem: Send + Sync + Sized + 'static {
     /// A swap area on the file.
     type Area: Hooks;
 
-    /// Takes the option `key`. The value of a flag is empty.
+    /// Takes the option `key`, if the filesystem has it; returns whether it does. If no value was
+    /// given, `value` is empty.
     ///
     /// Context: may sleep. Any user may get here; what is taken is used only if they may mount.
-    fn parse(options: &mut Self::Options, key: Self::Key, value: &CStr, log: &FsLog<'_>) -> Result;
+    fn parse(
+        options: &mut Self::Options,
+        key: &CStr,
+        value: &CStr,
+        log: &FsLog<'_>,
+    ) -> Result<bool>;
 
     /// Mounts the file at `source`.
     ///
