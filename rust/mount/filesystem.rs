@@ -21,7 +21,6 @@ use crate::{
             },
             fs_context::FsLog,
             single_file::{
-                DeviceNumber,
                 FileSystem,
                 Space, //
             },
@@ -94,7 +93,7 @@ impl FileSystem for GhostSwap {
         &self,
         options: &Options,
         source: Option<&CStr>,
-        number: DeviceNumber,
+        number: (u32, u32),
         log: &FsLog<'_>,
     ) -> Result<KBox<Mount>> {
         let source = Arc::new(open(source, log)?, GFP_KERNEL)?;

@@ -13,7 +13,6 @@ use crate::{
                 FsDir,
                 KobjectDir, //
             },
-            single_file::DeviceNumber,
         },
         sync::workqueue::ReclaimQueue,
     },
@@ -87,7 +86,7 @@ impl Registry {
         &self,
         source: &Arc<SourceFile>,
         options: &Options,
-        number: DeviceNumber,
+        number: (u32, u32),
         log: &FsLog<'_>,
     ) -> Result<Arc<Pool>> {
         let mut entries = self.entries.lock();
@@ -117,10 +116,15 @@ impl Registry {
     }
 
     /// Makes a pool, and shows it.
-    fn open(&self, options: &Options, number: DeviceNumber, log: &FsLog<'_>) -> Result<Shared> {
+    fn open(
+        &self,
+        options: &Options,
+        (major, minor): (u32, u32),
+        log: &FsLog<'_>,
+    ) -> Result<Shared> {
         let id = match options.pool() {
             Some(name) => name.to_cstring()?,
-            None => CString::try_from_fmt(fmt!("{number}"))?,
+            None => CString::try_from_fmt(fmt!("{major}:{minor}"))?,
         };
         let pool = Pool::new(id, options.config(log)?, &self.queues)?;
         let directory = KobjectDir::new(&self.directory, fmt!("{}", pool.id()), pool.clone())?;

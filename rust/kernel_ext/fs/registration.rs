@@ -11,7 +11,6 @@ use crate::kernel_ext::{
         root_file,
         single_file::{
             mount_of,
-            DeviceNumber,
             FileSystem, //
         },
     },
@@ -204,10 +203,11 @@ impl<T: FileSystem> Registration<T> {
                 let log = FsLog::new((*fc).log);
                 let source = NonNull::new((*fc).source.cast_mut())
                     .map(|source| CStr::from_char_ptr(source.as_ptr()));
+                let (number, minors) = ((*sb).s_dev, 1u32 << bindings::MINORBITS);
                 let mount = log.conclude(Self::of((*fc).fs_type).mount(
                     KBox::<T::Options>::borrow((*fc).fs_private),
                     source,
-                    DeviceNumber::of(sb),
+                    (number / minors, number % minors),
                     &log,
                 ))?;
                 (*sb).s_fs_info = mount.into_foreign();

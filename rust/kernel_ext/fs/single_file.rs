@@ -11,7 +11,6 @@ use crate::kernel_ext::{
     mm::swap::Hooks, //
 };
 use kernel::{
-    fmt,
     page::PAGE_SIZE,
     prelude::*,
     seq_file::SeqFile,
@@ -24,27 +23,6 @@ pub(crate) struct Space {
     pub(crate) total: u64,
     /// What is free of it.
     pub(crate) free: u64,
-}
-
-/// The number of a mount's superblock, `major:minor` as in `/proc/self/mountinfo`.
-#[derive(Clone, Copy)]
-pub(crate) struct DeviceNumber(bindings::dev_t);
-
-impl DeviceNumber {
-    /// # Safety
-    ///
-    /// `sb` is a valid superblock.
-    pub(in crate::kernel_ext) unsafe fn of(sb: *const bindings::super_block) -> Self {
-        // SAFETY: By the requirement of this function.
-        Self(unsafe { (*sb).s_dev })
-    }
-}
-
-impl fmt::Display for DeviceNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let minor = self.0 & ((1 << bindings::MINORBITS) - 1);
-        f.write_fmt(fmt!("{}:{minor}", self.0 >> bindings::MINORBITS))
-    }
 }
 
 /// A type of filesystem. `self` is what all mounts of the type share.
@@ -72,14 +50,15 @@ pub(crate) trait FileSystem: Send + Sync + Sized + 'static {
         log: &FsLog<'_>,
     ) -> Result<bool>;
 
-    /// Mounts the file at `source`.
+    /// Mounts the file at `source`. `number` is that of the superblock: major and minor, as in
+    /// `/proc/self/mountinfo`.
     ///
     /// Context: may sleep.
     fn mount(
         &self,
         options: &Self::Options,
         source: Option<&CStr>,
-        number: DeviceNumber,
+        number: (u32, u32),
         log: &FsLog<'_>,
     ) -> Result<KBox<Self::Mount>>;
 
