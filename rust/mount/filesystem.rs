@@ -99,22 +99,16 @@ impl FileSystem for GhostSwap {
         let source = Arc::new(open(source, log)?, GFP_KERNEL)?;
         let (page, header) = read_header(&source, log)?;
         let pool_name = options.pool().map(|name| name.to_cstring()).transpose()?;
+        // Nothing fails once the mount is entered.
+        let mount = KBox::<Mount>::new_uninit(GFP_KERNEL)?;
         let pool = self.registry.enter(&source, options, number, log)?;
-        let entered = (source.clone(), pool.clone());
-        KBox::new(
-            Mount {
-                page,
-                header,
-                source,
-                pool,
-                pool_name,
-            },
-            GFP_KERNEL,
-        )
-        .map_err(|error| {
-            self.registry.leave(&entered.0, &entered.1);
-            error.into()
-        })
+        Ok(mount.write(Mount {
+            page,
+            header,
+            source,
+            pool,
+            pool_name,
+        }))
     }
 
     fn remount(&self, mount: &Mount, options: &Options, log: &FsLog<'_>) -> Result {
