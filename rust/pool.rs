@@ -81,7 +81,7 @@ impl Drop for Queues {
 /// Where a pool and its stores are shown.
 #[derive(Default)]
 struct Shown {
-    pool: Option<Arc<KobjectDir<Pool>>>,
+    pool: Option<KobjectDir<Pool>>,
     stores: [Option<KobjectDir<BackingStore>>; MAX_STORES],
     /// Whether the pool is at its end.
     closed: bool,
@@ -320,7 +320,7 @@ impl Pool {
     /// From now on the pool is shown in `directory`, and its stores in it.
     ///
     /// Context: may sleep.
-    pub(crate) fn show_in(&self, directory: Arc<KobjectDir<Self>>) {
+    pub(crate) fn show_in(&self, directory: KobjectDir<Self>) {
         self.shown.lock().pool = Some(directory);
     }
 
@@ -345,7 +345,7 @@ impl Pool {
         let number = store.number();
         let directory = match &shown.pool {
             Some(pool) => Some(KobjectDir::new(
-                pool.as_ref(),
+                pool,
                 fmt!("backing{number}"),
                 store.clone(),
             )?),

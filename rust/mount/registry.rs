@@ -33,13 +33,12 @@ use kernel::{
     types::ScopeGuard,
 };
 
-/// A pool, and where it is shown. It goes with its last mount.
+/// A pool. It goes with its last mount.
 struct Shared {
     pool: Arc<Pool>,
     /// Whether it may be joined by its id.
     named: bool,
     mounts: usize,
-    _directory: Arc<KobjectDir<Pool>>,
 }
 
 /// What the registry's lock protects.
@@ -128,8 +127,7 @@ impl Registry {
         };
         let pool = Pool::new(id, options.config(log)?, &self.queues)?;
         let directory = KobjectDir::new(&self.directory, fmt!("{}", pool.id()), pool.clone())?;
-        let directory = Arc::new(directory, GFP_KERNEL)?;
-        pool.show_in(directory.clone());
+        pool.show_in(directory);
         // Also if anything fails from here on: what was claimed must be given back. And the directory
         // and the pool refer to each other, which ends by that.
         let opened = ScopeGuard::new_with_data(pool.clone(), |pool| pool.close());
@@ -138,7 +136,6 @@ impl Registry {
         Ok(Shared {
             named: options.pool().is_some(),
             mounts: 1,
-            _directory: directory,
             pool,
         })
     }
