@@ -81,10 +81,9 @@ impl Drop for Queues {
 /// Where a pool and its stores are shown.
 #[derive(Default)]
 struct Shown {
+    /// [`None`] before the pool is shown, and at its end.
     pool: Option<KobjectDir<Pool>>,
     stores: [Option<KobjectDir<BackingStore>>; MAX_STORES],
-    /// Whether the pool is at its end.
-    closed: bool,
 }
 
 /// A pool.
@@ -327,31 +326,24 @@ impl Pool {
     /// Adds the swapfile or swap partition at `path`, by the rights of the task. If the pool has it
     /// already, nothing is done.
     ///
-    /// Context: may sleep. Errors: those of [`BackingStores::claim`]; [`ENODEV`] at the end of the pool;
+    /// Context: may sleep. Errors: those of [`BackingStores::claim`]; [`ENODEV`] if the pool is not shown;
     /// [`ENOMEM`]. `report` is told why.
     ///
     /// [`BackingStores::claim`]: crate::backing::stores::BackingStores::claim
     pub(crate) fn add_store(&self, path: &CStr, report: &dyn Report) -> Result {
         let stores = &self.contents.stores;
         let mut shown = self.shown.lock();
-        if shown.closed {
+        let Some(pool) = &shown.pool else {
             return Err(ENODEV);
-        }
+        };
         if stores.has(path) {
             return Ok(());
         }
         let store = stores.claim(path, report)?;
         self.mover.reserve()?;
         let number = store.number();
-        let directory = match &shown.pool {
-            Some(pool) => Some(KobjectDir::new(
-                pool,
-                fmt!("backing{number}"),
-                store.clone(),
-            )?),
-            None => None,
-        };
-        shown.stores[number] = directory;
+        let directory = KobjectDir::new(pool, fmt!("backing{number}"), store.clone())?;
+        shown.stores[number] = Some(directory);
         stores.insert(store);
         self.contents.update_mark();
         self.mover.end_backoff();
@@ -421,7 +413,6 @@ impl Pool {
             }
             self.give_back(&mut shown, number);
         }
-        shown.closed = true;
         let directory = shown.pool.take();
         drop(shown);
         // It waits for tasks that write to its files, and they may wait for what was locked.
