@@ -15,7 +15,6 @@ mod backing;
 mod contents;
 mod mount;
 mod pool;
-mod report;
 mod writeback;
 
 // On the host this is a crate, with tests outside it, which use more of it than the module does.

@@ -27,7 +27,10 @@ use crate::{
         PAGE_SIZE,
     },
     kernel_ext::{
-        fs::kobject::KobjectDir,
+        fs::{
+            fs_context::FsLog,
+            kobject::KobjectDir, //
+        },
         mm::{
             pending_page::{
                 LoadTarget,
@@ -42,7 +45,6 @@ use crate::{
         },
         sync::workqueue::ReclaimQueue,
     },
-    report::Report,
     writeback::{
         mover::Mover,
         reader::{
@@ -327,10 +329,10 @@ impl Pool {
     /// already, nothing is done.
     ///
     /// Context: may sleep. Errors: those of [`BackingStores::claim`]; [`ENODEV`] if the pool is not shown;
-    /// [`ENOMEM`]. `report` is told why.
+    /// [`ENOMEM`]. `log` is told why.
     ///
     /// [`BackingStores::claim`]: crate::backing::stores::BackingStores::claim
-    pub(crate) fn add_store(&self, path: &CStr, report: &dyn Report) -> Result {
+    pub(crate) fn add_store(&self, path: &CStr, log: &FsLog<'_>) -> Result {
         let stores = &self.contents.stores;
         let mut shown = self.shown.lock();
         let Some(pool) = &shown.pool else {
@@ -339,7 +341,7 @@ impl Pool {
         if stores.has(path) {
             return Ok(());
         }
-        let store = stores.claim(path, report)?;
+        let store = stores.claim(path, log)?;
         self.mover.reserve()?;
         let number = store.number();
         let directory = KobjectDir::new(pool, fmt!("backing{number}"), store.clone())?;
@@ -354,15 +356,15 @@ impl Pool {
     /// back. If that cannot be done, the store stays, and nothing is lost.
     ///
     /// Context: may sleep, for long. Errors: [`ENOENT`] if the pool has no such store; [`ENOSPC`] if
-    /// there is no room; [`EIO`] if something of it cannot be read; [`EINTR`]. `report` is told why.
-    pub(crate) fn remove_store(&self, path: &CStr, report: &dyn Report) -> Result {
+    /// there is no room; [`EIO`] if something of it cannot be read; [`EINTR`]. `log` is told why.
+    pub(crate) fn remove_store(&self, path: &CStr, log: &FsLog<'_>) -> Result {
         let stores = &self.contents.stores;
         let mut shown = self.shown.lock();
         let store = stores
             .all()
             .find(|store| store.is_at(path))
             .ok_or_else(|| {
-                report.error(
+                log.error(
                     ENOENT,
                     fmt!("backing={}: the pool has no such backing store", path),
                 )
@@ -372,7 +374,7 @@ impl Pool {
         if let Err(error) = self.mover.empty(&store) {
             store.set_open(was_open);
             let left = store.log.stats().live >> 10;
-            return Err(report.error(
+            return Err(log.error(
                 error,
                 fmt!(
                     "backing={}: stays, for {left} KiB of it could not be moved: {error:?}",

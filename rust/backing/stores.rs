@@ -19,9 +19,9 @@ use crate::{
     },
     kernel_ext::{
         crypto::cipher::Xts,
+        fs::fs_context::FsLog,
         sync::arc_slots::ArcSlots, //
     },
-    report::Report,
 };
 use kernel::{
     prelude::*,
@@ -147,20 +147,20 @@ impl BackingStores {
     ///
     /// Context: may sleep. Only a task that has the stores of the pool locked calls this. Errors:
     /// [`ENOSPC`] if there are as many stores as there may be; those of
-    /// [`Unusable`](super::device::Unusable); [`ENOMEM`]. `report` is told why.
-    pub(crate) fn claim(&self, path: &CStr, report: &dyn Report) -> Result<Arc<BackingStore>> {
+    /// [`Unusable`](super::device::Unusable); [`ENOMEM`]. `log` is told why.
+    pub(crate) fn claim(&self, path: &CStr, log: &FsLog<'_>) -> Result<Arc<BackingStore>> {
         let number = (0..MAX_STORES)
             .find(|&number| self.with(number, |_| ()).is_none())
             .ok_or_else(|| {
-                report.error(
+                log.error(
                     ENOSPC,
                     fmt!("backing={}: the pool has 8 stores, which is the most", path),
                 )
             })?;
-        let cipher = self.cipher(report)?;
+        let cipher = self.cipher(log)?;
         let store =
             BackingStore::claim(number, path, cipher, self.discard).map_err(|unusable| {
-                report.error(unusable.error(), fmt!("backing={}: {}", path, unusable))
+                log.error(unusable.error(), fmt!("backing={}: {}", path, unusable))
             })?;
         if !store.device.swap.is_private_to_root() {
             pr_warn!(
@@ -172,7 +172,7 @@ impl BackingStores {
     }
 
     /// What encrypts the stores, if they are to be encrypted. It is made when there is none yet.
-    fn cipher(&self, report: &dyn Report) -> Result<Option<Arc<Xts>>> {
+    fn cipher(&self, log: &FsLog<'_>) -> Result<Option<Arc<Xts>>> {
         if self.encrypt && self.cipher.as_ref().is_none() {
             let cipher = Xts::new().map_err(|error| {
                 let reason = if error == ENOENT {
@@ -180,7 +180,7 @@ impl BackingStores {
                 } else {
                     "xts(aes) cannot be set up"
                 };
-                report.error(error, fmt!("encrypt=on: {reason}"))
+                log.error(error, fmt!("encrypt=on: {reason}"))
             })?;
             // The caller has the stores locked, so there is none before it.
             self.cipher.populate(Arc::new(cipher, GFP_KERNEL)?);

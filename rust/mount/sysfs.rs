@@ -10,12 +10,14 @@ use crate::{
         StoreCounter, //
     },
     contents::stats::Counter,
-    kernel_ext::fs::kobject::{
-        Attribute,
-        Attributes, //
+    kernel_ext::fs::{
+        fs_context::FsLog,
+        kobject::{
+            Attribute,
+            Attributes, //
+        },
     },
     pool::Pool,
-    report::KernelLog,
 };
 use kernel::{
     alloc::KVVec,
@@ -59,10 +61,12 @@ impl Attributes for Pool {
             number => pool.write_back(decimal(number).ok_or(EINVAL)?),
         }),
         Attribute::Order(c"add_backing", |pool, text| {
-            KernelLog::of("add_backing", |log| pool.add_store(&path(text)?, log))
+            let log = FsLog::of_kernel("add_backing");
+            log.conclude(path(text).and_then(|path| pool.add_store(&path, &log)))
         }),
         Attribute::Order(c"remove_backing", |pool, text| {
-            KernelLog::of("remove_backing", |log| pool.remove_store(&path(text)?, log))
+            let log = FsLog::of_kernel("remove_backing");
+            log.conclude(path(text).and_then(|path| pool.remove_store(&path, &log)))
         }),
     ];
 }

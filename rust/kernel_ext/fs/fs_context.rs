@@ -15,10 +15,14 @@ use kernel::{
     seq_file::SeqFile, //
 };
 
-/// Where messages about a mount go: to the reader of the context's file descriptor, or, for
-/// mount(2), to the kernel's log.
+/// Where the reason goes why something is refused: one line, for the user that asked for it. It is
+/// the reader of a context's file descriptor, or, for mount(2) and for orders by sysfs, of the
+/// kernel's log.
 pub(crate) struct FsLog<'a> {
-    log: bindings::p_log,
+    /// [`None`] is the kernel's log.
+    log: Option<bindings::p_log>,
+    /// What failed, where nothing more is known.
+    what: &'static str,
     /// Whether something was said.
     said: Cell<bool>,
     _context: PhantomData<&'a bindings::fs_context>,
@@ -30,33 +34,46 @@ impl FsLog<'_> {
     /// The log's context and prefix outlive `'a`.
     pub(in crate::kernel_ext) unsafe fn new(log: bindings::p_log) -> Self {
         Self {
-            log,
+            log: Some(log),
+            ..Self::of_kernel("the mount fails")
+        }
+    }
+
+    /// The kernel's log, for `what`.
+    pub(crate) fn of_kernel(what: &'static str) -> Self {
+        Self {
+            log: None,
+            what,
             said: Cell::new(false),
             _context: PhantomData,
         }
     }
 
     /// Makes sure that a failure has one line: if nothing was said of it, this names the error.
-    pub(in crate::kernel_ext) fn conclude<T>(&self, result: Result<T>) -> Result<T> {
+    pub(crate) fn conclude<T>(&self, result: Result<T>) -> Result<T> {
         result.map_err(|error| {
             if self.said.get() {
                 error
             } else {
-                self.error(error, fmt!("the mount fails: {error:?}"))
+                self.error(error, fmt!("{}: {error:?}", self.what))
             }
         })
     }
 
-    /// Says why the mount fails, and returns `error`.
+    /// Says why it fails, and returns `error`.
     ///
     /// Context: may sleep.
     pub(crate) fn error(&self, error: Error, message: fmt::Arguments<'_>) -> Error {
         self.said.set(true);
+        let Some(log) = self.log else {
+            pr_err!("{}\n", message);
+            return error;
+        };
         // SAFETY: The log is valid by the requirement of `new`; `%pA` takes a pointer to arguments.
         unsafe {
             bindings::logfc(
-                self.log.log,
-                self.log.prefix,
+                log.log,
+                log.prefix,
                 b'e' as c_char,
                 c"%pA".as_char_ptr(),
                 core::ptr::from_ref(&message).cast::<c_void>(),
