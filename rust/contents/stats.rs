@@ -67,13 +67,6 @@ impl Arrivals {
     }
 }
 
-/// Whether a page comes or goes.
-#[derive(Clone, Copy)]
-enum PageFlow {
-    Comes,
-    Goes,
-}
-
 impl Stats {
     /// All zero.
     ///
@@ -86,31 +79,14 @@ impl Stats {
         self.0.add(counter as usize, delta);
     }
 
+    fn sub(&self, counter: Counter, delta: u64) {
+        self.add(counter, delta.wrapping_neg());
+    }
+
     /// The sum of `counter`. While pages come and go, one that went may be seen before one that came;
     /// what would be negative then is none.
     pub(crate) fn sum(&self, counter: Counter) -> u64 {
         (self.0.sum(counter as usize) as i64).max(0) as u64
-    }
-
-    /// Counts a page kept as an object of `length`, or, if there is none, in its entry.
-    #[inline]
-    fn count(&self, length: Option<Length>, change: PageFlow) {
-        let signed = |count: u64| match change {
-            PageFlow::Comes => count,
-            PageFlow::Goes => count.wrapping_neg(),
-        };
-        let pages = match length {
-            None => Counter::SamePages,
-            Some(length) if length.is_incompressible() => Counter::IncompressiblePages,
-            Some(_) => Counter::CompressedPages,
-        };
-        match length {
-            None => self.add(pages, signed(1)),
-            Some(length) => self.0.add_both(
-                (pages as usize, signed(1)),
-                (Counter::ObjectBytes as usize, signed(length.bytes() as u64)),
-            ),
-        }
     }
 
     /// Counts what came with a batch.
@@ -139,12 +115,24 @@ impl Stats {
     /// A page is gone that was kept as an object of `length`, if it was one.
     #[inline]
     pub(crate) fn gone(&self, length: Option<Length>) {
-        self.count(length, PageFlow::Goes);
+        let Some(length) = length else {
+            return self.sub(Counter::SamePages, 1);
+        };
+        let pages = if length.is_incompressible() {
+            Counter::IncompressiblePages
+        } else {
+            Counter::CompressedPages
+        };
+        let bytes = length.bytes() as u64;
+        self.0.add_both(
+            (pages as usize, 1u64.wrapping_neg()),
+            (Counter::ObjectBytes as usize, bytes.wrapping_neg()),
+        );
     }
 
     /// An object of `length` went to a backing store.
     pub(crate) fn redirected(&self, length: Length) {
-        self.count(Some(length), PageFlow::Goes);
+        self.gone(Some(length));
         self.add(Counter::RedirectedPages, 1);
         self.add(Counter::RedirectedBytes, length.bytes() as u64);
         self.add(Counter::WrittenPages, 1);
@@ -153,16 +141,15 @@ impl Stats {
     /// An object of `length` came back from a backing store.
     pub(crate) fn recalled(&self, length: Length) {
         self.gone_redirected(length);
-        self.count(Some(length), PageFlow::Comes);
+        let mut arrivals = Arrivals::default();
+        arrivals.came(Some(length));
+        self.arrived(arrivals);
     }
 
     /// A page is gone that was kept as an object of `length` in a backing store.
     pub(crate) fn gone_redirected(&self, length: Length) {
-        self.add(Counter::RedirectedPages, 1u64.wrapping_neg());
-        self.add(
-            Counter::RedirectedBytes,
-            (length.bytes() as u64).wrapping_neg(),
-        );
+        self.sub(Counter::RedirectedPages, 1);
+        self.sub(Counter::RedirectedBytes, length.bytes() as u64);
     }
 
     /// Pages that are stored, in memory or in backing stores.
