@@ -8,7 +8,7 @@
 //! | [`batch`] | writes the coldest objects of the cache to a segment |
 //! | [`gc`] | moves what is left of segments to others, so that there are free ones |
 //! | [`recall`] | takes whole segments back into the cache |
-//! | [`segment_io`] | the two buffers that a segment is read to and written from |
+//! | [`segment_io`] | the buffers that segments are read to and written from |
 //! | [`reader`] | loads single pages from the stores, beside the mover |
 //! | [`backoff`] | a time in which nothing is tried again |
 //!

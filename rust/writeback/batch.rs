@@ -136,7 +136,7 @@ impl Batcher {
             sweep,
             scratch,
         } = self;
-        let output = &mut cleaner.io.output;
+        let output = &mut cleaner.output;
         copies.clear();
         let mut batch = Batch {
             contents,

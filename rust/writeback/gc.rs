@@ -33,7 +33,7 @@ use crate::{
     writeback::{
         recall,
         segment_io::{
-            SegmentIo,
+            SegmentBuffer,
             Source,
             Taken, //
         },
@@ -60,7 +60,8 @@ struct Moved {
 
 /// What cleans and moves segments, and its memory.
 pub(crate) struct Cleaner {
-    pub(crate) io: SegmentIo,
+    pub(crate) input: SegmentBuffer,
+    pub(crate) output: SegmentBuffer,
     moves: KVVec<Moved>,
     sources: KVVec<Source>,
 }
@@ -69,7 +70,8 @@ impl Cleaner {
     /// Context: may sleep. Errors: [`ENOMEM`].
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
-            io: SegmentIo::new()?,
+            input: SegmentBuffer::new()?,
+            output: SegmentBuffer::new()?,
             moves: KVVec::with_capacity(MAX_FILLED, GFP_KERNEL)?,
             sources: KVVec::with_capacity(MAX_SOURCES, GFP_KERNEL)?,
         })
@@ -98,9 +100,7 @@ impl Cleaner {
                 Err(error) if error == ENOSPC => Ok(false),
                 moved => moved.map(|()| true),
             },
-            None => {
-                recall::move_to_cache(contents, &mut self.io.input, store, segment).map(|()| true)
-            }
+            None => recall::move_to_cache(contents, &mut self.input, store, segment).map(|()| true),
         }
     }
 
@@ -189,7 +189,12 @@ impl Cleaner {
         mut target: impl FnMut() -> Option<Taken>,
     ) -> Result {
         let tables = contents.tables.snapshot();
-        let Self { io, moves, sources } = self;
+        let Self {
+            input,
+            output,
+            moves,
+            sources,
+        } = self;
         // What the segments came to that were moved so far.
         let mut outcome = Ok(());
         // A segment that did not fit into the last target as a whole.
@@ -198,7 +203,7 @@ impl Cleaner {
             let first = match carried.take() {
                 Some(source) => source,
                 None => match next(0) {
-                    Some(taken) => io.input.read(taken)?,
+                    Some(taken) => input.read(taken)?,
                     None => return outcome,
                 },
             };
@@ -207,11 +212,11 @@ impl Cleaner {
                 return Err(ENOSPC);
             };
             moves.clear();
-            let mut writer = io.output.writer(&taken);
+            let mut writer = output.writer(&taken);
             let mut source = Some(first);
             while let Some(mut from) = source.take() {
                 let mut is_full = false;
-                for record in io.input.records(&from).skip(from.done) {
+                for record in input.records(&from).skip(from.done) {
                     from.intact &= record.intact;
                     if let Some((_, redirect)) = from.owner_of(&tables, &record) {
                         let unit = (moves.len() < MAX_FILLED)
@@ -236,7 +241,7 @@ impl Cleaner {
                 }
                 // There was room, see above.
                 let _ = sources.push_within_capacity(from);
-                source = match next(sources.len()).map(|taken| io.input.read(taken)) {
+                source = match next(sources.len()).map(|taken| input.read(taken)) {
                     Some(Ok(source)) => Some(source),
                     Some(Err(error)) => {
                         outcome = Err(error);
@@ -250,7 +255,7 @@ impl Cleaner {
             if moves.is_empty() {
                 to.log.seal(taken);
             } else {
-                written = io.output.write(&to, &taken, blocks);
+                written = output.write(&to, &taken, blocks);
                 if written.is_ok() {
                     commit(contents, &to, &taken, &tables, moves);
                 }

@@ -338,7 +338,7 @@ impl Mover {
             };
             let contents = &*self.contents;
             let Buffers { batcher, recaller } = buffers;
-            let input = &mut batcher.cleaner.io.input;
+            let input = &mut batcher.cleaner.input;
             let Some((page, load)) = waiting else {
                 if !contents.tables.snapshot().any_off() {
                     recaller.stop();

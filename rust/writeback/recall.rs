@@ -15,7 +15,7 @@ use crate::{
     writeback::{
         backoff::Backoff,
         segment_io::{
-            SegmentInput,
+            SegmentBuffer,
             Taken, //
         },
     },
@@ -62,7 +62,7 @@ impl Recaller {
     pub(crate) fn recall_wanted(
         &mut self,
         contents: &Contents,
-        input: &mut SegmentInput,
+        input: &mut SegmentBuffer,
         store: usize,
         segment: usize,
     ) {
@@ -83,7 +83,7 @@ impl Recaller {
 
     /// Takes back the next segment, while no load waits. Returns whether to go on: what takes more
     /// memory than there may be is left to the loads that want it.
-    pub(crate) fn recall_next(&mut self, contents: &Contents, input: &mut SegmentInput) -> bool {
+    pub(crate) fn recall_next(&mut self, contents: &Contents, input: &mut SegmentBuffer) -> bool {
         let Some(Place {
             store,
             segment,
@@ -117,7 +117,7 @@ impl Recaller {
     fn recall_segment(
         &mut self,
         contents: &Contents,
-        input: &mut SegmentInput,
+        input: &mut SegmentBuffer,
         store: usize,
         segment: usize,
     ) -> bool {
@@ -147,7 +147,7 @@ impl Recaller {
 /// Errors: [`ENOSPC`] if it has not; [`ENOMEM`]; [`EIO`] if something cannot be read.
 pub(crate) fn move_to_cache(
     contents: &Contents,
-    input: &mut SegmentInput,
+    input: &mut SegmentBuffer,
     store: &Arc<BackingStore>,
     segment: usize,
 ) -> Result {
@@ -166,7 +166,7 @@ pub(crate) fn move_to_cache(
 /// Errors: [`ENOMEM`]; [`EIO`] if something cannot be read. What was not taken back stays.
 fn recall(
     contents: &Contents,
-    input: &mut SegmentInput,
+    input: &mut SegmentBuffer,
     taken: Taken,
     wanted: impl Fn(&Table) -> bool,
 ) -> Result {

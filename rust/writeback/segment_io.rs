@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Whole segments: one buffer that they are read to, and one that they are written from.
+//! Whole segments, and the buffers that they are read to and written from.
 //!
 //! Context of all here: the mover is locked; waits for I/O.
 
@@ -39,26 +39,15 @@ use kernel::{
 /// A segment of a store that was taken.
 pub(crate) type Taken = (Arc<BackingStore>, TakenSegment);
 
-/// The two buffers.
-pub(crate) struct SegmentIo {
-    pub(crate) input: SegmentInput,
-    pub(crate) output: SegmentOutput,
-}
+/// A buffer of a segment, that segments are read to, or written from.
+pub(crate) struct SegmentBuffer(Pin<KBox<Transfer<Infallible>>>);
 
-impl SegmentIo {
+impl SegmentBuffer {
     /// Context: may sleep. Errors: [`ENOMEM`].
     pub(crate) fn new() -> Result<Self> {
-        Ok(Self {
-            input: SegmentInput(Transfer::new(BLOCKS)?),
-            output: SegmentOutput(Transfer::new(BLOCKS)?),
-        })
+        Ok(Self(Transfer::new(BLOCKS)?))
     }
-}
 
-/// The buffer that segments are read to.
-pub(crate) struct SegmentInput(Pin<KBox<Transfer<Infallible>>>);
-
-impl SegmentInput {
     /// Reads a segment, to move what is in it elsewhere. One that cannot be read is not used any more.
     ///
     /// Errors: [`EIO`].
@@ -81,12 +70,7 @@ impl SegmentInput {
     pub(crate) fn records(&self, source: &Source) -> Records<'_> {
         segment::records(self.0.bytes(), source.taken.generation(), crc32c)
     }
-}
 
-/// The buffer that segments are written from.
-pub(crate) struct SegmentOutput(Pin<KBox<Transfer<Infallible>>>);
-
-impl SegmentOutput {
     /// What fills the buffer with records for the segment `taken`.
     pub(crate) fn writer(&mut self, taken: &TakenSegment) -> SegmentWriter<'_> {
         SegmentWriter::new(self.0.as_mut().bytes_mut(), taken.generation(), crc32c)
