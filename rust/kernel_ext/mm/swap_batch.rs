@@ -79,8 +79,9 @@ impl StoreBatch<'_> {
     #[inline]
     pub(in crate::kernel_ext) unsafe fn end(mut self) {
         self.each_page(|_, _| Err(EIO), |_| ());
-        // SAFETY: By the type invariants, it goes out; it is not used after this.
-        unsafe { self.iocb.end_write() };
+        // SAFETY: By the type invariants, it goes out, so it has one count; it is not used after
+        // this.
+        unsafe { self.iocb.complete(true) };
     }
 }
 

@@ -36,15 +36,6 @@ use kernel::{
 const _: () = assert!(bindings::KERNEL_EXT_SWAP_CLUSTER_MAX as usize <= MAX_FOLIOS);
 const _: () = assert!(size_of::<BatchCount>() == size_of::<*mut c_void>());
 
-/// Whether a batch goes out or comes in.
-#[derive(Clone, Copy)]
-pub(in crate::kernel_ext) enum SwapDirection {
-    /// To be written: its folios are under writeback.
-    Out,
-    /// To be read: its folios are locked, and not up to date.
-    In,
-}
-
 /// A folio of a batch.
 pub(in crate::kernel_ext) struct BatchFolio {
     /// The slot of its first page. The others have the slots after it.
@@ -66,7 +57,9 @@ pub(in crate::kernel_ext) struct BatchFolio {
 pub(in crate::kernel_ext) struct SwapIocb(NonNull<bindings::swap_iocb>);
 
 impl SwapIocb {
-    /// Takes the batch of `context`, with one count: that of the caller.
+    /// Takes the batch of `context`, with one count: that of the caller. `rw` is `WRITE` for one
+    /// that goes out: its folios are under writeback. It is `READ` for one that comes in: its folios
+    /// are locked, and not up to date.
     ///
     /// # Safety
     ///
@@ -74,12 +67,8 @@ impl SwapIocb {
     #[inline]
     pub(in crate::kernel_ext) unsafe fn begin(
         context: *mut bindings::swap_io_ctx,
-        direction: SwapDirection,
+        rw: u32,
     ) -> Self {
-        let rw = match direction {
-            SwapDirection::Out => bindings::KERNEL_EXT_WRITE,
-            SwapDirection::In => bindings::KERNEL_EXT_READ,
-        };
         let mut unused = MaybeUninit::uninit();
         // SAFETY: By the requirement of this function, the context is valid and has a batch. The
         // iterator is written, and forgotten: it borrows from the batch.
@@ -149,17 +138,6 @@ impl SwapIocb {
         unsafe { bindings::folio_mark_dirty(self.vector(at).bv_page.cast()) };
     }
 
-    /// Completes a batch that goes out.
-    ///
-    /// # Safety
-    ///
-    /// The batch goes out, and is not touched after this.
-    #[inline]
-    pub(in crate::kernel_ext) unsafe fn end_write(self) {
-        // SAFETY: By the requirement of this function.
-        unsafe { self.complete(true) };
-    }
-
     /// Counts a page that is put off: the batch waits for one [`SwapIocb::end_read`] more.
     pub(in crate::kernel_ext) fn put_off(self) {
         self.count().add();
@@ -189,8 +167,8 @@ impl SwapIocb {
     ///
     /// # Safety
     ///
-    /// Called once; the batch is not touched after this.
-    unsafe fn complete(self, well: bool) {
+    /// Called once, with no count left but that of the caller; the batch is not touched after this.
+    pub(in crate::kernel_ext) unsafe fn complete(self, well: bool) {
         let kiocb = self.kiocb();
         // SAFETY: By the type invariants, it is valid; `begin()` had the completion set.
         unsafe {

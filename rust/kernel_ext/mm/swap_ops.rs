@@ -13,10 +13,7 @@ use crate::kernel_ext::{
             StoreBatch, //
         },
         swap_disk::SwapDisk,
-        swap_iocb::{
-            SwapDirection,
-            SwapIocb, //
-        },
+        swap_iocb::SwapIocb,
     },
 };
 use core::marker::PhantomData;
@@ -56,7 +53,7 @@ impl<H: Hooks> SwapOps<H> {
         // `SwapDisk<H>`. The batch was just submitted.
         unsafe {
             let hooks = SwapDisk::<H>::hooks_of((*(*context).sis).bdev);
-            let mut batch = StoreBatch::new(SwapIocb::begin(context, SwapDirection::Out));
+            let mut batch = StoreBatch::new(SwapIocb::begin(context, bindings::KERNEL_EXT_WRITE));
             hooks.store(&mut batch);
             batch.end();
         }
@@ -70,7 +67,7 @@ impl<H: Hooks> SwapOps<H> {
         // SAFETY: As in `submit_write()`.
         unsafe {
             let hooks = SwapDisk::<H>::hooks_of((*(*context).sis).bdev);
-            let mut batch = LoadBatch::new(SwapIocb::begin(context, SwapDirection::In));
+            let mut batch = LoadBatch::new(SwapIocb::begin(context, bindings::KERNEL_EXT_READ));
             hooks.load(&mut batch);
             batch.end();
         }
