@@ -127,8 +127,8 @@ impl<H: Hooks> SwapDisk<H> {
 
     /// What the disk calls.
     pub(in crate::kernel_ext) fn hooks(&self) -> Arc<H> {
-        // SAFETY: By the type invariants.
-        unsafe { Self::of(self.disk.as_ptr()) }.into()
+        // SAFETY: The block device is that of this disk.
+        unsafe { Self::hooks_of(self.block_device()) }.into()
     }
 
     /// What the disk of `bdev` calls.
@@ -140,16 +140,8 @@ impl<H: Hooks> SwapDisk<H> {
     pub(in crate::kernel_ext) unsafe fn hooks_of<'a>(
         bdev: *mut bindings::block_device,
     ) -> ArcBorrow<'a, H> {
-        // SAFETY: By the requirement of this function.
-        unsafe { Self::of((*bdev).bd_disk) }
-    }
-
-    /// # Safety
-    ///
-    /// `disk` is that of a `SwapDisk<H>` which outlives `'a`.
-    unsafe fn of<'a>(disk: *mut bindings::gendisk) -> ArcBorrow<'a, H> {
-        // SAFETY: By the type invariants.
-        unsafe { Arc::<H>::borrow((*disk).private_data) }
+        // SAFETY: By the requirement of this function, and the type invariants.
+        unsafe { Arc::<H>::borrow((*(*bdev).bd_disk).private_data) }
     }
 
     /// # Safety
