@@ -172,18 +172,12 @@ impl Options {
 
     /// Checks that what was given is what `pool` has. [`EINVAL`] if not.
     pub(crate) fn match_pool(&self, pool: &Pool, log: &FsLog<'_>) -> Result {
-        if let Some(limit) = self.limit {
-            if limit != pool.contents().limit.given() {
-                return Err(log.error(
-                    EINVAL,
-                    fmt!(
-                        "pool {} has limit={}, not {}",
-                        pool.id(),
-                        pool.contents().limit.given(),
-                        limit
-                    ),
-                ));
-            }
+        let given = pool.contents().limit.given();
+        if let Some(limit) = self.limit.filter(|limit| *limit != given) {
+            return Err(log.error(
+                EINVAL,
+                fmt!("pool {} has limit={given}, not {limit}", pool.id()),
+            ));
         }
         for change in &self.stores {
             let (StoreChange::Add(path) | StoreChange::Remove(path)) = change;
@@ -198,14 +192,12 @@ impl Options {
                 ));
             }
         }
-        self.match_config(pool, log)?;
-        self.match_compressor(pool, log)
+        self.match_config(pool, log)
     }
 
     /// Changes what can be changed of `pool`: its limit, and its stores. [`EINVAL`], and nothing is
     /// changed, if anything else was given that is not as it is. `name` is the pool's, if it has one.
     pub(crate) fn apply(&self, pool: &Pool, name: Option<&CStr>, log: &FsLog<'_>) -> Result {
-        self.match_compressor(pool, log)?;
         self.match_config(pool, log)?;
         if self.pool().is_some() && self.pool() != name {
             return Err(log.error(EINVAL, fmt!("pool: cannot be changed by remount")));
@@ -229,6 +221,13 @@ impl Options {
 
     /// Checks what is given to a pool once.
     fn match_config(&self, pool: &Pool, log: &FsLog<'_>) -> Result {
+        let compressor = pool.compressor();
+        if let Some(comp) = self.comp.as_deref().filter(|comp| *comp != compressor) {
+            return Err(log.error(
+                EINVAL,
+                fmt!("pool {} has comp={}, not {}", pool.id(), compressor, comp),
+            ));
+        }
         let differs = |given: Option<bool>, is: bool| given.is_some_and(|given| given != is);
         let option = if differs(self.cache, pool.contents().limit.is_cached()) {
             "cache"
@@ -248,21 +247,6 @@ impl Options {
                 pool.id()
             ),
         ))
-    }
-
-    fn match_compressor(&self, pool: &Pool, log: &FsLog<'_>) -> Result {
-        match self.comp.as_deref() {
-            Some(comp) if comp != pool.compressor() => Err(log.error(
-                EINVAL,
-                fmt!(
-                    "pool {} has comp={}, not {}",
-                    pool.id(),
-                    pool.compressor(),
-                    comp
-                ),
-            )),
-            _ => Ok(()),
-        }
     }
 }
 
