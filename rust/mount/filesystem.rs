@@ -20,10 +20,7 @@ use crate::{
                 SourceFile, //
             },
             fs_context::FsLog,
-            single_file::{
-                FileSystem,
-                Space, //
-            },
+            single_file::FileSystem,
         },
         mm::ram::max_swap_pages,
     },
@@ -123,14 +120,12 @@ impl FileSystem for GhostSwap {
         options::show(&mount.pool, mount.pool_name.as_deref(), out);
     }
 
-    fn space(mount: &Mount) -> Space {
+    fn space(mount: &Mount) -> (u64, u64) {
         let contents = mount.pool.contents();
         let limit = contents.limit.bytes();
         let (total, free) = contents.stores.space(contents.stats.in_stores());
-        Space {
-            total: limit + total,
-            free: limit.saturating_sub(contents.bytes()) + free,
-        }
+        let left = limit.saturating_sub(contents.bytes());
+        (limit + total, left + free)
     }
 
     fn header(mount: &Mount) -> &[u8; PAGE_SIZE] {

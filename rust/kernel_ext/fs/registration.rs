@@ -288,7 +288,7 @@ impl<T: FileSystem> Registration<T> {
         statfs: *mut kernel::bindings::kstatfs,
     ) -> c_int {
         // SAFETY: Both are valid, and the superblock has been filled.
-        let (space, statfs) = unsafe {
+        let ((total, free), statfs) = unsafe {
             (
                 T::space(mount_of::<T>((*dentry).d_sb)),
                 &mut *statfs.cast::<bindings::kstatfs>(),
@@ -296,8 +296,8 @@ impl<T: FileSystem> Registration<T> {
         };
         statfs.f_type = T::MAGIC as c_long;
         statfs.f_bsize = PAGE_SIZE as c_long;
-        statfs.f_blocks = space.total / PAGE_SIZE as u64;
-        statfs.f_bfree = space.free / PAGE_SIZE as u64;
+        statfs.f_blocks = total / PAGE_SIZE as u64;
+        statfs.f_bfree = free / PAGE_SIZE as u64;
         statfs.f_bavail = statfs.f_bfree;
         statfs.f_files = 1;
         statfs.f_namelen = bindings::NAME_MAX as c_long;

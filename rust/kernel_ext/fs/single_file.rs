@@ -17,14 +17,6 @@ use kernel::{
     types::ForeignOwnable, //
 };
 
-/// Space, as `statfs(2)` shows it, in bytes.
-pub(crate) struct Space {
-    /// All there is.
-    pub(crate) total: u64,
-    /// What is free of it.
-    pub(crate) free: u64,
-}
-
 /// A type of filesystem. `self` is what all mounts of the type share.
 pub(crate) trait FileSystem: Send + Sync + Sized + 'static {
     /// Its name, as in `mount -t`.
@@ -78,8 +70,8 @@ pub(crate) trait FileSystem: Send + Sync + Sized + 'static {
     /// Prints the options in effect, each after a comma, as in `/proc/mounts`.
     fn show_options(mount: &Self::Mount, out: &SeqFile);
 
-    /// The space that `statfs(2)` shows.
-    fn space(mount: &Self::Mount) -> Space;
+    /// The space that `statfs(2)` shows, in bytes: all there is, and what is free of it.
+    fn space(mount: &Self::Mount) -> (u64, u64);
 
     /// The file's first page. Zeros come after it.
     fn header(mount: &Self::Mount) -> &[u8; PAGE_SIZE];
