@@ -72,73 +72,55 @@ impl Recaller {
                 .map(|store| store.log.segments())
                 .sum(),
         };
-        if self.recall_segment(contents, input, store, segment) {
-            self.next = Some(Place {
-                store,
-                segment: segment + 1,
-                left: left.saturating_sub(1),
-            });
-        }
+        let place = Place {
+            store,
+            segment,
+            left,
+        };
+        self.recall_segment(contents, input, place);
     }
 
     /// Takes back the next segment, while no load waits. Returns whether to go on: what takes more
     /// memory than there may be is left to the loads that want it.
     pub(crate) fn recall_next(&mut self, contents: &Contents, input: &mut SegmentBuffer) -> bool {
-        let Some(Place {
-            store,
-            segment,
-            left,
-        }) = (self.next.take())
+        let Some(place) = (self.next.take())
             .filter(|next| next.left > 0 && contents.bytes() < contents.limit.bytes())
         else {
             return false;
         };
-        let segments = (contents.stores).with(store, |store| store.log.segments());
-        if segments.is_some_and(|segments| segment < segments) {
-            if self.recall_segment(contents, input, store, segment) {
-                self.next = Some(Place {
-                    store,
-                    segment: segment + 1,
-                    left: left - 1,
-                });
-            }
+        let segments = (contents.stores).with(place.store, |store| store.log.segments());
+        if segments.is_some_and(|segments| place.segment < segments) {
+            self.recall_segment(contents, input, place);
         } else {
             self.next = Some(Place {
-                store: (store + 1) % MAX_STORES,
+                store: (place.store + 1) % MAX_STORES,
                 segment: 0,
-                left: left - usize::from(store + 1 == MAX_STORES),
+                left: place.left - usize::from(place.store + 1 == MAX_STORES),
             });
         }
         true
     }
 
-    /// Takes back what segment `segment` of store `store` has of areas that are being swapped off.
-    /// Returns whether it is of use to go on.
-    fn recall_segment(
-        &mut self,
-        contents: &Contents,
-        input: &mut SegmentBuffer,
-        store: usize,
-        segment: usize,
-    ) -> bool {
+    /// Takes back what the segment at `place` has of areas that are being swapped off, and goes on
+    /// after it, if that is of use.
+    fn recall_segment(&mut self, contents: &Contents, input: &mut SegmentBuffer, mut place: Place) {
         if self.backoff.is_on() {
-            return false;
+            return;
         }
-        let Some(store) = contents.stores.get(store) else {
-            return true;
-        };
-        // What is wrong in one that is retired is an error of the load that wants it.
-        if store.log.is_retired(segment) {
-            return true;
+        let taken = (contents.stores.get(place.store))
+            // What is wrong in one that is retired is an error of the load that wants it.
+            .filter(|store| !store.log.is_retired(place.segment))
+            .and_then(|store| {
+                let taken = store.log.take(place.segment)?;
+                Some((store, taken))
+            });
+        let recalled = taken.map(|taken| recall(contents, input, taken, |table| !table.is_on()));
+        if recalled == Some(Err(ENOMEM)) {
+            return self.backoff.begin();
         }
-        let Some(taken) = store.log.take(segment) else {
-            return true;
-        };
-        let recalled = recall(contents, input, (store, taken), |table| !table.is_on());
-        if recalled == Err(ENOMEM) {
-            self.backoff.begin();
-        }
-        recalled != Err(ENOMEM)
+        place.segment += 1;
+        place.left = place.left.saturating_sub(1);
+        self.next = Some(place);
     }
 }
 
