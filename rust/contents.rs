@@ -143,7 +143,7 @@ impl Contents {
 
     /// Sets the limit. If the pool holds more, it keeps that, and takes no more.
     pub(crate) fn set_limit(&self, limit: Limit) {
-        self.limit.set(limit, !self.stores.is_empty());
+        self.limit.set(Some(limit), !self.stores.is_empty());
     }
 
     /// Bytes of memory that count against the limit: objects, in whole pages, and tables. Without a
@@ -177,7 +177,7 @@ impl Contents {
 
     /// Has the mark follow the limit and whether there are backing stores.
     pub(crate) fn update_mark(&self) {
-        self.limit.update_mark(!self.stores.is_empty());
+        self.limit.set(None, !self.stores.is_empty());
     }
 
     /// Bytes that a pool takes whatever it holds: its structures, and, once it was used, the

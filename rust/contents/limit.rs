@@ -92,26 +92,14 @@ impl PoolLimit {
         }
     }
 
-    /// Sets the limit. If the pool holds more, it keeps that, and takes no more. `has_stores` says
-    /// whether the pool has backing stores.
-    pub(crate) fn set(&self, limit: Limit, has_stores: bool) {
+    /// Sets the limit, if one is given, and the mark, for a pool that has backing stores, or has none,
+    /// from now on. If the pool holds more, it keeps that, and takes no more.
+    pub(crate) fn set(&self, limit: Option<Limit>, has_stores: bool) {
         let mut given = self.given.lock();
-        *given = limit;
-        self.bytes.store(limit.resolve(total_ram()), Relaxed);
-        self.update_mark_locked(&given, has_stores);
-    }
-
-    /// Returns whether `limit` is more than the limit is now.
-    pub(crate) fn would_rise(&self, limit: Limit) -> bool {
-        limit.resolve(total_ram()) > self.bytes()
-    }
-
-    /// Sets the mark anew, for a pool that has backing stores, or has none, from now on.
-    pub(crate) fn update_mark(&self, has_stores: bool) {
-        self.update_mark_locked(&self.given.lock(), has_stores);
-    }
-
-    fn update_mark_locked(&self, _given: &Limit, has_stores: bool) {
+        if let Some(limit) = limit {
+            *given = limit;
+            self.bytes.store(limit.resolve(total_ram()), Relaxed);
+        }
         let limit = self.bytes();
         let mark = if !has_stores {
             limit
@@ -121,5 +109,10 @@ impl PoolLimit {
             self.low_mark()
         };
         self.mark.store(mark, Relaxed);
+    }
+
+    /// Returns whether `limit` is more than the limit is now.
+    pub(crate) fn would_rise(&self, limit: Limit) -> bool {
+        limit.resolve(total_ram()) > self.bytes()
     }
 }
