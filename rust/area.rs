@@ -65,7 +65,7 @@ impl Hooks for Area {
     }
 
     fn is_synchronous(&self) -> bool {
-        !self.pool.is_batched()
+        !self.pool.batched
     }
 
     #[inline]

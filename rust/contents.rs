@@ -151,7 +151,7 @@ impl Contents {
     #[inline]
     pub(crate) fn bytes(&self) -> u64 {
         let objects = self.cache.bytes();
-        if self.limit.is_cached() {
+        if self.limit.cached {
             objects + self.table_pages.bytes()
         } else {
             objects

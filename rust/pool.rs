@@ -91,12 +91,14 @@ struct Shown {
 /// A pool.
 #[pin_data]
 pub(crate) struct Pool {
-    contents: Arc<Contents>,
+    /// What it holds.
+    pub(crate) contents: Arc<Contents>,
     reader: Arc<Reader>,
     mover: Arc<Mover>,
     id: CString,
     compressor: CString,
-    batched: bool,
+    /// Whether its areas take many folios at once, and are not synchronous.
+    pub(crate) batched: bool,
     /// What adds or removes a store has it locked, and so the stores. It is outermost but for the
     /// registry's lock.
     #[pin]
@@ -134,16 +136,6 @@ impl Pool {
     /// The name of its compressor.
     pub(crate) fn compressor(&self) -> &CStr {
         &self.compressor
-    }
-
-    /// Returns whether its areas take many folios at once, and are not synchronous.
-    pub(crate) fn is_batched(&self) -> bool {
-        self.batched
-    }
-
-    /// What it holds.
-    pub(crate) fn contents(&self) -> &Contents {
-        &self.contents
     }
 
     /// Bytes that the pool takes whatever it holds, mounted once, see [`Contents::fixed_bytes`].

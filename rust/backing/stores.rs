@@ -40,8 +40,10 @@ use kernel::{
 pub(crate) struct BackingStores {
     places: ArcSlots<BackingStore, MAX_STORES>,
     count: Atomic<usize>,
-    encrypt: bool,
-    discard: bool,
+    /// Whether what goes to the stores is encrypted.
+    pub(crate) encrypt: bool,
+    /// Whether the stores are told of free segments.
+    pub(crate) discard: bool,
     /// What encrypts all of them, with one key, from the first that is added to the end of the pool.
     cipher: SetOnce<Arc<Xts>>,
 }
@@ -56,16 +58,6 @@ impl BackingStores {
             discard,
             cipher: SetOnce::new(),
         })
-    }
-
-    /// Returns whether what goes to the stores is encrypted.
-    pub(crate) fn encrypt(&self) -> bool {
-        self.encrypt
-    }
-
-    /// Returns whether the stores are told of free segments.
-    pub(crate) fn discard(&self) -> bool {
-        self.discard
     }
 
     /// Returns whether there is none.

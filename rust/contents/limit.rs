@@ -37,8 +37,8 @@ pub(crate) struct PoolLimit {
     /// The same in bytes.
     bytes: Atomic<u64>,
     mark: Atomic<u64>,
-    /// Whether the pool is more than a stage on the way to the backing stores.
-    cached: bool,
+    /// Whether the pool has a cache, and is more than a stage on the way to the backing stores.
+    pub(crate) cached: bool,
 }
 
 impl PoolLimit {
@@ -56,12 +56,6 @@ impl PoolLimit {
             bytes: Atomic::new(bytes),
             cached,
         })
-    }
-
-    /// Returns whether the pool has a cache.
-    #[inline]
-    pub(crate) fn is_cached(&self) -> bool {
-        self.cached
     }
 
     /// The limit as it was given.

@@ -121,7 +121,7 @@ impl FileSystem for GhostSwap {
     }
 
     fn space(mount: &Mount) -> (u64, u64) {
-        let contents = mount.pool.contents();
+        let contents = &mount.pool.contents;
         let limit = contents.limit.bytes();
         let (total, free) = contents.stores.space(contents.stats.in_stores());
         let left = limit.saturating_sub(contents.bytes());

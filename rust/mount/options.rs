@@ -161,7 +161,7 @@ impl Options {
                 }
             }
         }
-        if !pool.contents().limit.is_cached() && pool.contents().stores.is_empty() {
+        if !pool.contents.limit.cached && pool.contents.stores.is_empty() {
             return Err(log.error(
                 EINVAL,
                 fmt!("cache=off: the pages must go somewhere, so give backing="),
@@ -172,7 +172,7 @@ impl Options {
 
     /// Checks that what was given is what `pool` has. [`EINVAL`] if not.
     pub(crate) fn match_pool(&self, pool: &Pool, log: &FsLog<'_>) -> Result {
-        let given = pool.contents().limit.given();
+        let given = pool.contents.limit.given();
         if let Some(limit) = self.limit.filter(|limit| *limit != given) {
             return Err(log.error(
                 EINVAL,
@@ -181,7 +181,7 @@ impl Options {
         }
         for change in &self.stores {
             let (StoreChange::Add(path) | StoreChange::Remove(path)) = change;
-            if pool.contents().stores.has(path) != matches!(change, StoreChange::Add(_)) {
+            if pool.contents.stores.has(path) != matches!(change, StoreChange::Add(_)) {
                 return Err(log.error(
                     EINVAL,
                     fmt!(
@@ -202,19 +202,19 @@ impl Options {
         if self.pool().is_some() && self.pool() != name {
             return Err(log.error(EINVAL, fmt!("pool: cannot be changed by remount")));
         }
-        let before = pool.contents().limit.given();
+        let before = pool.contents.limit.given();
         let limit = self.limit.unwrap_or(before);
-        if pool.contents().limit.would_rise(limit) {
+        if pool.contents.limit.would_rise(limit) {
             // What comes back from a store may need it.
-            pool.contents().set_limit(limit);
+            pool.contents.set_limit(limit);
         }
         let changed = self.stores.iter().try_for_each(|change| match change {
             StoreChange::Add(path) => pool.add_store(path, log),
             StoreChange::Remove(path) => pool.remove_store(path, log),
         });
         let limit = if changed.is_ok() { limit } else { before };
-        if limit != pool.contents().limit.given() {
-            pool.contents().set_limit(limit);
+        if limit != pool.contents.limit.given() {
+            pool.contents.set_limit(limit);
         }
         changed
     }
@@ -229,13 +229,13 @@ impl Options {
             ));
         }
         let differs = |given: Option<bool>, is: bool| given.is_some_and(|given| given != is);
-        let option = if differs(self.cache, pool.contents().limit.is_cached()) {
+        let option = if differs(self.cache, pool.contents.limit.cached) {
             "cache"
-        } else if differs(self.batch, pool.is_batched()) {
+        } else if differs(self.batch, pool.batched) {
             "batch"
-        } else if differs(self.encrypt, pool.contents().stores.encrypt()) {
+        } else if differs(self.encrypt, pool.contents.stores.encrypt) {
             "encrypt"
-        } else if self.discard && !pool.contents().stores.discard() {
+        } else if self.discard && !pool.contents.stores.discard {
             "discard"
         } else {
             return Ok(());
@@ -265,24 +265,24 @@ pub(crate) fn show(pool: &Pool, name: Option<&CStr>, out: &SeqFile) {
         out,
         ",comp={},limit={}",
         pool.compressor(),
-        pool.contents().limit.given()
+        pool.contents.limit.given()
     );
     if let Some(name) = name {
         seq_print!(out, ",pool={}", name);
     }
-    if !pool.contents().limit.is_cached() {
+    if !pool.contents.limit.cached {
         seq_print!(out, ",cache=off");
     }
-    if pool.is_batched() {
+    if pool.batched {
         seq_print!(out, ",batch=on");
     }
-    if pool.contents().stores.discard() {
+    if pool.contents.stores.discard {
         seq_print!(out, ",discard");
     }
-    if !pool.contents().stores.encrypt() {
+    if !pool.contents.stores.encrypt {
         seq_print!(out, ",encrypt=off");
     }
-    pool.contents().stores.for_each(|store| {
+    pool.contents.stores.for_each(|store| {
         seq_print!(out, ",backing=");
         fs_context::show_text(out, store.path());
     });

@@ -28,16 +28,16 @@ use kernel::{
 impl Attributes for Pool {
     const ATTRIBUTES: &'static [Attribute<Self>] = &[
         Attribute::Text(c"comp", |pool| pool.compressor()),
-        Attribute::Number(c"limit_bytes", |pool| pool.contents().limit.bytes()),
-        Attribute::Number(c"areas", |pool| pool.contents().tables.count() as u64),
-        Attribute::Number(c"stored_pages", |pool| pool.contents().stats.stored_pages()),
+        Attribute::Number(c"limit_bytes", |pool| pool.contents.limit.bytes()),
+        Attribute::Number(c"areas", |pool| pool.contents.tables.count() as u64),
+        Attribute::Number(c"stored_pages", |pool| pool.contents.stats.stored_pages()),
         Attribute::Number(c"same_filled_pages", |pool| sum(pool, Counter::SamePages)),
         Attribute::Number(c"incompressible_pages", |pool| {
             sum(pool, Counter::IncompressiblePages)
         }),
         Attribute::Number(c"compressed_bytes", |pool| sum(pool, Counter::ObjectBytes)),
-        Attribute::Number(c"pool_bytes", |pool| pool.contents().cache.bytes()),
-        Attribute::Number(c"table_bytes", |pool| pool.contents().table_pages.bytes()),
+        Attribute::Number(c"pool_bytes", |pool| pool.contents.cache.bytes()),
+        Attribute::Number(c"table_bytes", |pool| pool.contents.table_pages.bytes()),
         Attribute::Number(c"fixed_bytes", |pool| pool.fixed_bytes()),
         Attribute::Number(c"redirected_pages", |pool| {
             sum(pool, Counter::RedirectedPages)
@@ -48,7 +48,7 @@ impl Attributes for Pool {
         Attribute::Number(c"written_pages", |pool| sum(pool, Counter::WrittenPages)),
         Attribute::Number(c"stores", |pool| sum(pool, Counter::Stores)),
         Attribute::Number(c"loads", |pool| sum(pool, Counter::Loads)),
-        Attribute::Number(c"invalidates", |pool| pool.contents().stats.invalidates()),
+        Attribute::Number(c"invalidates", |pool| pool.contents.stats.invalidates()),
         Attribute::Number(c"failed_stores_limit", |pool| {
             sum(pool, Counter::FailedStoresLimit)
         }),
@@ -72,7 +72,7 @@ impl Attributes for Pool {
 }
 
 fn sum(pool: &Pool, counter: Counter) -> u64 {
-    pool.contents().stats.sum(counter)
+    pool.contents.stats.sum(counter)
 }
 
 impl Attributes for BackingStore {
