@@ -216,7 +216,7 @@ impl CacheInner {
     #[inline]
     fn compress(&self, stream: &mut Stream, page: &SourcePage<'_>) -> Result<ZsObject> {
         match stream.compress(page) {
-            Ok(packed) if packed.len() < self.objects.huge_class_size() => {
+            Ok(packed) if packed.len() < self.objects.huge_class_size => {
                 self.objects.store(packed, page.node())
             }
             // A compressor fails where its output would not fit.

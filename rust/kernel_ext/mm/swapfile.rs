@@ -158,7 +158,7 @@ impl SwapFile {
             activated: false,
             marked: false,
         };
-        if !file.is_regular() && !file.is_device() {
+        if !file.is_of(bindings::S_IFREG) && !file.is_device() {
             return Err(ClaimError::Kind);
         }
         Ok(file)
@@ -329,10 +329,6 @@ impl SwapFile {
     fn is_of(&self, kind: u32) -> bool {
         // SAFETY: The inode is valid as long as the file.
         u32::from(unsafe { (*self.inode()).i_mode }) & bindings::S_IFMT == kind
-    }
-
-    fn is_regular(&self) -> bool {
-        self.is_of(bindings::S_IFREG)
     }
 
     fn is_device(&self) -> bool {

@@ -86,7 +86,8 @@ impl Payload for ZsObject {
 pub(crate) struct ZsPool {
     ptr: NonNull<bindings::zs_pool>,
     base: usize,
-    huge_class_size: usize,
+    /// The smallest length in bytes that takes a page of its own, and gains nothing.
+    pub(crate) huge_class_size: usize,
 }
 
 // SAFETY: The functions of zsmalloc lock what they touch; a pool is not bound to a task.
@@ -112,12 +113,6 @@ impl ZsPool {
             // SAFETY: The pool is valid.
             huge_class_size: unsafe { bindings::zs_huge_class_size(ptr.as_ptr()) },
         })
-    }
-
-    /// The smallest length in bytes that takes a page of its own, and gains nothing.
-    #[inline]
-    pub(crate) fn huge_class_size(&self) -> usize {
-        self.huge_class_size
     }
 
     /// Bytes of memory that the pool takes, in whole pages.
