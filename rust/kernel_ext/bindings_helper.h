@@ -58,7 +58,6 @@ void kernel_ext_this_cpu_add(u64 __percpu *counter, u64 delta);
 void kernel_ext_this_cpu_add_both(u64 __percpu *counter, u64 delta, u64 __percpu *other, u64 more);
 u64 kernel_ext_percpu_sum(const u64 __percpu *counter);
 
-const char *kernel_ext_fs_parameter_string(const struct fs_parameter *param);
 const struct cred *kernel_ext_current_cred(void);
 struct inode *kernel_ext_folio_inode(const struct folio *folio);
 loff_t kernel_ext_folio_pos(const struct folio *folio);

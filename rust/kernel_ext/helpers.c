@@ -127,11 +127,6 @@ u64 kernel_ext_percpu_sum(const u64 __percpu *counter)
 	return sum;
 }
 
-const char *kernel_ext_fs_parameter_string(const struct fs_parameter *param)
-{
-	return param->type == fs_value_is_string ? param->string : NULL;
-}
-
 struct gendisk *kernel_ext_blk_alloc_disk(struct queue_limits *lim)
 {
 	return blk_alloc_disk(lim, NUMA_NO_NODE);

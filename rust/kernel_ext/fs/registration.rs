@@ -156,18 +156,16 @@ impl<T: FileSystem> Registration<T> {
             // options are of `init_fs_context()`. The key is a string, and so is the value of a
             // parameter of that type.
             let (log, options, key, value) = unsafe {
-                let value = bindings::kernel_ext_fs_parameter_string(param);
+                let param = &*param;
+                let is_text = param.type_() == bindings::fs_value_type_fs_value_is_string;
                 (
                     FsLog::new((*fc).log),
                     &mut *KBox::<T::Options>::borrow_mut((*fc).fs_private),
-                    CStr::from_char_ptr((*param).key),
-                    if value.is_null() {
-                        c""
-                    } else {
-                        CStr::from_char_ptr(value)
-                    },
+                    CStr::from_char_ptr(param.key),
+                    is_text.then(|| CStr::from_char_ptr(param.__bindgen_anon_1.string)),
                 )
             };
+            let value = value.unwrap_or(c"");
             if log.conclude(T::parse(options, key, value, &log))? {
                 Ok(0)
             } else {
