@@ -11,7 +11,6 @@
 #include <linux/bio.h>
 #include <linux/blkdev.h>
 #include <linux/crc32.h>
-#include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/fs_context.h>
 #include <linux/highmem.h>
@@ -58,7 +57,6 @@ void kernel_ext_this_cpu_add(u64 __percpu *counter, u64 delta);
 void kernel_ext_this_cpu_add_both(u64 __percpu *counter, u64 delta, u64 __percpu *other, u64 more);
 u64 kernel_ext_percpu_sum(const u64 __percpu *counter);
 
-const struct cred *kernel_ext_current_cred(void);
 struct inode *kernel_ext_folio_inode(const struct folio *folio);
 loff_t kernel_ext_folio_pos(const struct folio *folio);
 void kernel_ext_folio_fill_tail(struct folio *folio, const char *data, size_t len);

@@ -147,11 +147,6 @@ void kernel_ext_folio_fill_tail(struct folio *folio, const char *data, size_t le
 	folio_fill_tail(folio, 0, data, len);
 }
 
-const struct cred *kernel_ext_current_cred(void)
-{
-	return current_cred();
-}
-
 void kernel_ext_sysfs_attr_init(struct attribute *attribute)
 {
 	sysfs_attr_init(attribute);

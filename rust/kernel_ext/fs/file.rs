@@ -22,6 +22,7 @@ use kernel::{
     page::PAGE_SIZE,
     prelude::*,
     sync::aref::ARef,
+    task::Task, //
 };
 
 /// What a path leads to, as far as reading is concerned.
@@ -81,12 +82,13 @@ impl FoundFile {
     ///
     /// Context: may sleep. Errors: as open(2).
     pub(crate) fn open(self) -> Result<SourceFile> {
-        // SAFETY: By the type invariants, the path is valid. The task has credentials.
+        // SAFETY: By the type invariants, the path is valid. The task has credentials, which only
+        // it changes.
         let file = from_err_ptr(unsafe {
             bindings::dentry_open(
                 &self.path,
                 (flags::O_RDONLY | flags::O_LARGEFILE) as c_int,
-                bindings::kernel_ext_current_cred(),
+                (*Task::current_raw()).cred,
             )
         })?;
         let file = NonNull::new(file).ok_or(ENOENT)?;
