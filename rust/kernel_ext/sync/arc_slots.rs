@@ -12,7 +12,8 @@ use kernel::sync::{
         Full, //
     },
     rcu,
-    Arc, //
+    Arc,
+    ArcBorrow, //
 };
 
 /// `N` places, each empty or with a value.
@@ -67,9 +68,8 @@ impl<T: Send + Sync, const N: usize> ArcSlots<T, N> {
             return None;
         }
         // SAFETY: By the type invariants it is of `Arc::into_raw()`, and the read side keeps the
-        // reference of the place, which stays where it is: only a copy of it is given out.
-        let place = core::mem::ManuallyDrop::new(unsafe { Arc::from_raw(value) });
-        Some(Arc::clone(&place))
+        // reference of the place.
+        Some(unsafe { ArcBorrow::from_raw(value) }.into())
     }
 
     /// Puts `value` into place `index`, and returns what was there once no reader is left that may
