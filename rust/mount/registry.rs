@@ -36,8 +36,6 @@ use kernel::{
 /// A pool. It goes with its last mount.
 struct Shared {
     pool: Arc<Pool>,
-    /// Whether it may be joined by its id.
-    named: bool,
     mounts: usize,
 }
 
@@ -93,9 +91,9 @@ impl Registry {
             return Err(log.error(EBUSY, fmt!("source: the ghost file is mounted already")));
         }
         entries.sources.reserve(1, GFP_KERNEL)?;
-        let joined = entries.pools.iter_mut().find(|shared| {
-            shared.named && options.pool().is_some_and(|name| name == shared.pool.id())
-        });
+        // The id of a pool without a name has a colon, which no name has.
+        let joined =
+            (entries.pools.iter_mut()).find(|shared| options.pool() == Some(shared.pool.id()));
         let pool = match joined {
             Some(shared) => {
                 options.match_pool(&shared.pool, log)?;
@@ -133,11 +131,7 @@ impl Registry {
         let opened = ScopeGuard::new_with_data(pool.clone(), |pool| pool.close());
         options.add_stores(&pool, log)?;
         opened.dismiss();
-        Ok(Shared {
-            named: options.pool().is_some(),
-            mounts: 1,
-            pool,
-        })
+        Ok(Shared { mounts: 1, pool })
     }
 
     /// Takes out a mount that [`Registry::enter`] let in.
