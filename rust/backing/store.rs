@@ -176,12 +176,12 @@ impl BackingStore {
     /// Takes a free segment, if there is one, to fill it.
     ///
     /// Context: only the mover calls this.
-    pub(crate) fn open_segment(&self) -> Option<TakenSegment> {
+    pub(crate) fn open_segment(self: &Arc<Self>) -> Option<(Arc<Self>, TakenSegment)> {
         let taken = self.log.open(&mut self.cursor.lock())?;
         if let Some(stale) = self.stale.get(taken.segment()) {
             stale.store(true, Relaxed);
         }
-        Some(taken)
+        Some((self.clone(), taken))
     }
 
     /// A full segment that was filled long ago.
@@ -203,11 +203,6 @@ impl BackingStore {
     /// Context: only the mover calls this.
     pub(crate) fn victim(&self) -> Option<TakenSegment> {
         self.log.victim(&mut self.cursor.lock())
-    }
-
-    /// Returns whether the device is told of free segments.
-    fn discards(&self) -> bool {
-        !self.stale.is_empty()
     }
 
     /// Tells the device of a segment that is free, and was not told of since it was filled. Returns
@@ -248,7 +243,7 @@ impl BackingStore {
         if emptied {
             self.drained.signal();
         }
-        died && self.discards()
+        died && !self.stale.is_empty()
     }
 
     /// Ends a pin of a segment.

@@ -79,9 +79,7 @@ impl Cleaner {
 
     /// Opens a segment to write a batch to, in the first store that has room or can be made to have it.
     pub(crate) fn open_segment(&mut self, contents: &Contents) -> Option<Taken> {
-        let store = self.store_with_room(contents, 0, None)?;
-        let taken = store.open_segment()?;
-        Some((store, taken))
+        self.store_with_room(contents, 0, None)?.open_segment()
     }
 
     /// Moves what is in segment `segment` of `store`, to which nothing new goes, to another store, or to
@@ -156,7 +154,7 @@ impl Cleaner {
         let target = || {
             left = left.checked_sub(1)?;
             // Also of the reserve, which is for this.
-            (store.is_open()).then(|| Some((store.clone(), store.open_segment()?)))?
+            store.is_open().then(|| store.open_segment())?
         };
         self.move_records(contents, next, target)
     }
@@ -170,10 +168,7 @@ impl Cleaner {
         to: &Arc<BackingStore>,
     ) -> Result {
         let mut source = store.log.take(segment).map(|taken| (store.clone(), taken));
-        let target = || {
-            to.has_room()
-                .then(|| Some((to.clone(), to.open_segment()?)))?
-        };
+        let target = || to.has_room().then(|| to.open_segment())?;
         self.move_records(contents, |_| source.take(), target)
     }
 
