@@ -92,19 +92,12 @@ impl Stats {
     /// Counts what came with a batch.
     #[inline]
     pub(crate) fn arrived(&self, arrivals: Arrivals) {
-        let Arrivals {
-            same,
-            compressed,
-            incompressible,
-            bytes,
-            stored,
-        } = arrivals;
         for (counter, count) in [
-            (Counter::SamePages, same),
-            (Counter::CompressedPages, compressed),
-            (Counter::IncompressiblePages, incompressible),
-            (Counter::ObjectBytes, bytes),
-            (Counter::Stores, stored),
+            (Counter::SamePages, arrivals.same),
+            (Counter::CompressedPages, arrivals.compressed),
+            (Counter::IncompressiblePages, arrivals.incompressible),
+            (Counter::ObjectBytes, arrivals.bytes),
+            (Counter::Stores, arrivals.stored),
         ] {
             if count != 0 {
                 self.add(counter, count);
