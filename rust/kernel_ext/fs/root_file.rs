@@ -65,11 +65,7 @@ pub(in crate::kernel_ext) unsafe fn new<T: FileSystem>(
         (*(*inode).i_mapping).a_ops = RootFile::<T>::ADDRESS_SPACE_OPERATIONS;
         bindings::d_make_root(inode)
     };
-    if root.is_null() {
-        Err(ENOMEM)
-    } else {
-        Ok(root)
-    }
+    NonNull::new(root).map(NonNull::as_ptr).ok_or(ENOMEM)
 }
 
 /// The operations of the file, for one type of filesystem.
