@@ -140,7 +140,7 @@ impl FileSystem for GhostSwap {
 /// Opens a ghost file, if it is one by all that can be said from outside.
 fn open(path: Option<&CStr>, log: &FsLog<'_>) -> Result<SourceFile> {
     let Some(path) = path else {
-        return Err(log.error(EINVAL, fmt!("source: no ghost file is named")));
+        return Err(log.invalid(fmt!("source: no ghost file is named")));
     };
     let refuse = |error, reason| log.error(error, fmt!("source {}: {reason}", path));
     let found = FoundFile::new(path).map_err(|error| refuse(error, "not found"))?;

@@ -66,7 +66,7 @@ impl Options {
     pub(crate) fn parse(&mut self, key: &CStr, value: &CStr, log: &FsLog<'_>) -> Result<bool> {
         let text = || {
             if value.is_empty() {
-                Err(log.error(EINVAL, fmt!("option '{}' needs a value", key)))
+                Err(log.invalid(fmt!("option '{}' needs a value", key)))
             } else {
                 Ok(value)
             }
@@ -75,12 +75,12 @@ impl Options {
             b"comp" => self.comp = Some(text()?.to_cstring()?),
             b"limit" => {
                 let limit = Limit::parse(text()?.to_bytes())
-                    .map_err(|error| log.error(EINVAL, fmt!("limit={}: {error}", value)))?;
+                    .map_err(|error| log.invalid(fmt!("limit={}: {error}", value)))?;
                 self.limit = Some(limit);
             }
             b"pool" => {
                 pool_name::check(text()?.to_bytes())
-                    .map_err(|error| log.error(EINVAL, fmt!("pool: the name {error}")))?;
+                    .map_err(|error| log.invalid(fmt!("pool: the name {error}")))?;
                 self.pool = Some(value.to_cstring()?);
             }
             b"cache" => self.cache = Some(on_or_off(key, text()?, log)?),
@@ -89,7 +89,7 @@ impl Options {
             b"backing" => self.change(StoreChange::Add(text()?.to_cstring()?), log)?,
             b"nobacking" => self.change(StoreChange::Remove(text()?.to_cstring()?), log)?,
             b"discard" if value.is_empty() => self.discard = true,
-            b"discard" => return Err(log.error(EINVAL, fmt!("option '{}' has no value", key))),
+            b"discard" => return Err(log.invalid(fmt!("option '{}' has no value", key))),
             _ => return Ok(false),
         }
         Ok(true)
@@ -99,7 +99,7 @@ impl Options {
     /// never mounted.
     fn change(&mut self, change: StoreChange, log: &FsLog<'_>) -> Result {
         if self.stores.len() >= MAX_CHANGES {
-            return Err(log.error(EINVAL, fmt!("backing: more than {MAX_CHANGES} are given")));
+            return Err(log.invalid(fmt!("backing: more than {MAX_CHANGES} are given")));
         }
         Ok(self.stores.push(change, GFP_KERNEL)?)
     }
@@ -136,14 +136,11 @@ impl Options {
             known.push(b' ', GFP_KERNEL)?;
             known.extend_from_slice(name.to_bytes(), GFP_KERNEL)?;
         }
-        Err(log.error(
-            EINVAL,
-            fmt!(
-                "comp={}: no such compressor; there are:{}",
-                name,
-                BStr::from_bytes(&known)
-            ),
-        ))
+        Err(log.invalid(fmt!(
+            "comp={}: no such compressor; there are:{}",
+            name,
+            BStr::from_bytes(&known)
+        )))
     }
 
     /// Adds the stores that were given to a new pool.
@@ -154,18 +151,17 @@ impl Options {
             match change {
                 StoreChange::Add(path) => pool.add_store(path, log)?,
                 StoreChange::Remove(path) => {
-                    return Err(log.error(
-                        EINVAL,
-                        fmt!("nobacking={}: there is nothing to remove it from", &**path),
-                    ))
+                    return Err(log.invalid(fmt!(
+                        "nobacking={}: there is nothing to remove it from",
+                        &**path
+                    )))
                 }
             }
         }
         if !pool.contents.limit.cached && pool.contents.stores.is_empty() {
-            return Err(log.error(
-                EINVAL,
-                fmt!("cache=off: the pages must go somewhere, so give backing="),
-            ));
+            return Err(log.invalid(fmt!(
+                "cache=off: the pages must go somewhere, so give backing="
+            )));
         }
         Ok(())
     }
@@ -174,22 +170,16 @@ impl Options {
     pub(crate) fn match_pool(&self, pool: &Pool, log: &FsLog<'_>) -> Result {
         let given = pool.contents.limit.given();
         if let Some(limit) = self.limit.filter(|limit| *limit != given) {
-            return Err(log.error(
-                EINVAL,
-                fmt!("pool {} has limit={given}, not {limit}", pool.id()),
-            ));
+            return Err(log.invalid(fmt!("pool {} has limit={given}, not {limit}", pool.id())));
         }
         for change in &self.stores {
             let (StoreChange::Add(path) | StoreChange::Remove(path)) = change;
             if pool.contents.stores.has(path) != matches!(change, StoreChange::Add(_)) {
-                return Err(log.error(
-                    EINVAL,
-                    fmt!(
-                        "pool {}: its stores are changed by remount, and {} would be one",
-                        pool.id(),
-                        &**path
-                    ),
-                ));
+                return Err(log.invalid(fmt!(
+                    "pool {}: its stores are changed by remount, and {} would be one",
+                    pool.id(),
+                    &**path
+                )));
             }
         }
         self.match_config(pool, log)
@@ -200,7 +190,7 @@ impl Options {
     pub(crate) fn apply(&self, pool: &Pool, name: Option<&CStr>, log: &FsLog<'_>) -> Result {
         self.match_config(pool, log)?;
         if self.pool().is_some() && self.pool() != name {
-            return Err(log.error(EINVAL, fmt!("pool: cannot be changed by remount")));
+            return Err(log.invalid(fmt!("pool: cannot be changed by remount")));
         }
         let before = pool.contents.limit.given();
         let limit = self.limit.unwrap_or(before);
@@ -223,10 +213,12 @@ impl Options {
     fn match_config(&self, pool: &Pool, log: &FsLog<'_>) -> Result {
         let compressor = pool.compressor();
         if let Some(comp) = self.comp.as_deref().filter(|comp| *comp != compressor) {
-            return Err(log.error(
-                EINVAL,
-                fmt!("pool {} has comp={}, not {}", pool.id(), compressor, comp),
-            ));
+            return Err(log.invalid(fmt!(
+                "pool {} has comp={}, not {}",
+                pool.id(),
+                compressor,
+                comp
+            )));
         }
         let differs = |given: Option<bool>, is: bool| given.is_some_and(|given| given != is);
         let option = if differs(self.cache, pool.contents.limit.cached) {
@@ -240,13 +232,10 @@ impl Options {
         } else {
             return Ok(());
         };
-        Err(log.error(
-            EINVAL,
-            fmt!(
-                "{option}: can be given to a new pool only, and pool {} is there",
-                pool.id()
-            ),
-        ))
+        Err(log.invalid(fmt!(
+            "{option}: can be given to a new pool only, and pool {} is there",
+            pool.id()
+        )))
     }
 }
 
@@ -255,7 +244,7 @@ fn on_or_off(name: &CStr, value: &CStr, log: &FsLog<'_>) -> Result<bool> {
     match value.to_bytes() {
         b"on" => Ok(true),
         b"off" => Ok(false),
-        _ => Err(log.error(EINVAL, fmt!("{}={}: neither on nor off", name, value))),
+        _ => Err(log.invalid(fmt!("{}={}: neither on nor off", name, value))),
     }
 }
 

@@ -60,6 +60,13 @@ impl FsLog<'_> {
         })
     }
 
+    /// Says why it fails, and returns [`EINVAL`].
+    ///
+    /// Context: may sleep.
+    pub(crate) fn invalid(&self, message: fmt::Arguments<'_>) -> Error {
+        self.error(EINVAL, message)
+    }
+
     /// Says why it fails, and returns `error`.
     ///
     /// Context: may sleep.
