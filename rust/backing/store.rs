@@ -260,17 +260,8 @@ impl BackingStore {
     ///
     /// Context: may sleep. Only the mover calls this.
     pub(crate) fn wait_until_emptied(&self, segment: usize) -> bool {
-        let mut left = msecs_to_jiffies(100);
-        loop {
-            let seen = self.drained.count();
-            if self.log.live(segment) == 0 {
-                return true;
-            }
-            match self.drained.wait(seen, left) {
-                Some(rest) => left = rest,
-                None => return false,
-            }
-        }
+        let is_emptied = || self.log.live(segment) == 0;
+        self.drained.wait_until(msecs_to_jiffies(100), is_emptied)
     }
 
     /// Waits until no segment holds anything, is filled or is read. Reads take as long as their I/O.
@@ -298,14 +289,9 @@ impl BackingStore {
     ///
     /// Context: may sleep, whatever signals the task has.
     pub(crate) fn wait_for_readers(&self) {
-        loop {
-            let seen = self.drained.count();
-            if self.log.is_idle() {
-                return;
-            }
-            // The time is only for it to be looked at again.
-            let _ = self.drained.wait(seen, msecs_to_jiffies(1000));
-        }
+        let is_idle = || self.log.is_idle();
+        // The time is only for it to be looked at again.
+        while !self.drained.wait_until(msecs_to_jiffies(1000), is_idle) {}
     }
 
     /// Adds `delta` to `counter`.

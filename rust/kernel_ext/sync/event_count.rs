@@ -28,16 +28,8 @@ use kernel::{
 /// # Examples
 ///
 /// ```ignore
-/// let mut left = msecs_to_jiffies(100);
-/// loop {
-///     let seen = events.count();
-///     if is_done() {
-///         break;
-///     }
-///     match events.wait(seen, left) {
-///         Some(rest) => left = rest,
-///         None => return Err(ETIMEDOUT),
-///     }
+/// if !events.wait_until(msecs_to_jiffies(100), || is_done()) {
+///     return Err(ETIMEDOUT);
 /// }
 /// ```
 ///
@@ -100,6 +92,23 @@ impl EventCount {
             )
         };
         Jiffies::try_from(left).ok().filter(|left| *left > 0)
+    }
+
+    /// Waits until `is_done`, which is looked at after each event, for `left` jiffies at most,
+    /// whatever signals the task has. Returns whether it is.
+    ///
+    /// Context: may sleep.
+    pub(crate) fn wait_until(&self, mut left: Jiffies, is_done: impl Fn() -> bool) -> bool {
+        loop {
+            let seen = self.count();
+            if is_done() {
+                return true;
+            }
+            match self.wait(seen, left) {
+                Some(rest) => left = rest,
+                None => return false,
+            }
+        }
     }
 
     /// As [`EventCount::wait`], but ends with [`ERESTARTSYS`] if the task has a signal.
