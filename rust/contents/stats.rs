@@ -158,14 +158,9 @@ impl Stats {
 
     /// Pages that are in memory, those included that take nothing but their entry.
     pub(crate) fn pages_in_cache(&self) -> u64 {
-        [
-            Counter::SamePages,
-            Counter::CompressedPages,
-            Counter::IncompressiblePages,
-        ]
-        .into_iter()
-        .map(|counter| self.sum(counter))
-        .sum()
+        self.sum(Counter::SamePages)
+            + self.sum(Counter::CompressedPages)
+            + self.sum(Counter::IncompressiblePages)
     }
 
     /// Returns whether there are incompressible pages in memory.
