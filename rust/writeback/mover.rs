@@ -326,20 +326,15 @@ impl Mover {
     /// back into the cache, in the order of the log, but those that a load waits for come first.
     fn recall(&self) {
         loop {
-            let waiting = self.reader.next_recall();
             let mut guard = self.buffers.lock();
+            // Without a store, no load waits.
             let Some(buffers) = guard.as_deref_mut() else {
-                drop(guard);
-                match waiting {
-                    Some((page, load)) => self.reader.read(load, page),
-                    None => return,
-                }
-                continue;
+                return;
             };
             let contents = &*self.contents;
             let Buffers { batcher, recaller } = buffers;
             let input = &mut batcher.cleaner.input;
-            let Some((page, load)) = waiting else {
+            let Some((page, load)) = self.reader.next_recall() else {
                 if !contents.tables.snapshot().any_off() {
                     recaller.stop();
                     return;
