@@ -32,12 +32,6 @@ pub const MAX_FOLIOS: usize = (u64::BITS - FAILED_SHIFT) as usize;
 /// The counts of a batch, and a bit for each of its folios.
 pub struct BatchCount(Word);
 
-impl Default for BatchCount {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl BatchCount {
     /// One count, and no folio that failed.
     pub fn new() -> Self {

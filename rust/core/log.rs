@@ -155,12 +155,6 @@ pub struct Segment {
     account: Word,
 }
 
-impl Default for Segment {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Segment {
     /// A free segment.
     pub fn new() -> Self {

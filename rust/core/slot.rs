@@ -146,12 +146,6 @@ pub struct Slot<P> {
     _owns: PhantomData<P>,
 }
 
-impl<P: Payload> Default for Slot<P> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl<P: Payload> Slot<P> {
     /// A free slot.
     pub fn new() -> Self {
