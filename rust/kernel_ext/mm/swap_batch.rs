@@ -10,10 +10,7 @@ use crate::kernel_ext::mm::{
         LoadTarget,
         Loaded, //
     },
-    swap_iocb::{
-        BatchFolio,
-        SwapIocb, //
-    },
+    swap_iocb::SwapIocb,
     swap_page::SourcePage,
 };
 use core::marker::PhantomData;
@@ -61,7 +58,14 @@ impl StoreBatch<'_> {
     ) {
         while self.next < self.iocb.len() {
             let folio = self.iocb.folio(self.next);
-            if keep_folio(&folio, &mut keep).is_err() {
+            let kept = (0..folio.pages).try_for_each(|at| {
+                let data = folio.data.cast::<u64>();
+                // SAFETY: The folio is under writeback, to a disk that asks for stable writes, and
+                // has as many pages.
+                let page = unsafe { SourcePage::new(data.byte_add(at * PAGE_SIZE), folio.node) };
+                keep(folio.slot + at, &page)
+            });
+            if kept.is_err() {
                 (folio.slot..folio.slot + folio.pages).for_each(&forget);
                 // SAFETY: By the type invariants, it goes out.
                 unsafe { self.iocb.keep_in_memory(self.next) };
@@ -83,22 +87,6 @@ impl StoreBatch<'_> {
         // this.
         unsafe { self.iocb.complete(true) };
     }
-}
-
-/// Calls `keep` with each page of `folio`, until one is not kept.
-#[inline]
-fn keep_folio(
-    folio: &BatchFolio,
-    keep: &mut impl FnMut(usize, &SourcePage<'_>) -> Result,
-) -> Result {
-    for at in 0..folio.pages {
-        // SAFETY: The folio is under writeback, to a disk that asks for stable writes, and has as
-        // many pages.
-        let page =
-            unsafe { SourcePage::new(folio.data.byte_add(at * PAGE_SIZE).cast(), folio.node) };
-        keep(folio.slot + at, &page)?;
-    }
-    Ok(())
 }
 
 /// Folios on their way in.
