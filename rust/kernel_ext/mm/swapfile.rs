@@ -16,10 +16,7 @@ use crate::kernel_ext::{
 };
 use core::ptr::NonNull;
 use kernel::{
-    alloc::{
-        AllocError,
-        KVVec, //
-    },
+    alloc::KVVec,
     block::{
         PAGE_SECTORS_SHIFT,
         SECTOR_SHIFT, //
@@ -93,14 +90,8 @@ impl ClaimError {
     }
 }
 
-impl From<Error> for ClaimError {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl From<AllocError> for ClaimError {
-    fn from(error: AllocError) -> Self {
+impl<E: Into<Error>> From<E> for ClaimError {
+    fn from(error: E) -> Self {
         Self::Failed(error.into())
     }
 }
