@@ -36,12 +36,8 @@
 
 struct acomp_req *kernel_ext_acomp_request_alloc(struct crypto_acomp *tfm);
 void kernel_ext_acomp_request_free(struct acomp_req *req);
-void kernel_ext_acomp_request_set_wait(struct acomp_req *req, struct crypto_wait *wait);
-void kernel_ext_acomp_request_set_buffers(struct acomp_req *req, const u8 *src, u8 *dst,
-					  unsigned int slen, unsigned int dlen);
-unsigned int kernel_ext_acomp_request_dlen(struct acomp_req *req);
-void kernel_ext_crypto_init_wait(struct crypto_wait *wait);
-int kernel_ext_crypto_wait_req(int err, struct crypto_wait *wait);
+int kernel_ext_acomp_run(struct acomp_req *req, const u8 *src, u8 *dst, unsigned int slen,
+			 unsigned int dlen, bool compress);
 void kernel_ext_crypto_free_acomp(struct crypto_acomp *tfm);
 bool kernel_ext_crypto_has_acomp(const char *name);
 

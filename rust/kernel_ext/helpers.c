@@ -16,35 +16,22 @@ void kernel_ext_acomp_request_free(struct acomp_req *req)
 	acomp_request_free(req);
 }
 
-void kernel_ext_acomp_request_set_wait(struct acomp_req *req, struct crypto_wait *wait)
+/* What waits for a device is on the stack, so all of it is in one function. */
+int kernel_ext_acomp_run(struct acomp_req *req, const u8 *src, u8 *dst, unsigned int slen,
+			 unsigned int dlen, bool compress)
 {
-	acomp_request_set_callback(req, CRYPTO_TFM_REQ_MAY_BACKLOG, crypto_req_done, wait);
-}
+	DECLARE_CRYPTO_WAIT(wait);
+	int err;
 
-void kernel_ext_acomp_request_set_buffers(struct acomp_req *req, const u8 *src, u8 *dst,
-					  unsigned int slen, unsigned int dlen)
-{
+	acomp_request_set_callback(req, CRYPTO_TFM_REQ_MAY_BACKLOG, crypto_req_done, &wait);
 	/* What is not in the direct map must not get to a device. */
 	if (virt_addr_valid(src))
 		acomp_request_set_src_dma(req, src, slen);
 	else
 		acomp_request_set_src_nondma(req, src, slen);
 	acomp_request_set_dst_dma(req, dst, dlen);
-}
-
-unsigned int kernel_ext_acomp_request_dlen(struct acomp_req *req)
-{
-	return req->dlen;
-}
-
-void kernel_ext_crypto_init_wait(struct crypto_wait *wait)
-{
-	crypto_init_wait(wait);
-}
-
-int kernel_ext_crypto_wait_req(int err, struct crypto_wait *wait)
-{
-	return crypto_wait_req(err, wait);
+	err = compress ? crypto_acomp_compress(req) : crypto_acomp_decompress(req);
+	return crypto_wait_req(err, &wait) ?: req->dlen;
 }
 
 void kernel_ext_crypto_free_acomp(struct crypto_acomp *tfm)

@@ -23,8 +23,7 @@ use kernel::{
     },
     page::PAGE_SIZE,
     prelude::*,
-    sync::Arc,
-    types::Opaque,
+    sync::Arc, //
 };
 
 /// Returns whether the kernel has, or can load, a compressor called `name`.
@@ -73,11 +72,9 @@ impl Drop for Transform {
 ///
 /// # Invariants
 ///
-/// `ptr` is of `acomp_request_alloc()` for `_transform`, and owned by this value. Its callback
-/// completes `wait`, which does not move.
+/// `ptr` is of `acomp_request_alloc()` for `_transform`, and owned by this value.
 pub(in crate::kernel_ext) struct Request {
     ptr: NonNull<bindings::acomp_req>,
-    wait: Pin<KBox<Opaque<bindings::crypto_wait>>>,
     _transform: Arc<Transform>,
 }
 
@@ -89,27 +86,16 @@ impl Request {
     ///
     /// Context: may sleep. Errors: [`ENOMEM`].
     pub(in crate::kernel_ext) fn new(transform: Arc<Transform>) -> Result<Self> {
-        let wait = KBox::pin_init(
-            Opaque::ffi_init(|wait| {
-                // SAFETY: `wait` is memory for it, pinned from now on.
-                unsafe { bindings::kernel_ext_crypto_init_wait(wait) }
-            }),
-            GFP_KERNEL,
-        )?;
         // SAFETY: By its invariants, the transformation is valid.
         let ptr = unsafe { bindings::kernel_ext_acomp_request_alloc(transform.0.as_ptr()) };
-        let ptr = NonNull::new(ptr).ok_or(ENOMEM)?;
-        // SAFETY: Both are valid, and live as long as each other.
-        unsafe { bindings::kernel_ext_acomp_request_set_wait(ptr.as_ptr(), wait.get()) };
-        // INVARIANT: As set just now.
+        // INVARIANT: It was just allocated.
         Ok(Self {
-            ptr,
-            wait,
+            ptr: NonNull::new(ptr).ok_or(ENOMEM)?,
             _transform: transform,
         })
     }
 
-    /// Runs `operation` on the request, from `src` into `dst`; returns the bytes it wrote.
+    /// Compresses, or decompresses, from `src` into `dst`; returns the bytes that were written.
     ///
     /// # Safety
     ///
@@ -117,27 +103,24 @@ impl Request {
     /// map.
     unsafe fn run(
         &mut self,
-        operation: unsafe extern "C" fn(*mut bindings::acomp_req) -> c_int,
+        compress: bool,
         (src, source): (*const u8, usize),
         (dst, room): (*mut u8, usize),
     ) -> Result<usize> {
-        let request = self.ptr.as_ptr();
         // SAFETY: By the type invariants and the requirements of this function. `&mut self` shows
-        // that the request has no other user; it is done when the wait is over.
-        unsafe {
-            bindings::kernel_ext_acomp_request_set_buffers(
-                request,
+        // that the request has no other user; it is done when this returns.
+        let written = unsafe {
+            bindings::kernel_ext_acomp_run(
+                self.ptr.as_ptr(),
                 src,
                 dst,
                 source as c_uint,
                 room as c_uint,
-            );
-            to_result(bindings::kernel_ext_crypto_wait_req(
-                operation(request),
-                self.wait.get(),
-            ))?;
-            Ok(bindings::kernel_ext_acomp_request_dlen(request) as usize)
-        }
+                compress,
+            )
+        };
+        to_result(written)?;
+        Ok(written as usize)
     }
 }
 
@@ -146,13 +129,7 @@ impl Codec for Request {
         let (room, buffer) = (buffer.len(), buffer.as_mut_ptr());
         // SAFETY: By its invariants, the page can be read. The buffer is from kmalloc, which is the
         // direct map, as are pages of a swapped folio on a 64-bit machine.
-        unsafe {
-            self.run(
-                bindings::crypto_acomp_compress,
-                (page.as_ptr(), PAGE_SIZE),
-                (buffer, room),
-            )
-        }
+        unsafe { self.run(true, (page.as_ptr(), PAGE_SIZE), (buffer, room)) }
     }
 
     fn decompress(&mut self, object: &[u8], page: &mut DestPage<'_>) -> Result<usize> {
@@ -160,7 +137,7 @@ impl Codec for Request {
         // The object may be anywhere: in zsmalloc's pages, or vmalloc's.
         unsafe {
             self.run(
-                bindings::crypto_acomp_decompress,
+                false,
                 (object.as_ptr(), object.len()),
                 (page.as_mut_ptr(), PAGE_SIZE),
             )
