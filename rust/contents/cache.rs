@@ -215,12 +215,11 @@ impl CacheInner {
     /// of its own anyway.
     #[inline]
     fn compress(&self, stream: &mut Stream, page: &SourcePage<'_>) -> Result<ZsObject> {
-        match stream.compress(page) {
-            Ok(packed) if packed.len() < self.objects.huge_class_size => {
-                self.objects.store(packed, page.node())
-            }
+        let bytes: &[u8] = match stream.compress(page) {
+            Ok(packed) if packed.len() < self.objects.huge_class_size => packed,
             // A compressor fails where its output would not fit.
-            _ => self.objects.store_page(page),
-        }
+            _ => page.bytes(),
+        };
+        self.objects.store(bytes, page.node())
     }
 }

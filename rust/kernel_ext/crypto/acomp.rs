@@ -129,7 +129,7 @@ impl Codec for Request {
         let (room, buffer) = (buffer.len(), buffer.as_mut_ptr());
         // SAFETY: By its invariants, the page can be read. The buffer is from kmalloc, which is the
         // direct map, as are pages of a swapped folio on a 64-bit machine.
-        unsafe { self.run(true, (page.as_ptr(), PAGE_SIZE), (buffer, room)) }
+        unsafe { self.run(true, (page.bytes().as_ptr(), PAGE_SIZE), (buffer, room)) }
     }
 
     fn decompress(&mut self, object: &[u8], page: &mut DestPage<'_>) -> Result<usize> {

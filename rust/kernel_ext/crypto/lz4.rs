@@ -40,7 +40,7 @@ impl Codec for Lz4 {
         // as large as the library's table, and aligned to a page; what is in it does not matter.
         let length = unsafe {
             bindings::LZ4_compress_default(
-                page.as_ptr().cast(),
+                page.bytes().as_ptr().cast(),
                 buffer.as_mut_ptr().cast(),
                 PAGE_SIZE as c_int,
                 buffer.len() as c_int,

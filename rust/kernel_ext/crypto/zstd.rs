@@ -94,7 +94,7 @@ impl Codec for Zstd {
                 self.compressor.as_ptr(),
                 buffer.as_mut_ptr().cast(),
                 buffer.len(),
-                page.as_ptr().cast(),
+                page.bytes().as_ptr().cast(),
                 PAGE_SIZE,
                 &self.parameters,
             )

@@ -37,8 +37,12 @@ impl SourcePage<'_> {
         }
     }
 
-    pub(in crate::kernel_ext) fn as_ptr(&self) -> *const u8 {
-        self.data.as_ptr().cast()
+    /// Its bytes.
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8; PAGE_SIZE] {
+        // SAFETY: By the type invariants, these are so many readable bytes that nothing writes while
+        // this borrow of `self` lasts.
+        unsafe { self.data.cast().as_ref() }
     }
 
     /// The NUMA node that the page lies on.

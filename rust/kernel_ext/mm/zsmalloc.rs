@@ -11,10 +11,7 @@ use crate::{
         Payload,
         PAYLOAD_BITS, //
     },
-    kernel_ext::{
-        bindings,
-        mm::swap_page::SourcePage, //
-    },
+    kernel_ext::bindings, //
 };
 use core::{
     ops::Deref,
@@ -122,41 +119,19 @@ impl ZsPool {
         pages as u64 * PAGE_SIZE as u64
     }
 
-    /// Stores `bytes`, of which there are 1 to 4,096, near `node`. [`EINVAL`] if there are not.
-    ///
-    /// Context and other errors: as [`ZsPool::store_page`].
-    pub(crate) fn store(&self, bytes: &[u8], node: i32) -> Result<ZsObject> {
-        let length = Length::new(bytes.len()).ok_or(EINVAL)?;
-        // SAFETY: `bytes` has this length.
-        unsafe { self.store_at(length, bytes.as_ptr(), node) }
-    }
-
-    /// Stores `page` as it is.
+    /// Stores `bytes`, of which there are 1 to 4,096, near `node`.
     ///
     /// Context: may be called while memory is reclaimed; it takes from the reserves then, and never
     /// reclaims itself. Errors: [`ENOMEM`]; [`ERANGE`] if the handle does not fit into
-    /// [`PAYLOAD_BITS`] bits.
-    pub(crate) fn store_page(&self, page: &SourcePage<'_>) -> Result<ZsObject> {
-        const PAGE: Length = match Length::new(PAGE_SIZE) {
-            Some(length) => length,
-            None => panic!("a page is as long as an object can be"),
-        };
-        // SAFETY: By its invariants, a page has `PAGE_SIZE` bytes to read.
-        unsafe { self.store_at(PAGE, page.as_ptr(), page.node()) }
-    }
-
-    /// Stores `length` bytes.
-    ///
-    /// # Safety
-    ///
-    /// `data` points to `length.bytes()` bytes that can be read.
+    /// [`PAYLOAD_BITS`] bits; [`EINVAL`] if there are not so many bytes.
     #[inline]
-    unsafe fn store_at(&self, length: Length, data: *const u8, node: i32) -> Result<ZsObject> {
+    pub(crate) fn store(&self, bytes: &[u8], node: i32) -> Result<ZsObject> {
         let pool = self.ptr.as_ptr();
-        let bytes = length.bytes();
+        let (data, size) = (bytes.as_ptr(), bytes.len());
+        let length = Length::new(size).ok_or(EINVAL)?;
         // SAFETY: By the type invariants, the pool is valid.
         let handle =
-            unsafe { bindings::zs_malloc(pool, bytes, bindings::KERNEL_EXT_GFP_OBJECT, node) }
+            unsafe { bindings::zs_malloc(pool, size, bindings::KERNEL_EXT_GFP_OBJECT, node) }
                 as usize;
         if handle > usize::MAX - bindings::MAX_ERRNO as usize {
             to_result(handle as i32)?;
@@ -169,9 +144,9 @@ impl ZsPool {
         }
         // SAFETY: The handle is an object of slab.
         unsafe { bindings::kernel_ext_kmemleak_ignore(handle as *const c_void) };
-        // SAFETY: The handle is for `bytes` bytes, and `data` has as many to read. The function
-        // only reads them, though its prototype does not say so.
-        unsafe { bindings::zs_obj_write(pool, handle as c_ulong, data.cast_mut().cast(), bytes) };
+        // SAFETY: The handle is for `size` bytes, and `data` has as many to read. The function only
+        // reads them, though its prototype does not say so.
+        unsafe { bindings::zs_obj_write(pool, handle as c_ulong, data.cast_mut().cast(), size) };
         // INVARIANT: The handle was just returned for `length.bytes()` bytes.
         Ok(ZsObject { offset, length })
     }
