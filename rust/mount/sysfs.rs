@@ -7,9 +7,31 @@
 use crate::{
     backing::store::{
         BackingStore,
-        StoreCounter, //
+        StoreCounter::{
+            DiscardedBytes,
+            MovedBytes,
+            ReadBytes,
+            ReadErrors,
+            ReadRequests,
+            WriteErrors,
+            WrittenBytes,
+            WrittenRequests, //
+        },
     },
-    contents::stats::Counter,
+    contents::stats::Counter::{
+        self,
+        FailedLoads,
+        FailedStoresLimit,
+        FailedStoresMemory,
+        IncompressiblePages,
+        Loads,
+        ObjectBytes,
+        RedirectedBytes,
+        RedirectedPages,
+        SamePages,
+        Stores,
+        WrittenPages, //
+    },
     kernel_ext::fs::{
         fs_context::FsLog,
         kobject::{
@@ -31,31 +53,25 @@ impl Attributes for Pool {
         Attribute::Number(c"limit_bytes", |pool| pool.contents.limit.bytes()),
         Attribute::Number(c"areas", |pool| pool.contents.tables.count() as u64),
         Attribute::Number(c"stored_pages", |pool| pool.contents.stats.stored_pages()),
-        Attribute::Number(c"same_filled_pages", |pool| sum(pool, Counter::SamePages)),
+        Attribute::Number(c"same_filled_pages", |pool| sum(pool, SamePages)),
         Attribute::Number(c"incompressible_pages", |pool| {
-            sum(pool, Counter::IncompressiblePages)
+            sum(pool, IncompressiblePages)
         }),
-        Attribute::Number(c"compressed_bytes", |pool| sum(pool, Counter::ObjectBytes)),
+        Attribute::Number(c"compressed_bytes", |pool| sum(pool, ObjectBytes)),
         Attribute::Number(c"pool_bytes", |pool| pool.contents.cache.bytes()),
         Attribute::Number(c"table_bytes", |pool| pool.contents.table_pages.bytes()),
         Attribute::Number(c"fixed_bytes", |pool| pool.fixed_bytes()),
-        Attribute::Number(c"redirected_pages", |pool| {
-            sum(pool, Counter::RedirectedPages)
-        }),
-        Attribute::Number(c"redirected_bytes", |pool| {
-            sum(pool, Counter::RedirectedBytes)
-        }),
-        Attribute::Number(c"written_pages", |pool| sum(pool, Counter::WrittenPages)),
-        Attribute::Number(c"stores", |pool| sum(pool, Counter::Stores)),
-        Attribute::Number(c"loads", |pool| sum(pool, Counter::Loads)),
+        Attribute::Number(c"redirected_pages", |pool| sum(pool, RedirectedPages)),
+        Attribute::Number(c"redirected_bytes", |pool| sum(pool, RedirectedBytes)),
+        Attribute::Number(c"written_pages", |pool| sum(pool, WrittenPages)),
+        Attribute::Number(c"stores", |pool| sum(pool, Stores)),
+        Attribute::Number(c"loads", |pool| sum(pool, Loads)),
         Attribute::Number(c"invalidates", |pool| pool.contents.stats.invalidates()),
-        Attribute::Number(c"failed_stores_limit", |pool| {
-            sum(pool, Counter::FailedStoresLimit)
-        }),
+        Attribute::Number(c"failed_stores_limit", |pool| sum(pool, FailedStoresLimit)),
         Attribute::Number(c"failed_stores_memory", |pool| {
-            sum(pool, Counter::FailedStoresMemory)
+            sum(pool, FailedStoresMemory)
         }),
-        Attribute::Number(c"failed_loads", |pool| sum(pool, Counter::FailedLoads)),
+        Attribute::Number(c"failed_loads", |pool| sum(pool, FailedLoads)),
         Attribute::Order(c"writeback", |pool, text| match text {
             b"all" => pool.write_back(usize::MAX),
             number => pool.write_back(decimal(number).ok_or(EINVAL)?),
@@ -88,30 +104,14 @@ impl Attributes for BackingStore {
         Attribute::Number(c"retired_segments", |store| {
             store.log.stats().retired as u64
         }),
-        Attribute::Number(c"written_bytes", |store| {
-            store.counted(StoreCounter::WrittenBytes)
-        }),
-        Attribute::Number(c"written_ios", |store| {
-            store.counted(StoreCounter::WrittenRequests)
-        }),
-        Attribute::Number(c"read_bytes", |store| {
-            store.counted(StoreCounter::ReadBytes)
-        }),
-        Attribute::Number(c"read_ios", |store| {
-            store.counted(StoreCounter::ReadRequests)
-        }),
-        Attribute::Number(c"cleaned_bytes", |store| {
-            store.counted(StoreCounter::MovedBytes)
-        }),
-        Attribute::Number(c"discarded_bytes", |store| {
-            store.counted(StoreCounter::DiscardedBytes)
-        }),
-        Attribute::Number(c"write_errors", |store| {
-            store.counted(StoreCounter::WriteErrors)
-        }),
-        Attribute::Number(c"read_errors", |store| {
-            store.counted(StoreCounter::ReadErrors)
-        }),
+        Attribute::Number(c"written_bytes", |store| store.counted(WrittenBytes)),
+        Attribute::Number(c"written_ios", |store| store.counted(WrittenRequests)),
+        Attribute::Number(c"read_bytes", |store| store.counted(ReadBytes)),
+        Attribute::Number(c"read_ios", |store| store.counted(ReadRequests)),
+        Attribute::Number(c"cleaned_bytes", |store| store.counted(MovedBytes)),
+        Attribute::Number(c"discarded_bytes", |store| store.counted(DiscardedBytes)),
+        Attribute::Number(c"write_errors", |store| store.counted(WriteErrors)),
+        Attribute::Number(c"read_errors", |store| store.counted(ReadErrors)),
     ];
 }
 
