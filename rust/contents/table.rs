@@ -114,17 +114,27 @@ impl Cluster {
     }
 
     /// An object came into it, or it has one that is to be looked at again.
-    #[inline]
     pub(crate) fn touch(&self) {
-        let now = now();
+        self.touch_at(now());
+    }
+
+    /// As [`Cluster::touch`], at the time `now`.
+    #[inline(always)]
+    fn touch_at(&self, now: u32) {
         // Within a second nothing is written. What came before this is seen by the mover, if it settles
         // the cluster after this: the entry was changed with full ordering.
-        if self.stored.load(Relaxed) != now && self.stored.xchg(now, Full) == 0 {
-            self.tell_group();
+        if self.stored.load(Relaxed) != now {
+            self.touch_anew(now);
         }
     }
 
     #[cold]
+    fn touch_anew(&self, now: u32) {
+        if self.stored.xchg(now, Full) == 0 {
+            self.tell_group();
+        }
+    }
+
     fn tell_group(&self) {
         let group = (self.index as usize).checked_div(self.groups.size);
         if let Some(touched) = group.and_then(|group| self.groups.touched.get(group)) {
@@ -242,6 +252,7 @@ impl Table {
             table: self,
             cluster: None,
             last: usize::MAX,
+            now: now(),
         }
     }
 
@@ -320,6 +331,8 @@ pub(crate) struct TableCursor<'a> {
     cluster: Option<PinnedElement<'a, Cluster>>,
     /// Which one the last slot was in.
     last: usize,
+    /// The clock of [`Cluster::touched`], when this was made.
+    now: u32,
 }
 
 impl TableCursor<'_> {
@@ -342,13 +355,13 @@ impl TableCursor<'_> {
         slot: usize,
         content: Content<ZsObject>,
     ) -> Result<Displaced<ZsObject>, Content<ZsObject>> {
-        let index = slot / CLUSTER;
+        let (index, now) = (slot / CLUSTER, self.now);
         let mut content = Some(content);
         let mut displaced = Displaced::Free;
         let occupy = |cluster: &Cluster| {
             if let Some(content) = content.take() {
                 displaced = cluster.slots[slot % CLUSTER].replace(content);
-                cluster.touch();
+                cluster.touch_at(now);
             }
             !matches!(displaced, Displaced::Free)
         };
