@@ -101,24 +101,28 @@ impl<E: Into<ClaimError>> From<E> for Unusable {
     }
 }
 
+/// What encrypts the blocks of the stores of a pool.
+pub(crate) enum BlockCipher {
+    /// Nothing does: the pool has `encrypt=off`.
+    Plain,
+    /// With one key for all of them.
+    Xts(Arc<Xts>),
+}
+
 /// The device of a backing store.
 pub(crate) struct Device {
     /// The number of its store in the pool. It makes the places of its blocks the pool's only ones.
     pub(crate) number: usize,
     pub(crate) swap: Arc<ClaimedSwap>,
-    cipher: Option<Arc<Xts>>,
+    cipher: BlockCipher,
 }
 
 impl Device {
     /// Claims what is at `path`, by the rights of the task, for store `number` of a pool. What is written
-    /// to it is encrypted by `cipher`, if there is one.
+    /// to it is encrypted by `cipher`.
     ///
     /// Context: may sleep.
-    pub(crate) fn claim(
-        number: usize,
-        path: &CStr,
-        cipher: Option<Arc<Xts>>,
-    ) -> Result<Self, Unusable> {
+    pub(crate) fn claim(number: usize, path: &CStr, cipher: BlockCipher) -> Result<Self, Unusable> {
         let file = SwapFile::open(path)?;
         if file.is_on(FS_MAGIC) {
             return Err(Unusable::Own);
@@ -173,7 +177,7 @@ impl Device {
         mut transfer: Pin<&mut Transfer<Infallible>>,
         blocks: usize,
     ) -> Result {
-        if let Some(cipher) = &self.cipher {
+        if let BlockCipher::Xts(cipher) = &self.cipher {
             let data = transfer.as_mut().blocks_mut().iter_mut().take(blocks);
             for (block, data) in data.enumerate() {
                 cipher.encrypt(self.place(segment, block), data)?;
@@ -193,7 +197,7 @@ impl Device {
     ) -> Result {
         let data: &mut [Block] = transfer.blocks_mut();
         let data = data.get_mut(..blocks.len()).ok_or(EINVAL)?;
-        if let Some(cipher) = &self.cipher {
+        if let BlockCipher::Xts(cipher) = &self.cipher {
             for (block, data) in blocks.zip(data) {
                 cipher.decrypt(self.place(segment, block), data)?;
             }

@@ -4,6 +4,7 @@
 
 use crate::{
     backing::device::{
+        BlockCipher,
         Device,
         Unusable, //
     },
@@ -29,10 +30,7 @@ use crate::{
             Transfer,
             TransferDone, //
         },
-        crypto::cipher::{
-            self,
-            Xts, //
-        },
+        crypto::cipher, //
         sync::event_count::EventCount,
     },
 };
@@ -101,14 +99,14 @@ pub(crate) struct BackingStore {
 
 impl BackingStore {
     /// Claims what is at `path`, by the rights of the task, as store `number` of a pool. What is
-    /// written is encrypted by `cipher`, if there is one. If `discard`, and if the device can be, it is
+    /// written is encrypted by `cipher`. If `discard`, and if the device can be, it is
     /// told which segments are free.
     ///
     /// Context: may sleep.
     pub(crate) fn claim(
         number: usize,
         path: &CStr,
-        cipher: Option<Arc<Xts>>,
+        cipher: BlockCipher,
         discard: bool,
     ) -> Result<Arc<Self>, Unusable> {
         let name = path.to_cstring()?;

@@ -7,7 +7,10 @@
 //! out waits for all that look at it then.
 
 use crate::{
-    backing::store::BackingStore,
+    backing::{
+        device::BlockCipher,
+        store::BackingStore, //
+    },
     core::{
         entry::Redirect,
         log::PinnedSegment,
@@ -163,21 +166,26 @@ impl BackingStores {
         Ok(store)
     }
 
-    /// What encrypts the stores, if they are to be encrypted. It is made when there is none yet.
-    fn cipher(&self, log: &FsLog<'_>) -> Result<Option<Arc<Xts>>> {
-        if self.encrypt && self.cipher.as_ref().is_none() {
-            let cipher = Xts::new().map_err(|error| {
-                let reason = if error == ENOENT {
-                    "the kernel has no xts(aes); give encrypt=off to do without"
-                } else {
-                    "xts(aes) cannot be set up"
-                };
-                log.error(error, fmt!("encrypt=on: {reason}"))
-            })?;
-            // The caller has the stores locked, so there is none before it.
-            self.cipher.populate(Arc::new(cipher, GFP_KERNEL)?);
+    /// What encrypts the stores. The key is made when there is none yet.
+    fn cipher(&self, log: &FsLog<'_>) -> Result<BlockCipher> {
+        if !self.encrypt {
+            return Ok(BlockCipher::Plain);
         }
-        Ok(self.cipher.as_ref().cloned())
+        if let Some(cipher) = self.cipher.as_ref() {
+            return Ok(BlockCipher::Xts(cipher.clone()));
+        }
+        let cipher = Xts::new().map_err(|error| {
+            let reason = if error == ENOENT {
+                "the kernel has no xts(aes); give encrypt=off to do without"
+            } else {
+                "xts(aes) cannot be set up"
+            };
+            log.error(error, fmt!("encrypt=on: {reason}"))
+        })?;
+        let cipher = Arc::new(cipher, GFP_KERNEL)?;
+        // The caller has the stores locked, so there is none before it.
+        self.cipher.populate(cipher.clone());
+        Ok(BlockCipher::Xts(cipher))
     }
 
     /// Makes `store`, which was [claimed](BackingStores::claim), one of the stores.
