@@ -2,7 +2,9 @@
 
 //! The files in sysfs: what pools and backing stores show, and what can be ordered there.
 //!
-//! All of them are described in `Documentation/ABI/testing/sysfs-fs-ghostswap`.
+//! All of them are described in `Documentation/ABI/testing/sysfs-fs-ghostswap`. What tells the length of
+//! compressed pages to the byte is for root only: a user who can have a page stored that has something
+//! secret beside something of the user's own could learn the secret from it.
 
 use crate::{
     backing::store::{
@@ -57,12 +59,12 @@ impl Attributes for Pool {
         Attribute::Number(c"incompressible_pages", |pool| {
             sum(pool, IncompressiblePages)
         }),
-        Attribute::Number(c"compressed_bytes", |pool| sum(pool, ObjectBytes)),
+        Attribute::RootNumber(c"compressed_bytes", |pool| sum(pool, ObjectBytes)),
         Attribute::Number(c"pool_bytes", |pool| pool.contents.cache.bytes()),
         Attribute::Number(c"table_bytes", |pool| pool.contents.table_pages.bytes()),
         Attribute::Number(c"fixed_bytes", |pool| pool.fixed_bytes()),
         Attribute::Number(c"redirected_pages", |pool| sum(pool, RedirectedPages)),
-        Attribute::Number(c"redirected_bytes", |pool| sum(pool, RedirectedBytes)),
+        Attribute::RootNumber(c"redirected_bytes", |pool| sum(pool, RedirectedBytes)),
         Attribute::Number(c"written_pages", |pool| sum(pool, WrittenPages)),
         Attribute::Number(c"stores", |pool| sum(pool, Stores)),
         Attribute::Number(c"loads", |pool| sum(pool, Loads)),
@@ -96,8 +98,8 @@ impl Attributes for BackingStore {
         Attribute::Text(c"path", |store| store.path()),
         Attribute::Number(c"size_bytes", |store| store.size()),
         Attribute::Number(c"used_bytes", |store| store.used_bytes()),
-        Attribute::Number(c"live_bytes", |store| store.log.stats().live),
-        Attribute::Number(c"garbage_bytes", |store| store.log.stats().garbage),
+        Attribute::RootNumber(c"live_bytes", |store| store.log.stats().live),
+        Attribute::RootNumber(c"garbage_bytes", |store| store.log.stats().garbage),
         Attribute::Number(c"free_segments", |store| store.log.stats().free as u64),
         Attribute::Number(c"open_segments", |store| store.log.stats().open as u64),
         Attribute::Number(c"sealed_segments", |store| store.log.stats().sealed as u64),

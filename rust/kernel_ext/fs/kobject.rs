@@ -55,6 +55,8 @@ impl Drop for FsDir {
 pub(crate) enum Attribute<T: 'static> {
     /// It shows the number that the function returns, in decimal.
     Number(&'static CStr, fn(&T) -> u64),
+    /// The same, for root only: the number says more of what others store than they may know.
+    RootNumber(&'static CStr, fn(&T) -> u64),
     /// It shows the word that the function returns.
     Text(&'static CStr, fn(&T) -> &CStr),
     /// It is an order. The function does it; it is given what was written to the file, without the
@@ -179,6 +181,11 @@ impl<T: Attributes> KobjectDir<T> {
                         raw.mode = 0o444;
                         bindings::kernel_ext_sysfs_attr_init(&mut raw);
                     }
+                    Attribute::RootNumber(name, _) => {
+                        raw.name = name.as_char_ptr();
+                        raw.mode = 0o400;
+                        bindings::kernel_ext_sysfs_attr_init(&mut raw);
+                    }
                     Attribute::Order(name, _) => {
                         raw.name = name.as_char_ptr();
                         raw.mode = 0o200;
@@ -265,7 +272,9 @@ impl<T: Attributes> KobjectDir<T> {
             }
         };
         match attribute {
-            Attribute::Number(_, show) => emit(fmt!("{}", show(&inner.data))),
+            Attribute::Number(_, show) | Attribute::RootNumber(_, show) => {
+                emit(fmt!("{}", show(&inner.data)))
+            }
             Attribute::Text(_, show) => emit(fmt!("{}", show(&inner.data))),
             // Root can change the mode of a file, and then read an order.
             Attribute::Order(..) => EIO.to_errno() as isize,
