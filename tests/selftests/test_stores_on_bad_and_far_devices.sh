@@ -32,10 +32,39 @@ hangs() {
 	gone file
 }
 
+# A fault that waits for the disk can be killed.
+can_be_killed() {
+	local begin
+	mapped linear DISK 0
+	area file 1G "limit=64M,backing=$disk"
+	start_in_store -s 4 -k tttr fill out hold check
+	dmsetup suspend --noflush --nolockfs --noudevsync store
+	let_go
+	until_true "it waits for the disk" 20 waits_for_a_page "$held_pid"
+	begin=$SECONDS
+	kill -KILL "$held_pid"
+	until_true "it is gone" 20 is_gone "$held_pid"
+	note "after $((SECONDS - begin)) s"
+	equal "state of the disk" Suspended "$(dmsetup info --columns --noheadings -o suspended store)"
+	dmsetup resume --noudevsync store
+	wait "$held_pid" || true
+	# What was being read is still in the swap cache.
+	gone file
+}
+
+waits_for_a_page() {
+	[[ $(flags_of "$1") == [DS]* && $(<"/proc/$1/wchan") == *folio* ]]
+}
+
+is_gone() {
+	[[ $(flags_of "$1") == Z* ]]
+}
+
 # flags_of PID: those of its task, and its state.
 flags_of() {
-	local state flags rest
-	read -r _ _ state _ _ _ _ _ flags rest <"/proc/$1/stat"
+	local state=Z flags=0 rest
+	# It may be gone.
+	read -r _ _ state _ _ _ _ _ flags rest 2>/dev/null <"/proc/$1/stat" || true
 	echo "$state $((flags & 0x800 ? 1 : 0))"
 }
 
@@ -145,6 +174,7 @@ cut_off() {
 
 promise "a slow disk keeps no other task from going on" slow
 promise "pages that find no room do not all wait for a disk that hangs" hangs
+promise "a process that waits for a disk that hangs can be killed" can_be_killed
 promise "what is written may take from the reserves of memory" takes_from_the_reserves
 promise "a disk that fails for a while takes pages afterwards" fails_for_a_while
 promise "what was never written is not taken for what was there before" writes_are_lost
