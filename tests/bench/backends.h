@@ -423,7 +423,7 @@ static void full_on(const char *comp)
 {
 	char option[40];
 
-	snprintf(option, sizeof(option), ",backing=%s", disk);
+	snprintf(option, sizeof(option), ",encrypt=off,backing=%s", disk);
 	ghost_on(comp, "8M", option);
 }
 

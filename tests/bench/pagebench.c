@@ -329,15 +329,21 @@ static struct {
 	int done[2];
 } workers;
 
-static void work_on(int cpu)
+static void stay_on(int cpu)
 {
 	cpu_set_t set;
-	char *memory, step;
 
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
 	if (sched_setaffinity(0, sizeof(set), &set))
 		err(1, "sched_setaffinity");
+}
+
+static void work_on(int cpu)
+{
+	char *memory, step;
+
+	stay_on(cpu);
 	memory = map(MADV_NOHUGEPAGE);
 	while (read(workers.tell[cpu][0], &step, 1) == 1 && step != 'q') {
 		if (step == 'o' && madvise(memory, pages * PAGE, MADV_PAGEOUT))
@@ -782,6 +788,8 @@ int main(int argc, char **argv)
 
 	if (argc != 6)
 		errx(1, "usage: pagebench FILE PAGES COMPRESSOR[,...] BACKEND[,...] MEASURE[,...]");
+	/* Pages that were just written are in a list of the CPU, out of reach for others. */
+	stay_on(0);
 	read_corpus(argv[1], argv[2]);
 	area_pages = usual_area();
 	names = argv[4];
