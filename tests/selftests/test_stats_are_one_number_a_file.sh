@@ -28,7 +28,7 @@ reads() {
 	*/compressed_bytes | */redirected_bytes | */live_bytes | */garbage_bytes) mode=400 ;;
 	*) mode=444 ;;
 	esac
-	equal "mode of $1" $mode "$(stat -c %a "$1")"
+	equal "mode of $1" "$mode" "$(stat -c %a "$1")"
 	if echo 1 2>/dev/null >"$1"; then
 		fail "$1 can be written"
 	fi

@@ -65,6 +65,15 @@ fn what_was_cold_does_not_count_for_the_next_round() {
 }
 
 #[test]
+fn what_is_of_the_future_is_young() {
+    let mut ages = Ages::new();
+    let touched = [vec![1001; 8], vec![500; 8]].concat();
+    round(&mut ages, &touched, 1000);
+    let cold = round(&mut ages, &touched, 1000);
+    assert_eq!(cold, [vec![false; 8], vec![true; 8]].concat());
+}
+
+#[test]
 fn all_are_cold_where_none_was_counted() {
     let mut ages = Ages::new();
     ages.next_round(7);
