@@ -22,7 +22,7 @@ KDIR=DIR        use this built kernel tree; its tools are then given as for the
                 kernel's own make: LLVM=, CC=, RUSTC=, BINDGEN=, ...
 KSRC=DIR        build this kernel source
 V=1             show the commands that build the module; with bench, each figure
-ONLY=WORDS      bench: parts (pages, profile, disk, jobs, native) or compressors, pages
+ONLY=WORDS      bench: parts (pages, profile, scale, disk, jobs, native) or compressors, pages
                 and figures of the first; see tests/bench/run --help
 BACKENDS=NAMES  bench: zram, zswap, zswap-ghost, ghostswap
 PAGES=N         bench: how many of each kind (10240)
