@@ -10,14 +10,8 @@
  * called for this; out=FILE, to which lines "NAME CALLS ADDRESS INSTRUCTIONS EXECUTIONS"
  * go at the end, with how often the function was called.
  */
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "phases.h"
 #include "qemu_plugin.h"
-
-#define PHASES		8
 
 QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
 
@@ -30,14 +24,7 @@ struct block {
 };
 
 static struct block *blocks;
-static struct {
-	char name[16];
-	unsigned long address;
-	unsigned long calls;
-} phases[PHASES];
-static size_t phase_count;
 static unsigned long clock_address, from, until;
-static const char *out;
 
 /* Whether calls count, the phase that was called last, and whether its clock runs. */
 static bool calls_count;
@@ -111,15 +98,10 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const void *info
 	int i;
 
 	for (i = 0; i < argc; i++) {
-		if (phase_count < PHASES && sscanf(argv[i], "phase=%15[^:]:%lx",
-						   phases[phase_count].name,
-						   &phases[phase_count].address) == 2)
-			phase_count++;
-		else if (!strncmp(argv[i], "out=", 4))
-			out = strdup(argv[i] + 4);
-		else if (sscanf(argv[i], "clock=%lx", &clock_address) != 1 &&
-			 sscanf(argv[i], "from=%lx", &from) != 1 &&
-			 sscanf(argv[i], "until=%lx", &until) != 1)
+		if (!take_argument(argv[i]) &&
+		    sscanf(argv[i], "clock=%lx", &clock_address) != 1 &&
+		    sscanf(argv[i], "from=%lx", &from) != 1 &&
+		    sscanf(argv[i], "until=%lx", &until) != 1)
 			return -1;
 	}
 	if (!out || !clock_address || !from || !phase_count)

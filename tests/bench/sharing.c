@@ -9,14 +9,10 @@
  * called, and to how many such lines the code wrote.
  */
 #include <pthread.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include "phases.h"
 #include "qemu_plugin.h"
 
-#define PHASES		8
 #define LINE_SHIFT	6
 #define BUCKETS		1048576
 /* From here on is the kernel, its code and its data. */
@@ -38,15 +34,9 @@ struct line {
 	struct line *next;
 };
 
-static struct {
-	char name[16];
-	unsigned long address;
-	unsigned long calls;
-	struct line *lines[BUCKETS];
-} phases[PHASES];
-static size_t phase_count;
+/* Of each phase. */
+static struct line *lines[PHASES][BUCKETS];
 static unsigned long end;
-static const char *out;
 
 /* The phase that counts, if one does. */
 static size_t phase = PHASES;
@@ -63,7 +53,7 @@ static void *make(size_t size)
 
 static struct line *find_line(unsigned long number)
 {
-	struct line **at = &phases[phase].lines[number % BUCKETS];
+	struct line **at = &lines[phase][number % BUCKETS];
 
 	while (*at && (*at)->number != number)
 		at = &(*at)->next;
@@ -170,7 +160,7 @@ static void finish(qemu_plugin_id_t id, void *data)
 	}
 	for (i = 0; i < phase_count; i++)
 		for (bucket = 0; bucket < BUCKETS; bucket++)
-			for (line = phases[i].lines[bucket]; line; line = line->next)
+			for (line = lines[i][bucket]; line; line = line->next)
 				print_line(file, i, line);
 	fclose(file);
 }
@@ -181,13 +171,7 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const void *info
 	int i;
 
 	for (i = 0; i < argc; i++) {
-		if (phase_count < PHASES && sscanf(argv[i], "phase=%15[^:]:%lx",
-						   phases[phase_count].name,
-						   &phases[phase_count].address) == 2)
-			phase_count++;
-		else if (!strncmp(argv[i], "out=", 4))
-			out = strdup(argv[i] + 4);
-		else if (sscanf(argv[i], "end=%lx", &end) != 1)
+		if (!take_argument(argv[i]) && sscanf(argv[i], "end=%lx", &end) != 1)
 			return -1;
 	}
 	if (!out || !end || !phase_count)
