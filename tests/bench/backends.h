@@ -380,11 +380,13 @@ static void ghostswap_clean_up(void)
 	unlink(GHOST);
 }
 
-static void ghost_on(const char *comp, const char *limit, const char *more)
+/* With this backing store, if it is not NULL. */
+static void ghost_on(const char *comp, const char *limit, const char *more, const char *backing)
 {
 	char options[100];
 
-	snprintf(options, sizeof(options), "comp=%s,limit=%s,pool=bench%s", comp, limit, more);
+	snprintf(options, sizeof(options), "comp=%s,limit=%s,pool=bench%s%s%s", comp, limit, more,
+		 backing ? ",backing=" : "", backing ? backing : "");
 	if (mount(GHOST, GHOST, "ghostswap", 0, options))
 		err(1, "mount %s with %s", GHOST, options);
 	swap_on(GHOST);
@@ -392,7 +394,7 @@ static void ghost_on(const char *comp, const char *limit, const char *more)
 
 static void ghostswap_on(const char *comp)
 {
-	ghost_on(comp, "50%", "");
+	ghost_on(comp, "50%", "", NULL);
 }
 
 #define READ_AHEAD "/proc/sys/vm/page-cluster"
@@ -401,15 +403,12 @@ static void ghostswap_on(const char *comp)
 static void batch_on(const char *comp)
 {
 	put(READ_AHEAD, "3");
-	ghost_on(comp, "50%", ",batch=on");
+	ghost_on(comp, "50%", ",batch=on", NULL);
 }
 
 static void ghostswap_on_store(const char *comp)
 {
-	char option[40];
-
-	snprintf(option, sizeof(option), ",backing=%s", disk);
-	ghost_on(comp, "50%", option);
+	ghost_on(comp, "50%", "", disk);
 }
 
 /* Most of the time the pool is so full that it writes back. */
@@ -421,10 +420,7 @@ static void full_prepare(const char *comp)
 
 static void full_on(const char *comp)
 {
-	char option[40];
-
-	snprintf(option, sizeof(option), ",encrypt=off,backing=%s", disk);
-	ghost_on(comp, "8M", option);
+	ghost_on(comp, "8M", ",encrypt=off", disk);
 }
 
 static void full_clean_up(void)
@@ -480,10 +476,7 @@ static void both_prepare(const char *comp)
 
 static void both_on(const char *comp)
 {
-	char options[40];
-
-	snprintf(options, sizeof(options), ",cache=off,backing=%s", disk);
-	ghost_on(comp, "50%", options);
+	ghost_on(comp, "50%", ",cache=off", disk);
 	zswap_enable(comp);
 }
 
