@@ -6,8 +6,8 @@
  *	fill		write every page anew
  *	rewrite:K	write every K-th page anew
  *	check		compare every page with what it must hold
- *	out		have the kernel swap all pages out; says how many of which
- *			kind are out then
+ *	out[:PERCENT]	have the kernel swap all pages out, again for at most a minute if
+ *			less than so many are; says how many of which kind are out then
  *	ahead		have the kernel read all pages ahead, many at once
  *	lost		read every page; says how many cannot be read (SIGBUS), and
  *			gives those back
@@ -22,6 +22,9 @@
  *	frail		from now on a page that cannot be read does not end the process:
  *			it is given back, and the end says how many were
  *	huge		says how much of it is in huge pages
+ *	beside		from now on, and while nothing is written, a thread changes what is
+ *			mapped, over and over; the end says how many milliseconds the slowest
+ *			change took
  *	hold		print "holding" and wait for a line on stdin; children wait
  *			for their parent
  *
@@ -32,6 +35,7 @@
 #include <err.h>
 #include <errno.h>
 #include <getopt.h>
+#include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -42,6 +46,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "pattern.h"
@@ -70,6 +75,11 @@ static pid_t children[MAX_CHILDREN];
 static int nr_children;
 static bool is_child;
 static int stop;
+
+static pthread_t mapper;
+static bool has_mapper;
+static int stop_mapping;
+static long slowest_change;
 
 static sigjmp_buf unreadable;
 static size_t lost;
@@ -202,21 +212,50 @@ static void read_ahead(void)
 		err(1, "MADV_WILLNEED");
 }
 
-static void swap_out(void)
+static long milliseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/*
+ * Returns how many pages are out then, and puts into RESIDENT which are not. A page that the
+ * area did not take is in the swap cache and not mapped, so the kernel takes no notice of it
+ * until it is read: those that were RESIDENT before are.
+ */
+static size_t try_to_swap_out(unsigned char *resident)
+{
+	size_t i, out = 0;
+
+	for (i = 0; i < pages; i++)
+		if (resident[i] & 1)
+			*(volatile uint64_t *)page_at(i);
+	page_out_from_all_cpus();
+	if (mincore(memory, pages * PAGE, resident))
+		err(1, "mincore");
+	for (i = 0; i < pages; i++)
+		out += !(resident[i] & 1);
+	return out;
+}
+
+static void swap_out(size_t percent)
 {
 	enum { NR_KINDS = sizeof(KINDS) - 1 };
 	static const char names[NR_KINDS][8] = { "text", "random", "same", "word", "zero" };
-	unsigned char *resident = malloc(pages);
-	size_t i, out = 0, swapped[NR_KINDS] = { 0 };
+	unsigned char *resident = calloc(pages, 1);
+	size_t i, out, swapped[NR_KINDS] = { 0 };
+	long end = milliseconds() + 60000;
 
-	page_out_from_all_cpus();
-	if (!resident || mincore(memory, pages * PAGE, resident))
-		err(1, "mincore");
+	if (!resident)
+		err(1, "calloc");
+	do {
+		out = try_to_swap_out(resident);
+	} while (out * 100 < percent * pages && milliseconds() < end);
 	for (i = 0; i < pages; i++)
-		if (!(resident[i] & 1)) {
+		if (!(resident[i] & 1))
 			swapped[strchr(KINDS, kind_of(i)) - KINDS]++;
-			out++;
-		}
 	printf("out=%zu", out);
 	for (i = 0; i < NR_KINDS; i++)
 		printf(" %s=%zu", names[i], swapped[i]);
@@ -402,6 +441,40 @@ static void count_huge(void)
 		fclose(smaps);
 }
 
+/* Maps a page and unmaps it, and parts the mapping of all pages in two for a while. */
+static void *change_mappings(void *unused)
+{
+	while (!__atomic_load_n(&stop_mapping, __ATOMIC_RELAXED)) {
+		long took, begin = milliseconds();
+		void *page = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if (page == MAP_FAILED || munmap(page, PAGE) ||
+		    mprotect(page_at(pages - 1), PAGE, PROT_READ) ||
+		    mprotect(page_at(pages - 1), PAGE, PROT_READ | PROT_WRITE))
+			err(1, "changing what is mapped");
+		took = milliseconds() - begin;
+		if (took > slowest_change)
+			slowest_change = took;
+		usleep(10000);
+	}
+	return unused;
+}
+
+static void begin_mapping(void)
+{
+	errno = pthread_create(&mapper, NULL, change_mappings, NULL);
+	if (errno)
+		err(1, "pthread_create");
+	has_mapper = true;
+}
+
+static void end_mapping(void)
+{
+	__atomic_store_n(&stop_mapping, 1, __ATOMIC_RELAXED);
+	pthread_join(mapper, NULL);
+	printf("slowest_change=%ld\n", slowest_change);
+}
+
 static void hold(void)
 {
 	sigset_t go_on;
@@ -484,7 +557,7 @@ static void perform(const char *verb)
 	else if (!strcmp(name, "check"))
 		check();
 	else if (!strcmp(name, "out"))
-		swap_out();
+		swap_out(number);
 	else if (!strcmp(name, "ahead"))
 		read_ahead();
 	else if (!strcmp(name, "lost"))
@@ -503,6 +576,8 @@ static void perform(const char *verb)
 		on_bus_go_on();
 	else if (!strcmp(name, "huge"))
 		count_huge();
+	else if (!strcmp(name, "beside"))
+		begin_mapping();
 	else if (!strcmp(name, "hold"))
 		hold();
 	else
@@ -559,6 +634,8 @@ int main(int argc, char **argv)
 
 	for (; optind < argc; optind++)
 		perform(argv[optind]);
+	if (has_mapper)
+		end_mapping();
 	if (lost)
 		printf("lost=%zu\n", lost);
 	return wait_for_children();

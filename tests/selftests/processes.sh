@@ -109,7 +109,13 @@ go_on() {
 }
 
 release() {
-	go_on
+	let_go
+	comes_to_its_end
+}
+
+# It was let go before.
+comes_to_its_end() {
+	listen || true
 	exec {held_says}<&- {held_hears}>&-
 	wait "$held_pid" || fail "it ended with status $?: $said"
 }

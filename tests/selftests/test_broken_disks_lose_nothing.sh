@@ -205,7 +205,7 @@ room_is_used_again() {
 	holds "stores refused" "$(stat_of file failed_stores_limit) > 0"
 	release
 	until_true "no segment is in use" 10 is_empty file 0
-	start pages -s 6 -k r fill out out hold out hold check
+	start pages -s 6 -k r fill out:95 hold out hold check
 	go_on
 	holds "pages out" "$(said_number out) > 1536 * 95 / 100"
 	ends_well

@@ -74,7 +74,7 @@ same_filled_come_back() {
 # No page has to stay in memory because the pool is full.
 past_the_limit() {
 	area_with_store 64M limit=4M
-	start pages -s 24 -k tttr fill out out hold out hold check rewrite:3 out hold check
+	start pages -s 24 -k tttr fill out:95 hold out hold check rewrite:3 out hold check
 	go_on
 	holds "pages out" "$(said_number out) > 6144 * 95 / 100"
 	nearly_within_limit file

@@ -135,7 +135,7 @@ two_tiers() {
 	disk small.image 10M small
 	disk large.image 64M
 	area file 1G "limit=2M,backing=$small,backing=$disk"
-	start pages -s 24 -k tttr fill out out hold out hold check rewrite:3 out out hold check
+	start pages -s 24 -k tttr fill out:95 hold out:95 hold check rewrite:3 out:95 hold check
 	go_on
 	holds "pages out" "$(said_number out) > 6144 * 95 / 100"
 	equal "their order" "$small$newline$disk" "$(stores_of file)"
@@ -162,7 +162,7 @@ cleaned() {
 	for round in {1..7}; do
 		verbs+=(rewrite:2 out rewrite:3 out)
 	done
-	start pages -s 12 -k tttr fill out "${verbs[@]}" hold out hold check
+	start pages -s 12 -k tttr fill out "${verbs[@]}" out:95 hold out hold check
 	go_on
 	holds "pages out" "$(said_number out) > 3072 * 95 / 100"
 	note "written $(store_stat file 0 written_bytes) bytes," \

@@ -52,6 +52,24 @@ can_be_killed() {
 	gone file
 }
 
+# A fault that waits for the disk keeps no other thread from changing what is mapped.
+others_map() {
+	mapped linear DISK 0
+	area file 1G "limit=64M,backing=$disk"
+	start_in_store -s 4 -k tttr fill out beside hold check
+	dmsetup suspend --noflush --nolockfs --noudevsync store
+	let_go
+	until_true "it waits for the disk" 20 waits_for_a_page "$held_pid"
+	sleep 5
+	waits_for_a_page "$held_pid" || fail "it does not wait any more"
+	dmsetup resume --noudevsync store
+	comes_to_its_end
+	note "the slowest change took $(said_number slowest_change) ms"
+	holds "milliseconds" "$(said_number slowest_change) < 2500"
+	ends_empty file
+	gone file
+}
+
 waits_for_a_page() {
 	[[ $(flags_of "$1") == [DS]* && $(<"/proc/$1/wchan") == *folio* ]]
 }
@@ -140,8 +158,8 @@ vanishes() {
 }
 
 # A disk of another machine, here of the same one over the loopback network.
-far() { # vanishes|stays
-	local server
+far() { # vanishes|hangs|stays
+	local server timeout=3
 	have_program nbd-client nbd-client
 	have_program qemu-nbd qemu-utils
 	[[ -b /dev/nbd0 ]] || skip "this kernel has no network block device"
@@ -150,18 +168,31 @@ far() { # vanishes|stays
 	qemu-nbd --format=raw --cache=writeback --persistent --bind=127.0.0.1 far.image &
 	server=$!
 	afterwards cut_off
-	until_true "the server is there" 20 nbd-client 127.0.0.1 /dev/nbd0 -N "" -t 3 >/dev/null
+	[[ $1 != hangs ]] || timeout=120
+	until_true "the server is there" 20 nbd-client 127.0.0.1 /dev/nbd0 -N "" -t "$timeout" \
+		>/dev/null
 	area file 1G "limit=2M,backing=/dev/nbd0"
 	start_in_store -s 8 -k tttr fill out out hold lost check
-	if [[ $1 == vanishes ]]; then
+	case $1 in
+	vanishes)
 		kill -KILL "$server"
-	fi
-	release
-	if [[ $1 == vanishes ]]; then
+		release
 		holds "pages lost" "$(said_number lost) > 500"
-	else
+		;;
+	hangs)
+		kill -STOP "$server"
+		let_go
+		until_true "it waits for the disk" 20 waits_for_a_page "$held_pid"
+		kill -KILL "$held_pid"
+		until_true "it is gone" 20 is_gone "$held_pid"
+		kill -CONT "$server"
+		wait "$held_pid" || true
+		;;
+	stays)
+		release
 		equal "pages lost" 0 "$(said_number lost)"
-	fi
+		;;
+	esac
 	gone file
 	nbd-client -d /dev/nbd0 >/dev/null || true
 }
@@ -175,10 +206,12 @@ cut_off() {
 promise "a slow disk keeps no other task from going on" slow
 promise "pages that find no room do not all wait for a disk that hangs" hangs
 promise "a process that waits for a disk that hangs can be killed" can_be_killed
+promise "nor does it keep other threads from changing what is mapped" others_map
 promise "what is written may take from the reserves of memory" takes_from_the_reserves
 promise "a disk that fails for a while takes pages afterwards" fails_for_a_while
 promise "what was never written is not taken for what was there before" writes_are_lost
 promise "a disk that vanishes takes with it what it has, and nothing hangs" vanishes
 promise "a disk of another machine is a store" far stays
 promise "if the other machine vanishes, nothing hangs" far vanishes
+promise "if it hangs, a process that waits for it can be killed" far hangs
 finish
