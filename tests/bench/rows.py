@@ -89,6 +89,8 @@ SCALE = [
         against=1,
         made_of=lambda get: get("batch-12G") / get("batch"),
     ),
+    Row("stall-8", "300 ms a request, the slowest page, ms", bar=1.0, against="zswap"),
+    Row("stall-16", "  with twice as much of all", bar=1.0, against="zswap"),
 ]
 EMPTY = [
     Row("empty-64G", "64 GiB, RAM, bytes"),
