@@ -12,7 +12,6 @@ use crate::{
         crypto::compressor::{
             Algorithm,
             Compressor,
-            Decompressor,
             Stream,
             StreamGuard, //
         },
@@ -92,12 +91,20 @@ impl Cache {
     /// Writes to `page` what was stored as an object that held `data`, and is not in the cache any
     /// more. [`EIO`] if that is no page.
     ///
-    /// Context: may sleep for the CPU's stream.
+    /// Context: may sleep for the CPU's stream, which an incompressible page does not take.
     pub(crate) fn unpack(&self, data: &[u8], page: &mut DestPage<'_>) -> Result<Filled> {
+        if let Ok(whole) = data.try_into() {
+            return Ok(page.copy_from(whole));
+        }
         let inner = self.inner.get().ok_or(EIO)?;
         let mut stream = inner.compressor.stream();
         let (decompressor, _) = stream.split();
-        unpack(data, decompressor, page)
+        decompressor.decompress(data, page)
+    }
+
+    /// Writes to `page` the incompressible one that was stored as `object`.
+    fn load_whole(&self, object: &ZsObject, page: &mut DestPage<'_>) -> Result<Filled> {
+        self.inner.get().ok_or(EIO)?.objects.copy_to(object, page)
     }
 
     /// Calls `with` with the bytes of `object`, which pass through `buffer` where they must.
@@ -190,23 +197,15 @@ impl<'a> CacheStream<'a> {
 
     /// Writes to `page` what was stored as `object`. [`EIO`] if that is no page.
     ///
-    /// Context: may sleep for the CPU's stream.
+    /// Context: may sleep for the CPU's stream, which an incompressible page does not take.
     #[inline]
     pub(crate) fn load(&mut self, object: &ZsObject, page: &mut DestPage<'_>) -> Result<Filled> {
+        if object.length().is_incompressible() {
+            return self.cache.load_whole(object, page);
+        }
         let (inner, stream) = self.take(|cache| cache.inner.get().ok_or(EIO))?;
         let (decompressor, buffer) = stream.split();
-        let data = inner.objects.read(object, buffer);
-        unpack(&data, decompressor, page)
-    }
-}
-
-/// Writes to `page` what an object that holds `data` stands for. One of a page's length is
-/// incompressible: the page as it was.
-#[inline]
-fn unpack(data: &[u8], decompressor: Decompressor<'_>, page: &mut DestPage<'_>) -> Result<Filled> {
-    match data.try_into() {
-        Ok(whole) => Ok(page.copy_from(whole)),
-        Err(_) => decompressor.decompress(data, page),
+        decompressor.decompress(&inner.objects.read(object, buffer), page)
     }
 }
 

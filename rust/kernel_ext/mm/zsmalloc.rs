@@ -11,7 +11,13 @@ use crate::{
         Payload,
         PAYLOAD_BITS, //
     },
-    kernel_ext::bindings, //
+    kernel_ext::{
+        bindings,
+        mm::swap_page::{
+            DestPage,
+            Filled, //
+        },
+    },
 };
 use core::{
     ops::Deref,
@@ -165,17 +171,43 @@ impl ZsPool {
         object: &'a ZsObject,
         buffer: &'a mut [u8; PAGE_SIZE],
     ) -> Reading<'a> {
+        // SAFETY: The buffer is a page, and borrowed as long as the reading lasts.
+        unsafe { self.begin_read(object, buffer.as_mut_ptr()) }
+    }
+
+    /// Writes to `page` the bytes of `object`, which is a whole page. [`EIO`] if it is not.
+    ///
+    /// Context: as [`ZsPool::read`].
+    pub(crate) fn copy_to(&self, object: &ZsObject, page: &mut DestPage<'_>) -> Result<Filled> {
+        if object.length.bytes() != PAGE_SIZE {
+            return Err(EIO);
+        }
+        let buffer = page.as_mut_ptr();
+        // SAFETY: The page is borrowed as long as the reading lasts, and written through `buffer` only.
+        let reading = unsafe { self.begin_read(object, buffer) };
+        // If it lies on two pages, it was put together there.
+        if reading.data != buffer {
+            // SAFETY: By the invariants of `Reading`, a page can be read there. It is the object's own,
+            // which is not swapped in.
+            unsafe { core::ptr::copy_nonoverlapping(reading.data, buffer, PAGE_SIZE) };
+        }
+        drop(reading);
+        Ok(page.filled())
+    }
+
+    /// Begins to read `object`.
+    ///
+    /// # Safety
+    ///
+    /// `buffer` is a page that nothing else touches while the reading lasts.
+    #[inline(always)]
+    unsafe fn begin_read<'a>(&'a self, object: &'a ZsObject, buffer: *mut u8) -> Reading<'a> {
         let handle = self.handle(object);
         let length = object.length.bytes();
         // SAFETY: By the invariants of `ZsObject`, the handle is valid and has `length` bytes; the
-        // buffer has room for as many.
+        // buffer has room for as many, by the requirement of this function.
         let data = unsafe {
-            bindings::zs_obj_read_begin(
-                self.ptr.as_ptr(),
-                handle,
-                length,
-                buffer.as_mut_ptr().cast(),
-            )
+            bindings::zs_obj_read_begin(self.ptr.as_ptr(), handle, length, buffer.cast())
         };
         // INVARIANT: The reading just began.
         Reading {
