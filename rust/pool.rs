@@ -36,7 +36,10 @@ use crate::{
                 LoadTarget,
                 Loaded, //
             },
-            swap::AreaStatus,
+            swap::{
+                is_in_swapoff,
+                AreaStatus, //
+            },
             swap_batch::{
                 LoadBatch,
                 StoreBatch, //
@@ -253,10 +256,15 @@ impl Pool {
         }
         // The reader counts it when it is done.
         let (page, put_off) = target.defer();
-        if table.is_on() {
-            self.reader.read(load, page);
-        } else {
+        let recalled = !table.is_on() && is_in_swapoff();
+        if recalled && self.mover.takes_loads() {
             self.reader.wait_for_recall(load, page);
+            self.mover.wake();
+            return Ok(put_off);
+        }
+        self.reader.read(load, page);
+        if recalled {
+            self.reader.recall_later(redirect);
             self.mover.wake();
         }
         Ok(put_off)

@@ -17,6 +17,7 @@
 #include <linux/kmemleak.h>
 #include <linux/lz4.h>
 #include <linux/namei.h>
+#include <linux/oom.h>
 #include <linux/pagemap.h>
 #include <linux/percpu.h>
 #include <linux/random.h>
@@ -68,6 +69,7 @@ long kernel_ext_wait_interruptible_timeout(struct wait_queue_head *queue, const 
 					   u32 seen, long timeout);
 
 bool kernel_ext_current_is_kswapd(void);
+bool kernel_ext_current_is_oom_origin(void);
 unsigned int kernel_ext_memalloc_noreclaim_save(void);
 void kernel_ext_memalloc_noreclaim_restore(unsigned int flags);
 

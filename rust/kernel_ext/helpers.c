@@ -150,6 +150,11 @@ bool kernel_ext_current_is_kswapd(void)
 	return current_is_kswapd();
 }
 
+bool kernel_ext_current_is_oom_origin(void)
+{
+	return oom_task_origin(current);
+}
+
 unsigned int kernel_ext_memalloc_noreclaim_save(void)
 {
 	return memalloc_noreclaim_save();

@@ -41,7 +41,7 @@
 //! the mover, which takes no stream.
 //!
 //! A load of a redirected page gives its stream back first, then takes the reader's spinlock; nothing is
-//! taken inside of it.
+//! taken inside of it. A load of swapoff's tries `Mover::buffers`, and never waits for it.
 //!
 //! At the limit a store waits on `Mover::progress`, for 100 ms at most, with none of these locks but the
 //! folios of its batch. The mover wakes it after each batch, with `Mover::buffers` released. The store
@@ -62,7 +62,10 @@
 use crate::{
     backing::store::BackingStore,
     contents::Contents,
-    core::entry::Entry,
+    core::entry::{
+        Entry,
+        Redirect, //
+    },
     kernel_ext::{
         mm::reclaim::is_kswapd,
         sync::{
@@ -76,7 +79,10 @@ use crate::{
             Impatience, //
         },
         batch::Batcher,
-        reader::Reader,
+        reader::{
+            Reader,
+            Recall, //
+        },
         recall::Recaller, //
     },
 };
@@ -131,6 +137,8 @@ pub(crate) struct Mover {
     asked: Atomic<bool>,
     /// Whether a store found no memory since the mover last looked.
     memory_wanted: Atomic<bool>,
+    /// Whether it is taking segments back, and looks for loads that wait for one.
+    recalling: Atomic<bool>,
     /// Counts what it has done, or that it can do nothing, for stores that wait at the limit.
     #[pin]
     progress: EventCount,
@@ -175,6 +183,7 @@ impl Mover {
                 impatience: Impatience::new(),
                 asked: Atomic::new(false),
                 memory_wanted: Atomic::new(false),
+                recalling: Atomic::new(false),
                 progress <- EventCount::new(),
                 work <- new_work!("Mover::work"),
             }),
@@ -322,9 +331,25 @@ impl Mover {
         }
     }
 
-    /// Serves the loads that wait for pages of areas that are being swapped off: whole segments are taken
-    /// back into the cache, in the order of the log, but those that a load waits for come first.
+    /// Returns whether a load that waits for its segment is served next: the mover is taking segments
+    /// back, or does nothing. A batch, and the cleaning before it, can take seconds with a slow disk, and a
+    /// program may want the page that waits.
+    ///
+    /// Context: may sleep.
+    pub(crate) fn takes_loads(&self) -> bool {
+        // It may turn to something else just then. That is rare, and costs one batch.
+        self.recalling.load(Relaxed) || self.buffers.try_lock().is_some()
+    }
+
+    /// Serves swapoff(2): whole segments are taken back into the cache, in the order of the log, but those
+    /// that its loads wait for come first.
     fn recall(&self) {
+        self.recalling.store(true, Relaxed);
+        self.recall_all();
+        self.recalling.store(false, Relaxed);
+    }
+
+    fn recall_all(&self) {
         loop {
             let mut guard = self.buffers.lock();
             // Without a store, no load waits.
@@ -334,24 +359,32 @@ impl Mover {
             let contents = &*self.contents;
             let Buffers { batcher, recaller } = buffers;
             let input = &mut batcher.cleaner.input;
-            let Some((page, load)) = self.reader.next_recall() else {
-                if !contents.tables.snapshot().any_off() {
-                    recaller.stop();
-                    return;
+            let (wanted, pending) = match self.reader.next_recall() {
+                // It is looked at only to see where it is: a load takes a mark off anyway.
+                Some(Recall::Load(page, load)) => match load.slot().map(|slot| slot.peek()) {
+                    Some(Entry::Redirected(redirect)) => (Some(redirect), Some((page, load))),
+                    _ => (None, Some((page, load))),
+                },
+                Some(Recall::Segment(redirect)) => (Some(redirect), None),
+                None => {
+                    if !contents.tables.snapshot().any_off() {
+                        recaller.stop();
+                        return;
+                    }
+                    if !recaller.recall_next(contents, input) {
+                        return;
+                    }
+                    continue;
                 }
-                if !recaller.recall_next(contents, input) {
-                    return;
-                }
-                continue;
             };
-            // It is looked at only to see where it is: a load takes a mark off anyway.
-            if let Some(Entry::Redirected(redirect)) = load.slot().map(|slot| slot.peek()) {
-                let (store, segment) = (redirect.location.store(), redirect.location.segment());
-                recaller.recall_wanted(contents, input, store, segment);
+            if let Some(Redirect { location, .. }) = wanted {
+                recaller.recall_wanted(contents, input, location.store(), location.segment());
             }
             drop(guard);
-            // From the cache now; or, if that had no room, from the store.
-            self.reader.read(load, page);
+            if let Some((page, load)) = pending {
+                // From the cache now; or, if that had no room, from the store.
+                self.reader.read(load, page);
+            }
         }
     }
 

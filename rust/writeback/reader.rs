@@ -8,8 +8,9 @@
 //! something else: so the free transfers are a small cache, and pages that were written one after the
 //! other are read with one request for some of them. A load that wants what is being read waits for that.
 //!
-//! When an area is being swapped off, its loads are given to the mover first, which takes whole segments
-//! back into the cache, see [`crate::writeback::recall`].
+//! When an area is being swapped off, what swapoff(2) itself loads is given to the mover first, which takes
+//! whole segments back into the cache, see [`crate::writeback::recall`]. What programs load meanwhile is
+//! read at once, as always.
 
 use crate::{
     backing::store::BackingStore,
@@ -128,6 +129,14 @@ struct InFlight {
     followers: PendingQueue<PendingLoad>,
 }
 
+/// What the mover is to take back.
+pub(crate) enum Recall {
+    /// The segment that a load waits for.
+    Load(PendingPage, PendingLoad),
+    /// The segment there, of which a page was just read.
+    Segment(Redirect),
+}
+
 /// What is locked.
 struct ReaderState {
     /// The transfer used last is the last.
@@ -138,6 +147,8 @@ struct ReaderState {
     waiting: PendingQueue<PendingLoad>,
     /// Loads that wait for their segment to be taken back.
     recalls: PendingQueue<PendingLoad>,
+    /// Where swapoff(2) last read a page while the mover had other work.
+    passed: Option<Redirect>,
 }
 
 /// The reader of a pool.
@@ -164,6 +175,7 @@ impl Reader {
                     in_flight: KVec::new(),
                     waiting: PendingQueue::new(),
                     recalls: PendingQueue::new(),
+                    passed: None,
                 }),
             }),
             GFP_KERNEL,
@@ -194,9 +206,18 @@ impl Reader {
         self.state.lock().recalls.push(page, load);
     }
 
-    /// The first that waits for its segment to be taken back.
-    pub(crate) fn next_recall(&self) -> Option<(PendingPage, PendingLoad)> {
-        self.state.lock().recalls.pop()
+    /// Has the segment at `redirect` taken back once the mover gets to it. No load waits for that.
+    pub(crate) fn recall_later(&self, redirect: Redirect) {
+        self.state.lock().passed = Some(redirect);
+    }
+
+    /// What is to be taken back next: first what loads wait for.
+    pub(crate) fn next_recall(&self) -> Option<Recall> {
+        let mut state = self.state.lock();
+        match state.recalls.pop() {
+            Some((page, load)) => Some(Recall::Load(page, load)),
+            None => state.passed.take().map(Recall::Segment),
+        }
     }
 
     /// Loads the page of `load` from blocks that are cached; [`None`] if none are, or it is not at

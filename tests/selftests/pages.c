@@ -9,6 +9,8 @@
  *	out[:PERCENT]	have the kernel swap all pages out, again for at most a minute if
  *			less than so many are; says how many of which kind are out then
  *	ahead		have the kernel read all pages ahead, many at once
+ *	probe		read every page, in no order; says how long the slowest took, in
+ *			microseconds
  *	lost		read every page; says how many cannot be read (SIGBUS), and
  *			gives those back
  *	free		give all pages back; they read as zeros from then on
@@ -204,6 +206,32 @@ static void page_out_from_all_cpus(void)
 			err(1, "MADV_PAGEOUT");
 	}
 	sched_setaffinity(0, sizeof(all), &all);
+}
+
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec + time.tv_nsec / 1e9;
+}
+
+/* Each page once: the step has no divisor in common with their number, a power of 2 times MIB. */
+static void probe(void)
+{
+	size_t index = mix(seed) % pages, i;
+	double slowest = 0;
+
+	for (i = 0; i < pages; i++) {
+		double begin = now(), took;
+
+		*(volatile char *)page_at(index);
+		took = now() - begin;
+		if (slowest < took)
+			slowest = took;
+		index = (index + 7919) % pages;
+	}
+	printf("slowest=%.0f\n", slowest * 1e6);
 }
 
 static void read_ahead(void)
@@ -560,6 +588,8 @@ static void perform(const char *verb)
 		swap_out(number);
 	else if (!strcmp(name, "ahead"))
 		read_ahead();
+	else if (!strcmp(name, "probe"))
+		probe();
 	else if (!strcmp(name, "lost"))
 		give_back_lost();
 	else if (!strcmp(name, "free"))

@@ -157,3 +157,14 @@ impl AreaStatus {
         flags & bindings::SWP_WRITEOK as c_ulong != 0
     }
 }
+
+/// Returns whether this task is in swapoff(2), and brings the pages of an area back.
+///
+/// The sign of it is that the OOM killer would choose this task first. A task that ends KSM has it,
+/// too.
+///
+/// Context: any. See `swapoff` in `mm/swapfile.c`.
+pub(crate) fn is_in_swapoff() -> bool {
+    // SAFETY: Reads a flag of this task.
+    unsafe { bindings::kernel_ext_current_is_oom_origin() }
+}
