@@ -79,6 +79,7 @@ int kernel_ext_unregister_pm_notifier(struct notifier_block *notifier);
 void kernel_ext_kmemleak_ignore(const void *object);
 unsigned long kernel_ext_get_free_page(gfp_t gfp);
 
+const void *kernel_ext_zero_page(void);
 struct gendisk *kernel_ext_blk_alloc_disk(struct queue_limits *lim);
 
 struct page *kernel_ext_kvmalloc_page(void *address);

@@ -114,6 +114,11 @@ u64 kernel_ext_percpu_sum(const u64 __percpu *counter)
 	return sum;
 }
 
+const void *kernel_ext_zero_page(void)
+{
+	return page_address(ZERO_PAGE(0));
+}
+
 struct gendisk *kernel_ext_blk_alloc_disk(struct queue_limits *lim)
 {
 	return blk_alloc_disk(lim, NUMA_NO_NODE);

@@ -155,6 +155,27 @@ failed_swapon_is_undone() {
 	equal "areas" 1 "$(stat_of file areas)"
 }
 
+# A task that was throttled by the disk has it until it returns to user space.
+disk_outlives_the_module() {
+	local held=${GHOSTSWAP_MODULES:-}/hold_disk.ko disks
+	[[ -e $held ]] || skip "no hold_disk.ko in GHOSTSWAP_MODULES"
+	area file
+	disks=(/sys/block/ghostswap*)
+	insmod "$held" disk="$(realpath "${disks[0]}")"
+	afterwards let_go_of_the_disk
+	pages -s 1 fill out check
+	gone file
+	rmmod ghostswap
+	mark_log
+	rmmod hold_disk
+	equal "where the disk's operations are" "${disks[0]##*/} are in the kernel" \
+		"$(log_since | sed -n 's/^hold_disk: the operations of //p')"
+}
+
+let_go_of_the_disk() {
+	[[ ! -e /sys/module/hold_disk ]] || rmmod hold_disk
+}
+
 promise "umount of an area and rmmod of a mount are refused" in_use
 promise "a mounted ghost file is busy for another mount" one_mount_a_file
 promise "also where the first mount lies elsewhere, or under another name" hidden_below
@@ -162,6 +183,7 @@ promise "lazy umount, then swapoff: every page is there" lazy_umount
 promise "lazy umount under load: every page is there" lazy_umount_under_load
 promise "any order of swapoff, umount and rmmod ends with nothing left" every_order
 promise "no thread outlives the module" threads_go
+promise "an area's disk may outlive the module" disk_outlives_the_module
 promise "mount, swapon, swap, swapoff, umount give all memory back" memory_comes_back
 promise "swapon and swapoff can be repeated" failed_swapon_is_undone
 finish

@@ -43,6 +43,8 @@ use kernel::{
     },
 };
 
+const _: () = assert!(size_of::<bindings::block_device_operations>() <= PAGE_SIZE);
+
 /// Numbers disks, for their names.
 static NEXT: Atomic<u32> = Atomic::new(0);
 
@@ -158,9 +160,20 @@ impl<H: Hooks> Drop for SwapDisk<H> {
         let disk = self.disk.as_ptr();
         // SAFETY: By the type invariants, the disk was added and the hooks are ours. A page that
         // was put off has its slot in use, so swapoff(2) did not come here before that was done.
+        //
+        // The reference that is put need not be the last: a task that was throttled by the disk has
+        // one until it returns to user space (`current->throttle_disk`), and that may be after the
+        // module is gone. `disk_release()` then asks the operations for `free_disk`. Nothing else
+        // asks a disk for them that was deleted, was hidden, and is no area's: the rest is for what
+        // opens the block device, submits bios to it, or reads the disk's files. So all operations
+        // may be null from here on, and the page of zeros is so many nulls: each of them is an
+        // option or a pointer, it is large enough, it is never written, and it outlives the module.
+        // What takes the last reference sees it, for putting ours is ordered after this.
         unsafe {
             let hooks = (*disk).private_data;
             bindings::del_gendisk(disk);
+            (*disk).private_data = core::ptr::null_mut();
+            (*disk).fops = bindings::kernel_ext_zero_page().cast();
             bindings::put_disk(disk);
             drop(Arc::<H>::from_foreign(hooks));
         }
