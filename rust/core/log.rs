@@ -10,12 +10,19 @@
 //! ```text
 //!         open()          seal()          take()
 //!  FREE ---------> OPEN ---------> SEALED <------> CLEANING
-//!   ^                |                     seal()     |
-//!   |                | retire()              retire() |
-//!   |                +----------> RETIRED <-----------+
-//!   |                                      take()
-//!   +--- a SEALED segment dies
+//!   ^                |                     seal()   |    |
+//!   |                | retire()     doubt(), once   |    | retire(), or
+//!   |                |          DOUBTFUL <----------+    | doubt() again
+//!   |                |                                   |
+//!   |                +----------> RETIRED <--------------+
+//!   |                                |
+//!   |                                | it dies
+//!   |                                v
+//!   +--- another dies              SPENT
 //! ```
+//!
+//! [`take()`](SegmentLog::take) takes DOUBTFUL and RETIRED segments, too.
+//! [`restore()`](SegmentLog::restore) makes both SEALED, and SPENT ones FREE.
 //!
 //! # Which threads race
 //!
@@ -32,13 +39,14 @@
 //! # A segment's account
 //!
 //! ```text
-//!  63           32 31         3 2     0
-//! |  generation   |    live    | state |
+//!  63           32 31         4  3  2     0
+//! |  generation   |    live    | D | state |
 //! ```
 //!
 //! `live` are the bytes of its records that have not ended. Any caller that ends a record takes off
-//! from them. Generation and state are changed by the caller that is alone with the segment; the
-//! state also by the mover while it has the segment taken.
+//! from them. D is set once the segment was in doubt. Generation, D and state are changed by the
+//! caller that is alone with the segment; D and the state also by the mover while it has the segment
+//! pinned.
 //!
 //! # Examples
 //!
@@ -71,8 +79,10 @@ use super::{
     PAGE_SIZE, //
 };
 
-const STATE_MASK: u64 = (1 << LIVE_SHIFT) - 1;
-const LIVE_SHIFT: u32 = 3;
+const STATE_MASK: u64 = DOUBTED - 1;
+const DOUBTED: u64 = 1 << DOUBTED_SHIFT;
+const DOUBTED_SHIFT: u32 = 3;
+const LIVE_SHIFT: u32 = 4;
 const GENERATION_SHIFT: u32 = 32;
 
 /// Free segments that are kept for cleaning: without one to move to, nothing can be cleaned.
@@ -109,8 +119,20 @@ pub enum SegmentState {
     Sealed,
     /// What is left of it is being moved.
     Cleaning,
-    /// It could not be written or read. It is not used any more once its records have ended.
+    /// It could not be written, or not be read for the second time. It is not filled again.
     Retired,
+    /// It was retired, and has no records any more.
+    Spent,
+    /// It could not be read as a whole. It is not cleaned, but filled again once its records have
+    /// ended.
+    Doubtful,
+}
+
+impl SegmentState {
+    /// Returns whether it was filled, and the mover has not taken it.
+    fn is_filled(self) -> bool {
+        matches!(self, Self::Sealed | Self::Doubtful | Self::Retired)
+    }
 }
 
 /// The account of a segment, decoded.
@@ -118,6 +140,8 @@ pub enum SegmentState {
 struct Account {
     generation: u32,
     live: usize,
+    /// Whether it was doubtful before.
+    doubted: bool,
     state: SegmentState,
 }
 
@@ -125,6 +149,7 @@ impl Account {
     fn encode(self) -> u64 {
         u64::from(self.generation) << GENERATION_SHIFT
             | (self.live as u64) << LIVE_SHIFT
+            | u64::from(self.doubted) << DOUBTED_SHIFT
             | self.state as u64
     }
 
@@ -138,12 +163,15 @@ impl Account {
         Self {
             generation: (word >> GENERATION_SHIFT) as u32,
             live: (word as u32 >> LIVE_SHIFT) as usize,
+            doubted: word & DOUBTED != 0,
             state: match word & STATE_MASK {
                 0 => SegmentState::Free,
                 1 => SegmentState::Open,
                 2 => SegmentState::Sealed,
                 3 => SegmentState::Cleaning,
-                _ => SegmentState::Retired,
+                4 => SegmentState::Retired,
+                5 => SegmentState::Spent,
+                _ => SegmentState::Doubtful,
             },
         }
     }
@@ -161,6 +189,7 @@ impl Segment {
         let account = Account {
             generation: 0,
             live: 0,
+            doubted: false,
             state: SegmentState::Free,
         };
         Self {
@@ -180,6 +209,7 @@ impl Segment {
             generation,
             live: 0,
             state: SegmentState::Open,
+            ..self.account()
         };
         // No pin succeeds before it is revived, so a reader that has one finds this account.
         let _ = self.account.swap(account.encode());
@@ -203,6 +233,13 @@ impl Segment {
     /// Changes the state; the live bytes may change meanwhile.
     fn change(&self, from: SegmentState, to: SegmentState) {
         self.account.add((to as u64).wrapping_sub(from as u64));
+    }
+
+    /// Notes whether it was doubtful.
+    fn set_doubted(&self, doubted: bool) {
+        let is = u64::from(self.account().doubted);
+        self.account
+            .add(DOUBTED.wrapping_mul(u64::from(doubted).wrapping_sub(is)));
     }
 }
 
@@ -348,9 +385,9 @@ pub struct LogStats {
     pub free: usize,
     /// Segments that are being filled.
     pub open: usize,
-    /// Segments that are full, those included that are being cleaned.
+    /// Segments that are full, those included that are being cleaned, or are in doubt.
     pub sealed: usize,
-    /// Segments that are not used any more.
+    /// Segments that are not filled again.
     pub retired: usize,
     /// Bytes of records that have not ended.
     pub live: u64,
@@ -467,14 +504,14 @@ impl<S: Deref<Target = [Segment]>> SegmentLog<S> {
         })
     }
 
-    /// Takes segment `segment` to move what is in it; [`None`] if it is neither full nor retired,
-    /// or just became free. One that was retired is so again in the end.
+    /// Takes segment `segment` to move what is in it; [`None`] if it is not full, in doubt or
+    /// retired, or just became free. One that was retired is so again in the end.
     ///
     /// Context: any; never waits. Only the mover calls this.
     pub fn take(&self, segment: usize) -> Option<TakenSegment> {
         let it = &self.segments[segment];
         let state = it.account().state;
-        if !matches!(state, SegmentState::Sealed | SegmentState::Retired) {
+        if !state.is_filled() {
             return None;
         }
         // Once it is pinned, only the mover changes its state, but it may have died before.
@@ -486,11 +523,15 @@ impl<S: Deref<Target = [Segment]>> SegmentLog<S> {
         })
     }
 
-    /// Returns whether segment `segment` is not used for anything new.
+    /// Returns whether segment `segment` can be read, as far as is known.
     ///
     /// Context: any.
-    pub fn is_retired(&self, segment: usize) -> bool {
-        self.segments[segment].account().state == SegmentState::Retired
+    pub fn is_sound(&self, segment: usize) -> bool {
+        use SegmentState::{Doubtful, Retired, Spent};
+        !matches!(
+            self.segments[segment].account().state,
+            Doubtful | Retired | Spent
+        )
     }
 
     /// How many windows there are.
@@ -531,11 +572,46 @@ impl<S: Deref<Target = [Segment]>> SegmentLog<S> {
         self.end(taken, SegmentState::Sealed);
     }
 
-    /// Gives back a segment that could not be written or read. It is not used for anything new.
+    /// Gives back a segment that could not be written. It is not used for anything new.
     ///
     /// Context: any; never waits.
     pub fn retire(&self, taken: TakenSegment) {
         self.end(taken, SegmentState::Retired);
+    }
+
+    /// Gives back a segment that could not be read, or of which something could not. It is left
+    /// alone until its records have ended, and is then filled again; the second time, it is retired.
+    ///
+    /// Context: any; never waits.
+    pub fn doubt(&self, taken: TakenSegment) {
+        let segment = &self.segments[taken.segment];
+        if segment.account().doubted {
+            return self.retire(taken);
+        }
+        segment.set_doubted(true);
+        self.end(taken, SegmentState::Doubtful);
+    }
+
+    /// Has segments that were retired, or are in doubt, used as others are: what could not be
+    /// written or read can be now. One whose last record ends just now may be missed.
+    ///
+    /// Context: any, but looks at all segments. Only the mover calls this.
+    pub fn restore(&self) {
+        for (segment, it) in self.segments.iter().enumerate() {
+            let state = it.account().state;
+            if state == SegmentState::Spent {
+                // The caller that saw it die is done with it. Counted first, as below.
+                self.free.add(1);
+                it.change(state, SegmentState::Free);
+            } else if !self.is_sound(segment) {
+                // One that is dead is about to get another state from the caller that saw it die.
+                if let Some(pinned) = self.pin(segment) {
+                    it.change(state, SegmentState::Sealed);
+                    self.unpin(pinned);
+                }
+            }
+            it.set_doubted(false);
+        }
     }
 
     fn end(&self, taken: TakenSegment, state: SegmentState) {
@@ -607,11 +683,12 @@ impl<S: Deref<Target = [Segment]>> SegmentLog<S> {
     /// Frees `segment`, unless it is retired. The caller just saw it die.
     fn died(&self, segment: &Segment) {
         let state = segment.account().state;
-        if state != SegmentState::Retired {
-            // Counted first: as soon as it is free, the mover may take it.
-            self.free.add(1);
-            segment.change(state, SegmentState::Free);
+        if state == SegmentState::Retired {
+            return segment.change(state, SegmentState::Spent);
         }
+        // Counted first: as soon as it is free, the mover may take it.
+        self.free.add(1);
+        segment.change(state, SegmentState::Free);
     }
 
     /// The statistics, for reports: they may have changed when this returns.
@@ -624,11 +701,11 @@ impl<S: Deref<Target = [Segment]>> SegmentLog<S> {
             match account.state {
                 SegmentState::Free => stats.free += 1,
                 SegmentState::Open => stats.open += 1,
-                SegmentState::Sealed | SegmentState::Cleaning => {
+                SegmentState::Sealed | SegmentState::Cleaning | SegmentState::Doubtful => {
                     stats.sealed += 1;
                     stats.garbage += SEGMENT.saturating_sub(account.live) as u64;
                 }
-                SegmentState::Retired => stats.retired += 1,
+                SegmentState::Retired | SegmentState::Spent => stats.retired += 1,
             }
         }
         stats

@@ -108,8 +108,8 @@ impl Recaller {
             return;
         }
         let taken = (contents.stores.get(place.store))
-            // What is wrong in one that is retired is an error of the load that wants it.
-            .filter(|store| !store.log.is_retired(place.segment))
+            // What is wrong in one that is not sound is an error of the load that wants it.
+            .filter(|store| store.log.is_sound(place.segment))
             .and_then(|store| {
                 let taken = store.log.take(place.segment)?;
                 Some((store, taken))

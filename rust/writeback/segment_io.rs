@@ -48,7 +48,8 @@ impl SegmentBuffer {
         Ok(Self(Transfer::new(BLOCKS)?))
     }
 
-    /// Reads a segment, to move what is in it elsewhere. One that cannot be read is not used any more.
+    /// Reads a segment, to move what is in it elsewhere. One that cannot be read is in doubt from then
+    /// on.
     ///
     /// Errors: [`EIO`].
     pub(crate) fn read(&mut self, (store, taken): Taken) -> Result<Source> {
@@ -60,7 +61,7 @@ impl SegmentBuffer {
                 intact: true,
             }),
             Err(_) => {
-                store.log.retire(taken);
+                store.log.doubt(taken);
                 Err(EIO)
             }
         }
@@ -130,13 +131,13 @@ impl Source {
     }
 
     /// Gives the segment back, as far emptied as it is. If something is left in it that cannot be read,
-    /// the segment is not used any more, for it would be chosen again and again; that is [`EIO`].
+    /// the segment is in doubt from then on, for it would be chosen again and again; that is [`EIO`].
     pub(crate) fn end(self) -> Result {
         if self.intact {
             self.store.log.seal(self.taken);
             Ok(())
         } else {
-            self.store.log.retire(self.taken);
+            self.store.log.doubt(self.taken);
             Err(EIO)
         }
     }

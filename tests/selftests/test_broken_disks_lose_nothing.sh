@@ -169,6 +169,24 @@ removed_while_broken() {
 	ends_well
 }
 
+# It is read once more when it was filled again, and not after that.
+unreadable_once_and_twice() {
+	area_with_store 32M
+	start_in_store -s 8 -k r fill out hold check
+	break_disk 1
+	gives EIO tell file remove_backing "$disk"
+	equal "read errors, and retired segments" "1 0" \
+		"$(store_stat file 0 read_errors) $(store_stat file 0 retired_segments)"
+	break_disk 1
+	gives EIO tell file remove_backing "$disk"
+	mend_disk
+	equal "read errors, and retired segments" "2 1" \
+		"$(store_stat file 0 read_errors) $(store_stat file 0 retired_segments)"
+	go_on
+	ends_empty file
+	equal "segments in use" 1 $(($(segments_of file 0) - $(store_stat file 0 free_segments)))
+}
+
 full_by_hand() {
 	area_with_store 8M
 	start pages -s 12 -k r fill out hold check
@@ -220,6 +238,8 @@ promise "a read that fails costs its reader one page" one_read_fails
 promise "if all fail, what is in memory is still there" all_reads_fail
 promise "swapoff and umount of a broken store end" swapoff_and_umount_end
 promise "a broken store cannot be removed, and can when it is mended" removed_while_broken
+promise "a segment that cannot be read once is used again, and not the second time" \
+	unreadable_once_and_twice
 promise "a store that is full says so, and loses nothing" full_by_hand
 promise "full and at the limit stores fail, until there is room" full_and_at_the_limit
 promise "room in a store is used again when it appears" room_is_used_again

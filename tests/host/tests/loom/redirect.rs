@@ -97,6 +97,10 @@ impl Scene {
         for slot in &world.slots {
             assert_eq!(slot.peek(), Entry::Free);
         }
+        if self.mover.contains(&Restore) {
+            // A segment may be missed, but not the second time.
+            world.log.restore();
+        }
         world.heap.check_all_free();
         let stats = world.log.stats();
         assert_eq!(stats.free, self.segments, "a segment leaked");
@@ -290,6 +294,38 @@ fn a_backing_store_that_is_idle_has_no_reader() {
         ..LEAVING
     }
     .check(6);
+}
+
+#[test]
+fn a_segment_that_could_not_be_read_is_free_when_its_records_have_ended() {
+    let scene = Scene {
+        mover: &[FailToRead(0), WriteBack],
+        kernel: &[&[Load, Store]],
+        ..LEAVING
+    };
+    scene.check(3);
+    Scene {
+        mover: &[FailToRead(0), Restore, WriteBack],
+        ..scene
+    }
+    .check(3);
+}
+
+#[test]
+fn a_segment_that_was_retired_is_free_again_once() {
+    let scene = Scene {
+        mover: &[Retire(0), Restore, WriteBack],
+        kernel: &[&[Store]],
+        ..LEAVING
+    };
+    scene.check(3);
+    Scene {
+        segments: 2,
+        kernel: &[&[Invalidate], &[Store]],
+        visitor: &[],
+        ..scene
+    }
+    .check(3);
 }
 
 #[test]

@@ -62,7 +62,7 @@ const SAME: Mark = 0;
 /// That word.
 const FILL: u32 = 5;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Job {
     /// Writes all slots back, into one segment.
     WriteBack,
@@ -82,6 +82,12 @@ pub enum Job {
     Visit,
     /// Moves all that is in the backing store back to the cache.
     Recall,
+    /// Finds that this segment cannot be read.
+    FailToRead(usize),
+    /// Has this segment not be filled again.
+    Retire(usize),
+    /// Has segments that failed used again.
+    Restore,
 }
 
 use Job::*;
@@ -225,6 +231,17 @@ impl World {
                     self.read_pinned(pinned, slot, redirect.location);
                 });
             }),
+            FailToRead(segment) => {
+                if let Some(taken) = self.log.take(segment) {
+                    self.log.doubt(taken);
+                }
+            }
+            Retire(segment) => {
+                if let Some(taken) = self.log.take(segment) {
+                    self.log.retire(taken);
+                }
+            }
+            Restore => self.log.restore(),
             Recall => self.for_each_redirect(|slot, redirect| {
                 self.pinned(slot, redirect, |pinned| {
                     let mark = self.read_pinned(pinned, slot, redirect.location);

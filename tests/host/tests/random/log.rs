@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The log of a backing store against a model that keeps lists: random filling, sealing, ending of
-//! records, reading, cleaning, moving and failing, one step at a time.
+//! records, reading, cleaning, moving, failing and mending, one step at a time.
 
 use std::cmp::Reverse;
 
@@ -48,6 +48,8 @@ enum Step {
     Take(Index),
     SealTaken(Index),
     RetireTaken(Index),
+    DoubtTaken(Index),
+    Restore,
 }
 
 fn length(bytes: usize) -> Length {
@@ -70,6 +72,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         4 => any_index().prop_map(Step::Take),
         4 => any_index().prop_map(Step::SealTaken),
         1 => any_index().prop_map(Step::RetireTaken),
+        2 => any_index().prop_map(Step::DoubtTaken),
+        1 => Just(Step::Restore),
     ]
 }
 
@@ -80,6 +84,7 @@ enum State {
     Open,
     Sealed,
     Cleaning,
+    Doubtful,
     Retired,
 }
 
@@ -87,8 +92,9 @@ enum State {
 #[derive(Default)]
 struct Known {
     state: State,
-    /// Whether it was ever retired.
+    /// Whether it was retired, or in doubt, since that was forgotten.
     retired: bool,
+    doubted: bool,
     generation: u32,
     /// How many generations of any segment had begun before this one of it.
     since: usize,
@@ -173,6 +179,23 @@ impl Run {
             Step::Retire => self.end(State::Retired, |run| run.open.take()),
             Step::SealTaken(which) => self.end(State::Sealed, |run| run.give_back(which)),
             Step::RetireTaken(which) => self.end(State::Retired, |run| run.give_back(which)),
+            Step::DoubtTaken(which) => self.end(State::Doubtful, |run| run.give_back(which)),
+            Step::Restore => {
+                self.log.restore();
+                for known in &mut self.known {
+                    known.doubted = false;
+                    // What the mover has is given back as it was.
+                    if known.state != State::Cleaning {
+                        known.retired = false;
+                    }
+                    if matches!(known.state, State::Doubtful | State::Retired) {
+                        known.state = State::Sealed;
+                    }
+                }
+                for segment in 0..self.known.len() {
+                    self.settle(segment);
+                }
+            }
             Step::End(segment, count) => {
                 let segment = segment.index(self.known.len());
                 for _ in 0..count {
@@ -237,7 +260,10 @@ impl Run {
             Step::Take(segment) => {
                 let segment = segment.index(self.known.len());
                 let known = &self.known[segment];
-                let done = matches!(known.state, State::Sealed | State::Retired);
+                let done = matches!(
+                    known.state,
+                    State::Sealed | State::Doubtful | State::Retired
+                );
                 let expected = (done && known.is_alive()).then_some(segment);
                 let taken = self.log.take(segment);
                 assert_eq!(taken.as_ref().map(|taken| taken.segment()), expected);
@@ -295,18 +321,20 @@ impl Run {
         let segment = taken.segment();
         match state {
             State::Retired => self.log.retire(taken),
+            State::Doubtful => self.log.doubt(taken),
             _ => self.log.seal(taken),
         }
         let known = &mut self.known[segment];
-        known.retired |= state == State::Retired;
+        known.retired |= state == State::Retired || state == State::Doubtful && known.doubted;
+        known.doubted |= state == State::Doubtful;
         known.state = if known.retired { State::Retired } else { state };
         self.settle(segment);
     }
 
-    /// Makes a sealed segment free if it is dead.
+    /// Makes a segment free that is dead, and not retired.
     fn settle(&mut self, segment: usize) {
         let known = &mut self.known[segment];
-        if known.state == State::Sealed && !known.is_alive() {
+        if matches!(known.state, State::Sealed | State::Doubtful) && !known.is_alive() {
             known.state = State::Free;
         }
     }
@@ -316,11 +344,13 @@ impl Run {
         let mut stats = LogStats::default();
         for (segment, known) in self.known.iter().enumerate() {
             assert_eq!(self.log.live(segment), known.live());
+            let is_sound = !matches!(known.state, State::Doubtful | State::Retired);
+            assert_eq!(self.log.is_sound(segment), is_sound);
             stats.live += known.live() as u64;
             match known.state {
                 State::Free => stats.free += 1,
                 State::Open => stats.open += 1,
-                State::Sealed | State::Cleaning => {
+                State::Sealed | State::Cleaning | State::Doubtful => {
                     stats.sealed += 1;
                     stats.garbage += (SEGMENT - known.live()) as u64;
                 }
@@ -359,6 +389,9 @@ impl Run {
         assert!(self.log.is_idle());
         let stats = self.log.stats();
         assert_eq!(stats.free + stats.retired, self.known.len());
+        self.step(Step::Restore);
+        self.check();
+        assert_eq!(self.log.free(), self.known.len());
     }
 }
 
