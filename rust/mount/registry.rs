@@ -2,7 +2,9 @@
 
 //! What is mounted: ghost files, each at most once, and the pools that their mounts share.
 //!
-//! The registry's lock is outermost: a pool is made, shown and taken down under it.
+//! A pool is made and taken down by one task, that of its first mount and that of its last umount, which
+//! may wait for devices. So the registry's lock is not held meanwhile, and only what would mount the
+//! same pool waits for that task.
 
 use crate::{
     kernel_ext::{
@@ -14,7 +16,10 @@ use crate::{
                 KobjectDir, //
             },
         },
-        sync::workqueue::ReclaimQueue,
+        sync::{
+            event_count::EventCount,
+            workqueue::ReclaimQueue, //
+        },
     },
     mount::options::Options,
     pool::{
@@ -30,20 +35,38 @@ use kernel::{
         Arc,
         Mutex, //
     },
+    time::msecs_to_jiffies,
     types::ScopeGuard,
 };
 
 /// A pool. It goes with its last mount.
 struct Shared {
-    pool: Arc<Pool>,
+    id: CString,
+    /// [`None`] while it is being made or taken down.
+    pool: Option<Arc<Pool>>,
     mounts: usize,
 }
 
 /// What the registry's lock protects.
 #[derive(Default)]
 struct Entries {
+    /// Those of pools that are being made or taken down, too.
     sources: KVec<Arc<SourceFile>>,
     pools: KVec<Shared>,
+}
+
+impl Entries {
+    fn position(&self, id: &CStr) -> Option<usize> {
+        self.pools.iter().position(|shared| *shared.id == *id)
+    }
+
+    /// Takes out a source, and the pool at `position`, if one is given.
+    fn remove(&mut self, source: &Arc<SourceFile>, position: Option<usize>) {
+        self.sources.retain(|other| !Arc::ptr_eq(other, source));
+        if let Some(position) = position {
+            let _ = self.pools.remove(position);
+        }
+    }
 }
 
 /// The registry.
@@ -51,6 +74,9 @@ struct Entries {
 pub(crate) struct Registry {
     #[pin]
     entries: Mutex<Entries>,
+    /// Counts pools that were made or taken down.
+    #[pin]
+    changes: EventCount,
     directory: FsDir,
     /// They go last, when the workers are done.
     queues: Queues,
@@ -67,6 +93,7 @@ impl Registry {
         KBox::pin_init(
             pin_init!(Self {
                 entries <- new_mutex!(Entries::default()),
+                changes <- EventCount::new(),
                 directory,
                 queues: Queues { patient, urgent },
             }),
@@ -77,77 +104,99 @@ impl Registry {
     /// Enters the mount of `source`, and finds or makes its pool. `number` names a pool that has no
     /// name.
     ///
-    /// Context: may sleep. Errors: [`EBUSY`] if the file is mounted already; [`EINVAL`] if the
-    /// options are wrong, or not the pool's; [`ENOMEM`].
+    /// Context: may sleep, for as long as the device of a store of this pool takes. Errors: [`EBUSY`] if
+    /// the file is mounted already; [`EINVAL`] if the options are wrong, or not the pool's; [`ENOMEM`];
+    /// [`EINTR`].
     pub(crate) fn enter(
         &self,
         source: &Arc<SourceFile>,
         options: &Options,
-        number: (u32, u32),
-        log: &FsLog<'_>,
-    ) -> Result<Arc<Pool>> {
-        let mut entries = self.entries.lock();
-        if entries.sources.iter().any(|other| other.is_same(source)) {
-            return Err(log.error(EBUSY, fmt!("source: the ghost file is mounted already")));
-        }
-        entries.sources.reserve(1, GFP_KERNEL)?;
-        // The id of a pool without a name has a colon, which no name has.
-        let joined =
-            (entries.pools.iter_mut()).find(|shared| options.pool() == Some(shared.pool.id()));
-        let pool = match joined {
-            Some(shared) => {
-                options.match_pool(&shared.pool, log)?;
-                shared.mounts += 1;
-                shared.pool.clone()
-            }
-            None => {
-                entries.pools.reserve(1, GFP_KERNEL)?;
-                let shared = self.open(options, number, log)?;
-                let pool = shared.pool.clone();
-                entries.pools.push(shared, GFP_KERNEL)?;
-                pool
-            }
-        };
-        entries.sources.push(source.clone(), GFP_KERNEL)?;
-        Ok(pool)
-    }
-
-    /// Makes a pool, and shows it.
-    fn open(
-        &self,
-        options: &Options,
         (major, minor): (u32, u32),
         log: &FsLog<'_>,
-    ) -> Result<Shared> {
+    ) -> Result<Arc<Pool>> {
+        // The id of a pool without a name has a colon, which no name has.
         let id = match options.pool() {
             Some(name) => name.to_cstring()?,
             None => CString::try_from_fmt(fmt!("{major}:{minor}"))?,
         };
-        let pool = Pool::new(id, options.config(log)?, &self.queues)?;
+        loop {
+            let seen = self.changes.count();
+            let mut entries = self.entries.lock();
+            if entries.sources.iter().any(|other| other.is_same(source)) {
+                return Err(log.error(EBUSY, fmt!("source: the ghost file is mounted already")));
+            }
+            entries.sources.reserve(1, GFP_KERNEL)?;
+            let position = entries.position(&id);
+            let Some(shared) = position.and_then(|at| entries.pools.get_mut(at)) else {
+                entries.pools.reserve(1, GFP_KERNEL)?;
+                let shared = Shared {
+                    id: id.to_cstring()?,
+                    pool: None,
+                    mounts: 0,
+                };
+                entries.pools.push(shared, GFP_KERNEL)?;
+                entries.sources.push(source.clone(), GFP_KERNEL)?;
+                break;
+            };
+            if let Some(pool) = shared.pool.clone() {
+                options.match_pool(&pool, log)?;
+                shared.mounts += 1;
+                entries.sources.push(source.clone(), GFP_KERNEL)?;
+                return Ok(pool);
+            }
+            drop(entries);
+            // The time is only for it to be looked at again.
+            let waited = (self.changes).wait_interruptible(seen, msecs_to_jiffies(1000));
+            waited.map_err(|_| EINTR)?;
+        }
+        let opened = self.open(&id, options, log);
+        let mut entries = self.entries.lock();
+        let position = entries.position(&id);
+        if let Ok(pool) = &opened {
+            if let Some(shared) = position.and_then(|at| entries.pools.get_mut(at)) {
+                shared.pool = Some(pool.clone());
+                shared.mounts = 1;
+            }
+        } else {
+            entries.remove(source, position);
+        }
+        drop(entries);
+        self.changes.signal();
+        opened
+    }
+
+    /// Makes a pool, and shows it.
+    fn open(&self, id: &CStr, options: &Options, log: &FsLog<'_>) -> Result<Arc<Pool>> {
+        let pool = Pool::new(id.to_cstring()?, options.config(log)?, &self.queues)?;
         let directory = KobjectDir::new(&self.directory, fmt!("{}", pool.id()), pool.clone())?;
         pool.show_in(directory);
         // Also if anything fails from here on: what was claimed must be given back. And the directory
         // and the pool refer to each other, which ends by that.
-        let opened = ScopeGuard::new_with_data(pool.clone(), |pool| pool.close());
-        options.add_stores(&pool, log)?;
-        opened.dismiss();
-        Ok(Shared { mounts: 1, pool })
+        let opened = ScopeGuard::new_with_data(pool, |pool| pool.close());
+        options.add_stores(&opened, log)?;
+        Ok(opened.dismiss())
     }
 
     /// Takes out a mount that [`Registry::enter`] let in.
     ///
-    /// Context: may sleep.
+    /// Context: may sleep, for as long as the device of a store of this pool takes.
     pub(crate) fn leave(&self, source: &Arc<SourceFile>, pool: &Arc<Pool>) {
         let mut entries = self.entries.lock();
-        entries.sources.retain(|other| !Arc::ptr_eq(other, source));
-        entries.pools.retain(|shared| {
-            if Arc::ptr_eq(&shared.pool, pool) {
-                shared.mounts -= 1;
-            }
-            if shared.mounts == 0 {
-                shared.pool.close();
-            }
-            shared.mounts > 0
-        });
+        let position = entries.position(pool.id());
+        let Some(shared) = position.and_then(|at| entries.pools.get_mut(at)) else {
+            return;
+        };
+        shared.mounts -= 1;
+        if shared.mounts > 0 {
+            return entries.remove(source, None);
+        }
+        shared.pool = None;
+        drop(entries);
+        pool.close();
+        let mut entries = self.entries.lock();
+        let position = entries.position(pool.id());
+        entries.remove(source, position);
+        drop(entries);
+        self.changes.signal();
     }
 }

@@ -110,6 +110,94 @@ waits_for_the_disk() {
 	[[ $(flags_of "$1") == D* ]]
 }
 
+# Pools are mounted, used and taken down while another one waits for its device.
+another_pool_is_used() {
+	local name
+	area other 1G limit=16M
+	pages -s 1 -k tr fill out check
+	for name in "$SYSFS"/*/* "$SYSFS"/*/backing?/*; do
+		[[ ! -f $name || $(stat -c %a "$name") == 200 ]] || read -r _ <"$name"
+	done
+	gone other
+	is_suspended
+}
+
+is_suspended() {
+	equal "state of the disk" Suspended "$(dmsetup info --columns --noheadings -o suspended store)"
+}
+
+has_ended() { # PID
+	[[ ! -e /proc/$1 || $(flags_of "$1") == Z* ]]
+}
+
+# Until the promise ends, at the latest.
+suspend() {
+	dmsetup suspend --nolockfs --noudevsync store
+	afterwards resume
+}
+
+resume() {
+	dmsetup resume --noudevsync store
+}
+
+hangs_at_umount() {
+	local pool writer umounting
+	mapped linear DISK 0
+	area file 1G "limit=64M,backing=$disk"
+	start pages -s 1 -k r fill out hold
+	find_pool pool file
+	suspend
+	mnt write "$SYSFS/$pool/writeback" all >/dev/null &
+	writer=$!
+	until_true "it waits for the disk" 20 waits_for_the_disk "$writer"
+	release
+	gives OK mnt swapoff file
+	mnt umount file >said.umount &
+	umounting=$!
+	until_true "umount waits for the disk" 20 waits_for_the_disk "$umounting"
+	another_pool_is_used
+	sync &
+	until_true "sync ends" 20 has_ended $!
+	is_suspended
+	resume
+	wait "$umounting" "$writer"
+	equal "what umount gave" OK "$(<said.umount)"
+	gives OK mnt swapon "$disk"
+	gives OK mnt swapoff "$disk"
+}
+
+hangs_at_mount() {
+	local mounting joining
+	mapped linear DISK 0
+	header file
+	header second
+	header third
+	gives OK mnt mount second second pool=second
+	suspend
+	mnt mount file file "pool=first,backing=$disk" >said.mount &
+	mounting=$!
+	until_true "mount waits for the disk" 20 waits_for_the_disk "$mounting"
+	another_pool_is_used
+	# What would join the pool waits for it, and can be ended.
+	mnt mount third third pool=first >said.third &
+	joining=$!
+	until_true "it waits for the pool" 20 waits_for_the_pool "$joining"
+	kill -KILL "$joining"
+	wait "$joining" || true
+	resume
+	wait "$mounting"
+	equal "what mount gave" OK "$(<said.mount)"
+	equal "stores" "$disk" "$(stores_of file)"
+	gives OK mnt mount third third pool=first
+	gives OK mnt umount third
+	gives OK mnt umount second
+	gives OK mnt umount file
+}
+
+waits_for_the_pool() {
+	[[ $(flags_of "$1") == S* && $(<"/proc/$1/wchan") == *wait* ]]
+}
+
 # All that it does fails for a while, and then not any more.
 fails_for_a_while() {
 	mapped linear DISK 0
@@ -208,6 +296,8 @@ promise "pages that find no room do not all wait for a disk that hangs" hangs
 promise "a process that waits for a disk that hangs can be killed" can_be_killed
 promise "nor does it keep other threads from changing what is mapped" others_map
 promise "what is written may take from the reserves of memory" takes_from_the_reserves
+promise "no other pool waits for an umount that waits for its device" hangs_at_umount
+promise "nor for a mount" hangs_at_mount
 promise "a disk that fails for a while takes pages afterwards" fails_for_a_while
 promise "what was never written is not taken for what was there before" writes_are_lost
 promise "a disk that vanishes takes with it what it has, and nothing hangs" vanishes

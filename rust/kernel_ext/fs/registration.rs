@@ -107,7 +107,6 @@ impl<T: FileSystem> Registration<T> {
         };
 
     const SUPER_OPERATIONS: &'static bindings::super_operations = &bindings::super_operations {
-        put_super: Some(Self::put_super),
         statfs: Some(Self::statfs),
         show_options: Some(Self::show_options),
         ..pin_init::zeroed()
@@ -243,36 +242,26 @@ impl<T: FileSystem> Registration<T> {
         })
     }
 
-    /// Ends a superblock, filled or not.
+    /// Ends a superblock, filled or not, as `kill_anon_super()` does. Its mount ends in between: the
+    /// superblock is not locked any more, for which sync(2) and others would wait, and its number, by
+    /// which the mount may be known, is not another's yet.
     ///
     /// # Safety
     ///
     /// Called by the VFS, once, for a superblock of this type that is not in use any more.
     unsafe extern "C" fn kill_sb(sb: *mut bindings::super_block) {
-        // SAFETY: The superblock is valid. One without a root was not filled to the end, and
-        // nothing of it is in use.
+        // SAFETY: The superblock is valid until this returns, and has a number of its own. Its data is
+        // of `fill_super()`, if that came so far, and is not used any more when the inodes are gone.
+        // The type is in use until this is done.
         unsafe {
-            if (*sb).s_root.is_null() {
-                Self::put_super(sb);
-            }
-            bindings::kill_anon_super(sb);
-        }
-    }
-
-    /// Ends a mount, while the superblock's number, by which it may be known, is not another's yet.
-    ///
-    /// # Safety
-    ///
-    /// Called by the VFS, when the superblock's inodes are gone, or by `kill_sb()`.
-    unsafe extern "C" fn put_super(sb: *mut bindings::super_block) {
-        // SAFETY: The superblock is valid. Its data is of `fill_super()`, if that came so far, and
-        // it is not used any more. The type is in use until this is done.
-        unsafe {
+            let number = (*sb).s_dev;
+            bindings::generic_shutdown_super(sb);
             let mount = core::mem::replace(&mut (*sb).s_fs_info, core::ptr::null_mut());
             if !mount.is_null() {
                 let mount = KBox::<T::Mount>::from_foreign(mount);
                 Self::of((*sb).s_type).unmount(mount);
             }
+            bindings::free_anon_bdev(number);
         }
     }
 

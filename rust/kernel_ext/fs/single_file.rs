@@ -61,7 +61,7 @@ pub(crate) trait FileSystem: Send + Sync + Sized + 'static {
 
     /// Ends a mount, which is not in use any more.
     ///
-    /// Context: may sleep.
+    /// Context: may sleep; the superblock is not locked.
     fn unmount(&self, mount: KBox<Self::Mount>);
 
     /// What an area on the file is given.
