@@ -9,7 +9,7 @@
 //!
 //! - Each object in zsmalloc is named by exactly one slot of one area of the pool, or is owned by one task.
 //! - A slot that is not free, and is not being changed, is counted once in its cluster's uses, and once in
-//!   `stored_pages`.
+//!   `stored_pages`, unless its page was lost.
 //! - A cluster that is alive is in its table.
 //! - A record that has not ended is named by exactly one slot of one area, or is in the hands of the mover
 //!   or of the displacer that is about to end it. Its segment is neither free nor being filled again.
@@ -43,6 +43,7 @@ use crate::{
     core::{
         entry::{
             doubled,
+            Entry,
             Redirect, //
         },
         limit::Limit,
@@ -65,6 +66,7 @@ use crate::{
         sync::workqueue::ReclaimQueue,
     },
 };
+use core::ops::ControlFlow;
 use kernel::{
     prelude::*,
     processor::cpu_relax,
@@ -143,7 +145,7 @@ impl Contents {
 
     /// Sets the limit. If the pool holds more, it keeps that, and takes no more.
     pub(crate) fn set_limit(&self, limit: Limit) {
-        self.limit.set(Some(limit), !self.stores.is_empty());
+        self.limit.set(Some(limit), || !self.stores.is_empty());
     }
 
     /// Bytes of memory that count against the limit: objects, in whole pages, and tables. Without a
@@ -177,7 +179,7 @@ impl Contents {
 
     /// Has the mark follow the limit and whether there are backing stores.
     pub(crate) fn update_mark(&self) {
-        self.limit.set(None, !self.stores.is_empty());
+        self.limit.set(None, || !self.stores.is_empty());
     }
 
     /// Bytes that a pool takes whatever it holds: its structures, and, once it was used, the
@@ -224,7 +226,7 @@ impl Contents {
     }
 
     /// Writes to `page` what `slot` has in memory, by way of `stream`, or returns where in a backing
-    /// store it is. [`EIO`] if it has nothing: whatever it gave then would be wrong.
+    /// store it is. [`EIO`] if it has nothing, or lost it: whatever it gave then would be wrong.
     ///
     /// Context: may sleep for the CPU's stream.
     #[inline]
@@ -237,7 +239,7 @@ impl Contents {
         loop {
             match slot.look() {
                 Look::Busy => cpu_relax(),
-                Look::Free => return Err(EIO),
+                Look::Free | Look::Lost => return Err(EIO),
                 Look::Redirected(redirect) => return Ok(Found::InStore(redirect)),
                 Look::Same(fill) => return Ok(Found::Loaded(page.fill(doubled(fill)))),
                 Look::Object(hold) => {
@@ -257,7 +259,7 @@ impl Contents {
     #[inline(always)]
     pub(crate) fn dispose(&self, displaced: Displaced<ZsObject>) -> bool {
         match displaced {
-            Displaced::Free => (),
+            Displaced::Free | Displaced::Lost => (),
             Displaced::Same => self.stats.gone(None),
             Displaced::Held(length) => self.stats.gone(Some(length)),
             Displaced::Redirected(redirect) => {
@@ -270,5 +272,29 @@ impl Contents {
             }
         }
         false
+    }
+
+    /// Gives up all pages that are in store `number`, and counts them. Returns how many there were.
+    ///
+    /// Context: may sleep; looks at all slots.
+    pub(crate) fn lose(&self, number: usize) -> u64 {
+        let tables = self.tables.snapshot();
+        let mut lost = 0;
+        for (_, table) in tables.all() {
+            let _: ControlFlow<()> = table.for_each_cluster(|cluster| {
+                for slot in cluster.slots() {
+                    let Entry::Redirected(redirect) = slot.peek() else {
+                        continue;
+                    };
+                    if redirect.location.store() == number && slot.lose(redirect) {
+                        self.stats.lost(redirect.length);
+                        self.stores.end_record(redirect);
+                        lost += 1;
+                    }
+                }
+                ControlFlow::Continue(())
+            });
+        }
+        lost
     }
 }

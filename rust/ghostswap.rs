@@ -10,6 +10,7 @@
 
 #![deny(unsafe_code)]
 
+mod admin;
 mod area;
 mod backing;
 mod contents;

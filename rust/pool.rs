@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A pool: what areas share. It stores, loads and frees pages, and adds and removes backing stores.
+//! A pool: what areas share. It stores, loads and frees pages.
 //!
 //! This is where what one part did becomes work of another: here the mover is woken.
 
 use crate::{
-    backing::store::BackingStore,
+    admin::StoreAdmin,
     contents::{
         cache::CacheStream,
         stats::{
@@ -17,15 +17,7 @@ use crate::{
         Found,
         PoolConfig, //
     },
-    core::{
-        entry::Redirect,
-        segment::{
-            Owner,
-            MAX_STORES, //
-        },
-        slot::Displaced,
-        PAGE_SIZE,
-    },
+    core::{entry::Redirect, segment::Owner, slot::Displaced, PAGE_SIZE},
     kernel_ext::{
         fs::{
             fs_context::FsLog,
@@ -83,14 +75,6 @@ impl Drop for Queues {
     }
 }
 
-/// Where a pool and its stores are shown.
-#[derive(Default)]
-struct Shown {
-    /// [`None`] before the pool is shown, and at its end.
-    pool: Option<KobjectDir<Pool>>,
-    stores: [Option<KobjectDir<BackingStore>>; MAX_STORES],
-}
-
 /// A pool.
 #[pin_data]
 pub(crate) struct Pool {
@@ -102,10 +86,12 @@ pub(crate) struct Pool {
     compressor: CString,
     /// Whether its areas take many folios at once, and are not synchronous.
     pub(crate) batched: bool,
-    /// What adds or removes a store has it locked, and so the stores. It is outermost but for the
-    /// registry's lock.
+    /// What is done with its backing stores.
     #[pin]
-    shown: Mutex<Shown>,
+    pub(crate) admin: StoreAdmin,
+    /// Where it is shown; [`None`] before, and at its end.
+    #[pin]
+    directory: Mutex<Option<KobjectDir<Self>>>,
 }
 
 impl Pool {
@@ -117,6 +103,7 @@ impl Pool {
         let contents = Contents::new(&id, &config, patient)?;
         let reader = Reader::new(contents.clone(), urgent.clone())?;
         let mover = Mover::new(contents.clone(), reader.clone(), patient.clone())?;
+        let admin = StoreAdmin::new(contents.clone(), reader.clone(), mover.clone());
         Arc::pin_init(
             pin_init!(Self {
                 contents,
@@ -125,7 +112,8 @@ impl Pool {
                 id,
                 compressor: config.compressor,
                 batched: config.batched,
-                shown <- new_mutex!(Shown::default()),
+                admin <- admin,
+                directory <- new_mutex!(None),
             }),
             GFP_KERNEL,
         )
@@ -257,7 +245,9 @@ impl Pool {
         // The reader counts it when it is done.
         let (page, put_off) = target.defer();
         let recalled = !table.is_on() && is_in_swapoff();
-        if recalled && self.mover.takes_loads() {
+        // While a store that was given up is there, its device may not answer, and the mover wait for it.
+        let takes_loads = || !self.contents.stores.any_given_up() && self.mover.takes_loads();
+        if recalled && takes_loads() {
             self.reader.wait_for_recall(load, page);
             self.mover.wake();
             return Ok(put_off);
@@ -322,102 +312,29 @@ impl Pool {
     ///
     /// Context: may sleep.
     pub(crate) fn show_in(&self, directory: KobjectDir<Self>) {
-        self.shown.lock().pool = Some(directory);
+        *self.directory.lock() = Some(directory);
     }
 
     /// Adds the swapfile or swap partition at `path`, by the rights of the task. If the pool has it
     /// already, nothing is done.
     ///
-    /// Context: may sleep. Errors: those of [`BackingStores::claim`]; [`ENODEV`] if the pool is not shown;
-    /// [`ENOMEM`]. `log` is told why.
-    ///
-    /// [`BackingStores::claim`]: crate::backing::stores::BackingStores::claim
+    /// Context and errors: as [`StoreAdmin::add`]; [`ENODEV`] if the pool is not shown.
     pub(crate) fn add_store(&self, path: &CStr, log: &FsLog<'_>) -> Result {
-        let stores = &self.contents.stores;
-        let mut shown = self.shown.lock();
-        let Some(pool) = &shown.pool else {
-            return Err(ENODEV);
-        };
-        if stores.has(path) {
-            return Ok(());
-        }
-        let store = stores.claim(path, log)?;
-        self.mover.reserve()?;
-        let number = store.number();
-        let directory = KobjectDir::new(pool, fmt!("backing{number}"), store.clone())?;
-        shown.stores[number] = Some(directory);
-        stores.insert(store);
-        self.contents.update_mark();
-        self.mover.end_backoff();
-        Ok(())
-    }
-
-    /// Moves all that the store at `path` holds to the other stores or to the cache, and gives it
-    /// back. If that cannot be done, the store stays, and nothing is lost.
-    ///
-    /// Context: may sleep, for long. Errors: [`ENOENT`] if the pool has no such store; [`ENOSPC`] if
-    /// there is no room; [`EIO`] if something of it cannot be read; [`EINTR`]. `log` is told why.
-    pub(crate) fn remove_store(&self, path: &CStr, log: &FsLog<'_>) -> Result {
-        let stores = &self.contents.stores;
-        let mut shown = self.shown.lock();
-        let store = stores
-            .all()
-            .find(|store| store.is_at(path))
-            .ok_or_else(|| {
-                log.error(
-                    ENOENT,
-                    fmt!("backing={}: the pool has no such backing store", path),
-                )
-            })?;
-        let was_open = store.is_open();
-        store.set_open(false);
-        if let Err(error) = self.mover.empty(&store) {
-            store.set_open(was_open);
-            let left = store.log.stats().live >> 10;
-            return Err(log.error(
-                error,
-                fmt!(
-                    "backing={}: stays, for {left} KiB of it could not be moved: {error:?}",
-                    path
-                ),
-            ));
-        }
-        let number = store.number();
-        drop(store);
-        stores.discount();
-        self.contents.update_mark();
-        self.give_back(&mut shown, number);
-        Ok(())
-    }
-
-    /// Gives back store `number`, which holds nothing and takes nothing.
-    fn give_back(&self, shown: &mut Shown, number: usize) {
-        // It shows the store, and so keeps it.
-        shown.stores[number] = None;
-        // The mover may have it in its hands.
-        let mover = self.mover.lock();
-        let store = self.contents.stores.take(number);
-        drop(mover);
-        // The last reference: the file is released by this task, which holds none of the locks that
-        // reclaim may wait for.
-        drop(store);
+        self.admin.add(path, log, |store| {
+            let directory = self.directory.lock();
+            let pool = directory.as_ref().ok_or(ENODEV)?;
+            KobjectDir::new(pool, fmt!("backing{}", store.number()), store.clone())
+        })
     }
 
     /// Gives all stores back, at the end of the pool: no area is on, so they hold nothing.
     ///
-    /// Context: may sleep.
+    /// Context: may sleep, for as long as a device takes.
     pub(crate) fn close(&self) {
-        let mut shown = self.shown.lock();
-        self.contents.stores.for_each(|store| store.set_open(false));
-        for number in 0..MAX_STORES {
-            if let Some(store) = self.contents.stores.get(number) {
-                store.wait_for_readers();
-            }
-            self.give_back(&mut shown, number);
-        }
-        let directory = shown.pool.take();
-        drop(shown);
-        // It waits for tasks that write to its files, and they may wait for what was locked.
+        // First, so that no store is added any more.
+        let directory = self.directory.lock().take();
+        self.admin.close();
+        // It waits for tasks that write to its files, with nothing locked that they may wait for.
         drop(directory);
     }
 }

@@ -9,6 +9,10 @@ use crate::{
         Unusable, //
     },
     core::{
+        errors::{
+            RecentErrors,
+            MAX_ERRORS, //
+        },
         log::{
             Cursor,
             PinnedSegment,
@@ -24,14 +28,19 @@ use crate::{
             BLOCKS,
             SEGMENT, //
         },
+        store_state::{
+            StoreState,
+            StoreStatus, //
+        },
     },
     kernel_ext::{
         block::transfer::{
             Transfer,
             TransferDone, //
         },
-        crypto::cipher, //
-        sync::event_count::EventCount,
+        clock,
+        crypto::cipher,
+        sync::event_count::EventCount, //
     },
 };
 use core::{
@@ -53,9 +62,6 @@ use kernel::{
     },
     time::msecs_to_jiffies,
 };
-
-/// A store takes nothing more after this many errors of writing.
-const MAX_WRITE_ERRORS: u64 = 8;
 
 /// What is counted of a store.
 #[derive(Clone, Copy)]
@@ -84,8 +90,10 @@ pub(crate) struct BackingStore {
     #[pin]
     cursor: Mutex<Cursor>,
     counters: [Atomic<u64>; StoreCounter::Count as usize],
-    /// Whether nothing new goes there.
-    closed: Atomic<bool>,
+    /// What is done with it.
+    pub(crate) state: StoreState,
+    #[pin]
+    write_errors: Mutex<RecentErrors>,
     /// Of each segment, whether it was opened since it was discarded last. Empty if the store does not
     /// discard.
     stale: KVVec<Atomic<bool>>,
@@ -131,7 +139,8 @@ impl BackingStore {
                 log: SegmentLog::new(segments),
                 cursor <- new_mutex!(cursor),
                 counters: [const { Atomic::new(0) }; StoreCounter::Count as usize],
-                closed: Atomic::new(false),
+                state: StoreState::new(),
+                write_errors <- new_mutex!(RecentErrors::new()),
                 stale,
                 next_stale: Atomic::new(0),
                 drained <- EventCount::new(),
@@ -158,12 +167,27 @@ impl BackingStore {
 
     /// Returns whether new segments are filled there.
     pub(crate) fn is_open(&self) -> bool {
-        !self.closed.load(Relaxed)
+        self.state.status() == StoreStatus::Open
     }
 
-    /// Has no new segments filled there, or again.
-    pub(crate) fn set_open(&self, open: bool) {
-        self.closed.store(!open, Relaxed);
+    /// Returns whether it was given up, with all that is there.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.state.status() == StoreStatus::GivenUp
+    }
+
+    /// Returns whether it is one of the stores that the pool is to have.
+    pub(crate) fn is_wanted(&self) -> bool {
+        matches!(self.state.status(), StoreStatus::Open | StoreStatus::Closed)
+    }
+
+    /// What is done with it, in a word.
+    pub(crate) fn state_name(&self) -> &'static CStr {
+        match self.state.status() {
+            StoreStatus::Open => c"open",
+            StoreStatus::Closed => c"closed",
+            StoreStatus::RemovingOpen | StoreStatus::RemovingClosed => c"removing",
+            StoreStatus::GivenUp => c"given_up",
+        }
     }
 
     /// Returns whether there is a free segment, beside those that moving needs.
@@ -171,15 +195,26 @@ impl BackingStore {
         self.is_open() && self.log.free() > RESERVE
     }
 
-    /// Takes a free segment, if there is one, to fill it.
+    /// Takes a free segment, if the store is open and there is one, to fill it.
     ///
     /// Context: only the mover calls this.
     pub(crate) fn open_segment(self: &Arc<Self>) -> Option<(Arc<Self>, TakenSegment)> {
         let taken = self.log.open(&mut self.cursor.lock())?;
+        let taken = self.confirm(taken)?;
         if let Some(stale) = self.stale.get(taken.segment()) {
             stale.store(true, Relaxed);
         }
         Some((self.clone(), taken))
+    }
+
+    /// The segment `taken`, if the store is open still, see [`crate::core::store_state`]. If not, gives
+    /// it back.
+    fn confirm(&self, taken: TakenSegment) -> Option<TakenSegment> {
+        if self.state.confirm_open() {
+            return Some(taken);
+        }
+        self.log.seal(taken);
+        None
     }
 
     /// A full segment that was filled long ago.
@@ -219,7 +254,9 @@ impl BackingStore {
             .filter(|&segment| self.stale[segment].load(Relaxed))
             .find_map(|segment| self.log.open_at(&mut cursor, segment));
         drop(cursor);
-        let Some(taken) = taken else { return false };
+        let Some(taken) = taken.and_then(|taken| self.confirm(taken)) else {
+            return false;
+        };
         let segment = taken.segment();
         self.next_stale.store(segment, Relaxed);
         self.stale[segment].store(false, Relaxed);
@@ -262,16 +299,20 @@ impl BackingStore {
         self.drained.wait_until(msecs_to_jiffies(100), is_emptied)
     }
 
-    /// Waits until no segment holds anything, is filled or is read. Reads take as long as their I/O.
+    /// Waits until no segment of the store, which is being removed, holds anything, is filled or is read.
+    /// Reads take as long as their I/O.
     ///
-    /// Context: may sleep. The stores of the pool are locked, and nothing new goes there. Errors: [`EIO`]
-    /// if a record has no owner that ends it; [`EINTR`].
+    /// Context: may sleep. Errors: [`EIO`] if a record has no owner that ends it; [`ECANCELED`] if it is
+    /// not to be removed any more; [`EINTR`].
     pub(crate) fn wait_until_idle(&self) -> Result {
         let mut left = msecs_to_jiffies(1000);
         loop {
             let seen = self.drained.count();
             if self.log.is_idle() {
                 return Ok(());
+            }
+            if !self.state.status().is_removing() {
+                return Err(ECANCELED);
             }
             match self.drained.wait_interruptible(seen, left) {
                 Ok(Some(rest)) => left = rest,
@@ -281,6 +322,19 @@ impl BackingStore {
                 Err(_) => return Err(EINTR),
             }
         }
+    }
+
+    /// The same, for a moment, of a store that was given up. Returns whether it is so.
+    ///
+    /// Context: may sleep. Errors: [`EINTR`].
+    pub(crate) fn wait_a_moment(&self) -> Result<bool> {
+        let seen = self.drained.count();
+        if self.log.is_idle() {
+            return Ok(true);
+        }
+        let waited = (self.drained).wait_interruptible(seen, msecs_to_jiffies(1000));
+        waited.map_err(|_| EINTR)?;
+        Ok(self.log.is_idle())
     }
 
     /// As [`BackingStore::wait_until_idle`], of a store whose records have all ended.
@@ -317,7 +371,7 @@ impl BackingStore {
         }
     }
 
-    /// Counts an error of writing. After some, the store takes nothing more.
+    /// Counts an error of writing. After some that come close together, the store takes nothing more.
     #[cold]
     fn write_failed(&self, error: Error) {
         let before = self.counters[StoreCounter::WriteErrors as usize].fetch_add(1u64, Relaxed);
@@ -328,14 +382,22 @@ impl BackingStore {
                 error
             );
         }
-        if before + 1 == MAX_WRITE_ERRORS {
-            self.set_open(false);
+        if self.write_errors.lock().add(clock::seconds()) && self.state.close() {
             pr_err!(
-                "backing={}: failed {} times to be written, and takes nothing more\n",
+                "backing={}: failed {} times within an hour to be written, and takes nothing more\n",
                 self.path(),
-                MAX_WRITE_ERRORS
+                MAX_ERRORS
             );
         }
+    }
+
+    /// Forgets the errors, and has what is closed and the segments that failed used again.
+    ///
+    /// Context: may sleep; the mover is locked.
+    pub(crate) fn reopen(&self) {
+        *self.write_errors.lock() = RecentErrors::new();
+        self.log.restore();
+        self.state.reopen();
     }
 
     /// Counts what reading `blocks` of `segment` into `transfer` came to, and decrypts them.
@@ -371,7 +433,7 @@ impl BackingStore {
 
     /// Encrypts the first `blocks` of `transfer`, and writes them to the segment `taken`.
     ///
-    /// Context and errors: as [`BackingStore::read_segment`].
+    /// Context and errors: as [`BackingStore::read_segment`]; [`EIO`] if the store was given up.
     pub(crate) fn write_segment(
         &self,
         mut transfer: Pin<&mut Transfer<Infallible>>,
@@ -383,7 +445,13 @@ impl BackingStore {
             .write(taken.segment(), transfer.as_mut(), blocks);
         self.count(StoreCounter::WrittenRequests, transfer.requests() as u64);
         self.count(StoreCounter::WrittenBytes, (blocks * BLOCK) as u64);
-        written.inspect_err(|error| self.write_failed(*error))
+        written.inspect_err(|error| self.write_failed(*error))?;
+        // Nothing had better be redirected to it. What is, all the same, is found by the task that
+        // gives it up.
+        if self.is_given_up() {
+            return Err(EIO);
+        }
+        Ok(())
     }
 
     /// Bytes of all segments that are in use or can be.

@@ -4,7 +4,7 @@
 //!
 //! Stores are tiers, in the order of their numbers. A store is found without a lock. What keeps it in
 //! its place is what it holds: it is taken out when no segment of it is in use or pinned, and taking it
-//! out waits for all that look at it then.
+//! out waits for all that look at it then. That is so for one that was given up, too.
 
 use crate::{
     backing::{
@@ -81,7 +81,8 @@ impl BackingStores {
         self.places.with(number, with)
     }
 
-    /// Store `number`, for the mover of the pool: it has let go of it when the store is taken out.
+    /// Store `number`. The mover of the pool has let go of it when the store is taken out, unless the
+    /// store was given up: then the mover may be the last to have it.
     pub(crate) fn get(&self, number: usize) -> Option<Arc<BackingStore>> {
         self.places.get(number)
     }
@@ -100,10 +101,17 @@ impl BackingStores {
         }
     }
 
-    /// Returns whether there is one at `path`.
+    /// Returns whether there is one at `path` that the pool is to have.
     pub(crate) fn has(&self, path: &CStr) -> bool {
         let mut found = false;
-        self.for_each(|store| found |= store.is_at(path));
+        self.for_each(|store| found |= store.is_wanted() && store.is_at(path));
+        found
+    }
+
+    /// Returns whether one was given up, and is there still.
+    pub(crate) fn any_given_up(&self) -> bool {
+        let mut found = false;
+        self.for_each(|store| found |= store.is_given_up());
         found
     }
 
@@ -137,22 +145,18 @@ impl BackingStores {
         self.with(number, |store| store.unpin(pinned));
     }
 
-    /// Claims what is at `path`, by the rights of the task, for the first free place. It is not one of
-    /// the stores before it is [inserted](BackingStores::insert).
+    /// Claims what is at `path`, by the rights of the task, as store `number`, whose blocks are encrypted
+    /// by `cipher`. It is not one of the stores before it is [inserted](BackingStores::insert).
     ///
-    /// Context: may sleep. Only a task that has the stores of the pool locked calls this. Errors:
-    /// [`ENOSPC`] if there are as many stores as there may be; those of
-    /// [`Unusable`](super::device::Unusable); [`ENOMEM`]. `log` is told why.
-    pub(crate) fn claim(&self, path: &CStr, log: &FsLog<'_>) -> Result<Arc<BackingStore>> {
-        let number = (0..MAX_STORES)
-            .find(|&number| self.with(number, |_| ()).is_none())
-            .ok_or_else(|| {
-                log.error(
-                    ENOSPC,
-                    fmt!("backing={}: the pool has 8 stores, which is the most", path),
-                )
-            })?;
-        let cipher = self.cipher(log)?;
+    /// Context: may sleep, for as long as the device takes. Errors: those of
+    /// [`Unusable`](super::device::Unusable). `log` is told why.
+    pub(crate) fn claim(
+        &self,
+        number: usize,
+        path: &CStr,
+        cipher: BlockCipher,
+        log: &FsLog<'_>,
+    ) -> Result<Arc<BackingStore>> {
         let store =
             BackingStore::claim(number, path, cipher, self.discard).map_err(|unusable| {
                 log.error(unusable.error(), fmt!("backing={}: {}", path, unusable))
@@ -167,7 +171,10 @@ impl BackingStores {
     }
 
     /// What encrypts the stores. The key is made when there is none yet.
-    fn cipher(&self, log: &FsLog<'_>) -> Result<BlockCipher> {
+    ///
+    /// Context: may sleep. Only a task that has the stores of the pool locked calls this. Errors:
+    /// [`ENOENT`] if the kernel has no such cipher; [`ENOMEM`]. `log` is told why.
+    pub(crate) fn cipher(&self, log: &FsLog<'_>) -> Result<BlockCipher> {
         if !self.encrypt {
             return Ok(BlockCipher::Plain);
         }
@@ -196,14 +203,15 @@ impl BackingStores {
         self.count.fetch_add(1usize, Relaxed);
     }
 
-    /// Store `number` will be taken out, and does not count any more.
+    /// A store will be taken out, and does not count any more.
     pub(crate) fn discount(&self) {
         self.count.fetch_sub(1usize, Relaxed);
     }
 
     /// Takes store `number` out, which holds nothing and takes nothing.
     ///
-    /// Context: may sleep; the mover is locked, which may have it in its hands otherwise.
+    /// Context: may sleep; the mover is locked, which may have it in its hands otherwise, unless the
+    /// store was given up.
     pub(crate) fn take(&self, number: usize) -> Option<Arc<BackingStore>> {
         self.places.replace(number, None)
     }

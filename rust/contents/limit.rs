@@ -87,15 +87,16 @@ impl PoolLimit {
     }
 
     /// Sets the limit, if one is given, and the mark, for a pool that has backing stores, or has none,
-    /// from now on. If the pool holds more, it keeps that, and takes no more.
-    pub(crate) fn set(&self, limit: Option<Limit>, has_stores: bool) {
+    /// from now on: of several tasks that change that, the last to ask `has_stores` sets the mark. If the
+    /// pool holds more, it keeps that, and takes no more.
+    pub(crate) fn set(&self, limit: Option<Limit>, has_stores: impl FnOnce() -> bool) {
         let mut given = self.given.lock();
         if let Some(limit) = limit {
             *given = limit;
             self.bytes.store(limit.resolve(total_ram()), Relaxed);
         }
         let limit = self.bytes();
-        let mark = if !has_stores {
+        let mark = if !has_stores() {
             limit
         } else if self.cached {
             limit - limit / 16

@@ -18,6 +18,7 @@ pub(crate) enum Counter {
     RedirectedPages,
     RedirectedBytes,
     WrittenPages,
+    LostPages,
     Stores,
     Loads,
     FailedStoresLimit,
@@ -145,12 +146,19 @@ impl Stats {
         self.sub(Counter::RedirectedBytes, length.bytes() as u64);
     }
 
+    /// A page was lost that was kept as an object of `length` in a backing store. It does not count as
+    /// stored any more.
+    pub(crate) fn lost(&self, length: Length) {
+        self.gone_redirected(length);
+        self.add(Counter::LostPages, 1);
+    }
+
     /// Pages that are stored, in memory or in backing stores.
     pub(crate) fn stored_pages(&self) -> u64 {
         self.pages_in_cache() + self.sum(Counter::RedirectedPages)
     }
 
-    /// Pages that were stored and are not any more: freed, or stored anew.
+    /// Pages that were stored and are not any more: freed, stored anew, or lost.
     pub(crate) fn invalidates(&self) -> u64 {
         self.sum(Counter::Stores)
             .saturating_sub(self.stored_pages())

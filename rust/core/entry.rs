@@ -10,6 +10,7 @@
 //! SAME:       |---- fill ----|------------------ 0 ------------------| 01 |
 //! CACHED:     |---------- payload ----------| M |-- length --| H | 0 | 10 |
 //! REDIRECTED: |---------- location ---------| 0 |-- length --| 0 | 0 | 11 |
+//! LOST:       |---------------------- 0 ------------------------| 1 | 11 |
 //! ```
 //!
 //! - FREE: the slot holds no page.
@@ -19,6 +20,7 @@
 //!   the object still, M while the object is unchanged since the mover marked it; never both. See
 //!   [`super::slot`].
 //! - REDIRECTED: the page is an object in a backing store, of `length` bytes, at a [`Location`].
+//! - LOST: the page was an object in a backing store that was given up.
 //!
 //! `length` is that of the compressed page, 1 to 4,095 bytes, or 0 for an incompressible page,
 //! which is an object of 4,096 bytes.
@@ -51,6 +53,8 @@ const TAG_SAME: u64 = 1;
 const TAG_CACHED: u64 = 2;
 const TAG_REDIRECTED: u64 = 3;
 
+/// Only of the last tag, so that what is in memory need not look at it.
+const LOST: u64 = 1 << 2;
 const HELD: u64 = 1 << 3;
 const MARKED: u64 = 1 << 16;
 
@@ -123,13 +127,15 @@ pub enum Entry {
     },
     /// A page kept as an object in a backing store.
     Redirected(Redirect),
+    /// A page that was in a backing store which was given up.
+    Lost,
 }
 
 impl Entry {
     /// The entry's eight bytes; [`None`] if the payload is out of its range.
     pub fn encode(self) -> Option<u64> {
         let is_valid = match self {
-            Entry::Free | Entry::Same { .. } | Entry::Redirected(_) => true,
+            Entry::Free | Entry::Same { .. } | Entry::Redirected(_) | Entry::Lost => true,
             Entry::Cached { payload, .. } => payload >> PAYLOAD_BITS == 0,
         };
         is_valid.then(|| self.encode_valid())
@@ -154,6 +160,7 @@ impl Entry {
             Entry::Redirected(Redirect { location, length }) => {
                 location.bits() << PAYLOAD_SHIFT | length.bits() << LENGTH_SHIFT | TAG_REDIRECTED
             }
+            Entry::Lost => LOST | TAG_REDIRECTED,
         }
     }
 
@@ -178,6 +185,7 @@ impl Entry {
                 length,
                 state: ObjectState::decode(word),
             },
+            _ if word & LOST != 0 => Entry::Lost,
             _ => Entry::Redirected(Redirect {
                 location: Location::from_bits(word >> PAYLOAD_SHIFT),
                 length,

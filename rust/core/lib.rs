@@ -12,6 +12,7 @@
 pub mod ages;
 pub mod batch_count;
 pub mod entry;
+pub mod errors;
 pub mod fmt;
 pub mod header;
 pub mod limit;
@@ -21,6 +22,7 @@ pub mod pin_count;
 pub mod pool_name;
 pub mod segment;
 pub mod slot;
+pub mod store_state;
 pub mod sync;
 
 /// Bytes in a page. The entry's length field and the swap header's layout are made for this size.

@@ -55,6 +55,10 @@
 //! slot once. So if the entry names the place, it names the record that was read: comparing the
 //! word is enough.
 //!
+//! A caller that [gives up](Slot::lose) an object pins nothing. If the entry was changed meanwhile,
+//! and is equal again, it names a record at the same place, and the caller ends that one. It gives up
+//! all that is in a backing store, so whose record it is does not matter.
+//!
 //! # Examples
 //!
 //! ```
@@ -123,6 +127,8 @@ pub enum Displaced<P> {
     Held(Length),
     /// An object in a backing store, whose record the caller ends.
     Redirected(Redirect),
+    /// A page that was lost.
+    Lost,
 }
 
 /// What a slot holds, for its looker.
@@ -136,6 +142,8 @@ pub enum Look<'s, P: Payload> {
     /// An object in a backing store, if it is [still](Slot::still) there once its segment is
     /// pinned.
     Redirected(Redirect),
+    /// A page that was lost.
+    Lost,
     /// Another looker holds the object, or the entry just changed. Look again.
     Busy,
 }
@@ -172,6 +180,7 @@ impl<P: Payload> Slot<P> {
             Entry::Free => Displaced::Free,
             Entry::Same { .. } => Displaced::Same,
             Entry::Redirected(redirect) => Displaced::Redirected(redirect),
+            Entry::Lost => Displaced::Lost,
             Entry::Cached {
                 length,
                 state: ObjectState::Held,
@@ -193,6 +202,7 @@ impl<P: Payload> Slot<P> {
             Entry::Free => Look::Free,
             Entry::Same { fill } => Look::Same(fill),
             Entry::Redirected(redirect) => Look::Redirected(redirect),
+            Entry::Lost => Look::Lost,
             Entry::Cached {
                 state: ObjectState::Held,
                 ..
@@ -280,6 +290,16 @@ impl<P: Payload> Slot<P> {
         } else {
             Err(P::from_parts(payload, length, Key(())))
         }
+    }
+
+    /// Gives up the object that is where `from` says. Returns whether it was there: then the caller
+    /// ends the record.
+    ///
+    /// Context: any; never waits.
+    #[must_use]
+    pub fn lose(&self, from: Redirect) -> bool {
+        self.entry
+            .replace(redirected(from), Entry::Lost.encode_valid())
     }
 
     /// The entry as it is now, for reports and for callers that compare it later. It may have

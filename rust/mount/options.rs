@@ -200,7 +200,7 @@ impl Options {
         }
         let changed = self.stores.iter().try_for_each(|change| match change {
             StoreChange::Add(path) => pool.add_store(path, log),
-            StoreChange::Remove(path) => pool.remove_store(path, log),
+            StoreChange::Remove(path) => pool.admin.remove(path, log),
         });
         let limit = if changed.is_ok() { limit } else { before };
         if limit != pool.contents.limit.given() {
@@ -272,7 +272,10 @@ pub(crate) fn show(pool: &Pool, name: Option<&CStr>, out: &SeqFile) {
         seq_print!(out, ",encrypt=off");
     }
     pool.contents.stores.for_each(|store| {
-        seq_print!(out, ",backing=");
-        fs_context::show_text(out, store.path());
+        // What is given to another mount, or again, is what is wanted.
+        if store.is_wanted() {
+            seq_print!(out, ",backing=");
+            fs_context::show_text(out, store.path());
+        }
     });
 }

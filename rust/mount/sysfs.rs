@@ -27,6 +27,7 @@ use crate::{
         FailedStoresMemory,
         IncompressiblePages,
         Loads,
+        LostPages,
         ObjectBytes,
         RedirectedBytes,
         RedirectedPages,
@@ -66,6 +67,7 @@ impl Attributes for Pool {
         Attribute::Number(c"redirected_pages", |pool| sum(pool, RedirectedPages)),
         Attribute::RootNumber(c"redirected_bytes", |pool| sum(pool, RedirectedBytes)),
         Attribute::Number(c"written_pages", |pool| sum(pool, WrittenPages)),
+        Attribute::Number(c"lost_pages", |pool| sum(pool, LostPages)),
         Attribute::Number(c"stores", |pool| sum(pool, Stores)),
         Attribute::Number(c"loads", |pool| sum(pool, Loads)),
         Attribute::Number(c"invalidates", |pool| pool.contents.stats.invalidates()),
@@ -79,12 +81,22 @@ impl Attributes for Pool {
             number => pool.write_back(decimal(number).ok_or(EINVAL)?),
         }),
         Attribute::Order(c"add_backing", |pool, text| {
-            let log = FsLog::of_kernel("add_backing");
-            log.conclude(path(text).and_then(|path| pool.add_store(&path, &log)))
+            with_path("add_backing", text, |path, log| pool.add_store(path, log))
+        }),
+        Attribute::Order(c"reopen_backing", |pool, text| {
+            with_path("reopen_backing", text, |path, log| {
+                pool.admin.reopen(path, log)
+            })
         }),
         Attribute::Order(c"remove_backing", |pool, text| {
-            let log = FsLog::of_kernel("remove_backing");
-            log.conclude(path(text).and_then(|path| pool.remove_store(&path, &log)))
+            with_path("remove_backing", text, |path, log| {
+                pool.admin.remove(path, log)
+            })
+        }),
+        Attribute::Order(c"give_up_backing", |pool, text| {
+            with_path("give_up_backing", text, |path, log| {
+                pool.admin.give_up(path, log)
+            })
         }),
     ];
 }
@@ -96,6 +108,7 @@ fn sum(pool: &Pool, counter: Counter) -> u64 {
 impl Attributes for BackingStore {
     const ATTRIBUTES: &'static [Attribute<Self>] = &[
         Attribute::Text(c"path", |store| store.path()),
+        Attribute::Text(c"state", |store| store.state_name()),
         Attribute::Number(c"size_bytes", |store| store.size()),
         Attribute::Number(c"used_bytes", |store| store.used_bytes()),
         Attribute::RootNumber(c"live_bytes", |store| store.log.stats().live),
@@ -121,6 +134,16 @@ impl Attributes for BackingStore {
 fn decimal(text: &[u8]) -> Option<usize> {
     let digits = text.iter().all(u8::is_ascii_digit).then_some(text)?;
     core::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// Does `act` with the path `text`, for the order `order`. Why it fails is in the kernel's log.
+fn with_path(
+    order: &'static str,
+    text: &[u8],
+    act: impl FnOnce(&CStr, &FsLog<'_>) -> Result,
+) -> Result {
+    let log = FsLog::of_kernel(order);
+    log.conclude(path(text).and_then(|path| act(&path, &log)))
 }
 
 /// The path `text`.

@@ -16,16 +16,19 @@
 //!
 //! Mounting, swapon, swapoff and sysfs, in tasks that may sleep:
 //!
-//! 1. [`s_umount` of the superblock, or the inode's lock in swapon(2)]
-//! 2. `Registry::entries`, a mutex: a pool is made, shown and taken down under it
-//! 3. `Pool::shown`, a mutex: held while a store is added or removed
-//! 4. [the inode's lock of a swapfile that is claimed or given back]
-//! 5. `Mover::buffers`, a mutex, for one batch
-//! 6. `BackingStore::cursor`, a mutex
-//! 7. spinlocks, none inside of another: the pool's limit, its tables, the reader's state.
+//! 1. [`s_umount` of the superblock, but not in umount, or the inode's lock in swapon(2)]
+//! 2. `Registry::entries`, a mutex. Nothing waits for a device with it
+//! 3. `StoreAdmin::places`, a mutex. Nothing waits for a device with it
+//! 4. `Pool::directory`, a mutex
+//! 5. [the inode's lock of a swapfile that is claimed or given back: with none of 2 to 4, but with 6 if
+//!    the mover is the last that has a store which was given up]
+//! 6. `Mover::buffers`, a mutex, for one batch; with none of 2 to 4, but where the pool gets its first
+//!    store
+//! 7. `BackingStore::cursor` and `write_errors`, mutexes
+//! 8. spinlocks, none inside of another: the pool's limit, its tables, the reader's state.
 //!    [Those of kobjects, of the crypto API, of the PM notifiers]
 //!
-//! The mover in its worker takes 5 to 7. Under 5 it waits for the device only. It allocates objects, without
+//! The mover in its worker takes 6 to 8. Under 6 it waits for the device only. It allocates objects, without
 //! waiting, when it recalls, and a discard allocates with `GFP_NOIO`.
 //!
 //! A store or a load, in a task that reclaims memory or faults:
@@ -130,6 +133,8 @@ pub(crate) struct Mover {
     /// What it works with, once there is a store. What moves something has it locked.
     #[pin]
     buffers: Mutex<Option<KBox<Buffers>>>,
+    /// Whether that is there.
+    reserved: Atomic<bool>,
     backoff: Backoff,
     /// A store waited for the mover in vain.
     impatience: Impatience,
@@ -179,6 +184,7 @@ impl Mover {
                 reader,
                 queue,
                 buffers <- new_mutex!(None),
+                reserved: Atomic::new(false),
                 backoff: Backoff::new(BACKOFF_MS),
                 impatience: Impatience::new(),
                 asked: Atomic::new(false),
@@ -195,7 +201,8 @@ impl Mover {
     ///
     /// Context: may sleep; the stores of the pool are locked. Errors: [`ENOMEM`].
     pub(crate) fn reserve(&self) -> Result {
-        if self.buffers.lock().is_some() {
+        // Not for the mover's lock: it may be held for long, once there is a store.
+        if self.reserved.load(Relaxed) {
             return Ok(());
         }
         let buffers = Buffers {
@@ -205,6 +212,7 @@ impl Mover {
         let buffers = KBox::new(buffers, GFP_KERNEL)?;
         self.reader.reserve()?;
         *self.buffers.lock() = Some(buffers);
+        self.reserved.store(true, Relaxed);
         Ok(())
     }
 
@@ -359,13 +367,14 @@ impl Mover {
             let contents = &*self.contents;
             let Buffers { batcher, recaller } = buffers;
             let input = &mut batcher.cleaner.input;
-            let (wanted, pending) = match self.reader.next_recall() {
-                // It is looked at only to see where it is: a load takes a mark off anyway.
-                Some(Recall::Load(page, load)) => match load.slot().map(|slot| slot.peek()) {
-                    Some(Entry::Redirected(redirect)) => (Some(redirect), Some((page, load))),
-                    _ => (None, Some((page, load))),
+            let (wanted, is_awaited) = match self.reader.next_recall() {
+                // It is looked at only to see where it is: a load takes a mark off anyway. The load waits
+                // where it is found if its store is given up meanwhile.
+                Some(Recall::Load(load)) => match load.slot().map(|slot| slot.peek()) {
+                    Some(Entry::Redirected(redirect)) => (Some(redirect), true),
+                    _ => (None, true),
                 },
-                Some(Recall::Segment(redirect)) => (Some(redirect), None),
+                Some(Recall::Segment(redirect)) => (Some(redirect), false),
                 None => {
                     if !contents.tables.snapshot().any_off() {
                         recaller.stop();
@@ -381,8 +390,11 @@ impl Mover {
                 recaller.recall_wanted(contents, input, location.store(), location.segment());
             }
             drop(guard);
-            if let Some((page, load)) = pending {
-                // From the cache now; or, if that had no room, from the store.
+            if !is_awaited {
+                continue;
+            }
+            // From the cache now; or, if that had no room, from the store.
+            if let Some((page, load)) = self.reader.end_recall() {
                 self.reader.read(load, page);
             }
         }
@@ -423,15 +435,18 @@ impl Mover {
         Ok(())
     }
 
-    /// Moves all that `store`, to which nothing new goes, holds to other stores, or to the cache.
+    /// Moves all that `store`, which is being removed, holds to other stores, or to the cache.
     ///
-    /// Context: may sleep, for long; the stores of the pool are locked. Errors: [`ENOSPC`] if there is no
-    /// room; [`EIO`] if something cannot be read; [`EINTR`].
+    /// Context: may sleep, for long. Errors: [`ENOSPC`] if there is no room; [`EIO`] if something cannot
+    /// be read; [`ECANCELED`] if the store is not to be removed any more; [`EINTR`].
     pub(crate) fn empty(&self, store: &Arc<BackingStore>) -> Result {
         // The mover may be filling a segment of it; after that it fills no other.
         drop(self.buffers.lock());
         for segment in 0..store.log.segments() {
             while store.log.live(segment) > 0 {
+                if !store.state.status().is_removing() {
+                    return Err(ECANCELED);
+                }
                 let mut guard = self.buffers.lock();
                 let buffers = guard.as_deref_mut().ok_or(ENXIO)?;
                 let cleaner = &mut buffers.batcher.cleaner;

@@ -8,6 +8,10 @@
 //! something else: so the free transfers are a small cache, and pages that were written one after the
 //! other are read with one request for some of them. A load that wants what is being read waits for that.
 //!
+//! A store that is given up may have a device that does not answer. So the loads that wait for what is
+//! being read are kept here, not with the transfer: they are ended with an error, and the transfer is
+//! left to the device.
+//!
 //! When an area is being swapped off, what swapoff(2) itself loads is given to the mover first, which takes
 //! whole segments back into the cache, see [`crate::writeback::recall`]. What programs load meanwhile is
 //! read at once, as always.
@@ -68,6 +72,7 @@ const TRANSFERS: usize = 32;
 const MAX_BLOCKS: usize = 2;
 
 /// What a load wants.
+#[derive(Clone)]
 pub(crate) struct PendingLoad {
     pub(crate) table: Arc<Table>,
     pub(crate) owner: Owner,
@@ -123,16 +128,16 @@ impl CachedBlocks {
     }
 }
 
-/// Blocks that are being read, and the loads that wait for them.
+/// Blocks that are being read, and the loads that wait for them: first the one that they are read for.
 struct InFlight {
     blocks: Blocks,
-    followers: PendingQueue<PendingLoad>,
+    loads: PendingQueue<PendingLoad>,
 }
 
 /// What the mover is to take back.
 pub(crate) enum Recall {
-    /// The segment that a load waits for.
-    Load(PendingPage, PendingLoad),
+    /// The segment that this load waits for, and goes on to.
+    Load(PendingLoad),
     /// The segment there, of which a page was just read.
     Segment(Redirect),
 }
@@ -143,6 +148,9 @@ struct ReaderState {
     free: KVec<CachedBlocks>,
     /// What the others read now.
     in_flight: KVec<InFlight>,
+    /// How many transfers there are, without those that were left to devices of stores that were given
+    /// up.
+    transfers: usize,
     /// Loads that wait for a transfer. There are none while one is free.
     waiting: PendingQueue<PendingLoad>,
     /// Loads that wait for their segment to be taken back.
@@ -173,6 +181,7 @@ impl Reader {
                 state <- new_spinlock!(ReaderState {
                     free: KVec::new(),
                     in_flight: KVec::new(),
+                    transfers: 0,
                     waiting: PendingQueue::new(),
                     recalls: PendingQueue::new(),
                     passed: None,
@@ -198,6 +207,7 @@ impl Reader {
         let mut state = self.state.lock();
         state.free = free;
         state.in_flight = in_flight;
+        state.transfers = TRANSFERS;
         Ok(())
     }
 
@@ -214,10 +224,15 @@ impl Reader {
     /// What is to be taken back next: first what loads wait for.
     pub(crate) fn next_recall(&self) -> Option<Recall> {
         let mut state = self.state.lock();
-        match state.recalls.pop() {
-            Some((page, load)) => Some(Recall::Load(page, load)),
+        match state.recalls.first() {
+            Some(load) => Some(Recall::Load(load.clone())),
             None => state.passed.take().map(Recall::Segment),
         }
+    }
+
+    /// The first load that waits for its segment to be taken back. It waits no more.
+    pub(crate) fn end_recall(&self) -> Option<(PendingPage, PendingLoad)> {
+        self.state.lock().recalls.pop()
     }
 
     /// Loads the page of `load` from blocks that are cached; [`None`] if none are, or it is not at
@@ -297,22 +312,22 @@ impl Reader {
                         stores.unpin(store, pinned);
                         break loaded;
                     }
-                    let at = |store: &BackingStore| store.device.at(wanted.segment, range.start);
-                    let Some((file, first)) = stores.with(store, at) else {
+                    let at = |store: &BackingStore| {
+                        (!store.is_given_up()).then(|| store.device.at(wanted.segment, range.start))
+                    };
+                    let Some((file, first)) = stores.with(store, at).flatten() else {
                         stores.unpin(store, pinned);
                         break Err(EIO);
                     };
                     drop(slot);
-                    let Some((load, page)) = self.state.lock().begin(wanted, load, page) else {
+                    if !self.state.lock().begin(wanted, load, page) {
                         // First, for the pin keeps this from being the last reference.
                         drop(file);
                         stores.unpin(store, pinned);
                         return Some(cached);
-                    };
+                    }
                     let read = Read {
                         reader: self.clone(),
-                        load,
-                        page,
                         redirect,
                         pinned,
                     };
@@ -342,6 +357,51 @@ impl Reader {
                 None => return,
             }
         }
+    }
+
+    /// Ends the loads that wait for store `store`, which was given up, with an error. Transfers that
+    /// its device has are left to it, and others are made in their place, as far as there is memory. No
+    /// load waits for the mover any more, which may wait for the device, too.
+    ///
+    /// Context: may sleep.
+    pub(crate) fn abandon(self: &Arc<Self>, store: usize) {
+        let (mut loads, missing) = self.state.lock().abandon(store);
+        while let Some((page, _)) = loads.pop() {
+            self.end_load(page, Err(EIO));
+        }
+        for _ in 0..missing {
+            // One that comes back is used again, if there are too few.
+            if let Ok(transfer) = Transfer::new(MAX_BLOCKS) {
+                self.take_back(CachedBlocks {
+                    transfer,
+                    blocks: None,
+                });
+            }
+        }
+        while let Some((page, load)) = self.end_recall() {
+            self.read(load, page);
+        }
+    }
+
+    /// Forgets what is cached of store `store`, which is taken out.
+    pub(crate) fn forget(&self, store: usize) {
+        for cached in &mut self.state.lock().free {
+            if (cached.blocks.as_ref()).is_some_and(|blocks| blocks.store == store) {
+                cached.blocks = None;
+            }
+        }
+    }
+
+    /// Uses a transfer that was left to a device, or made for such a one, if there are too few.
+    fn take_back(self: &Arc<Self>, cached: CachedBlocks) {
+        {
+            let mut state = self.state.lock();
+            if state.transfers >= TRANSFERS {
+                return;
+            }
+            state.transfers += 1;
+        }
+        self.serve_waiting(cached);
     }
 
     /// Writes to `page` the object at `redirect`, which is in blocks that are cached.
@@ -394,42 +454,50 @@ impl ReaderState {
         let _ = self.free.push_within_capacity(cached);
     }
 
-    /// Enters `blocks`, which are about to be read. If they are being read already, the load waits for
-    /// that; else it is given back.
-    fn begin(
-        &mut self,
-        blocks: Blocks,
-        load: PendingLoad,
-        page: PendingPage,
-    ) -> Option<(PendingLoad, PendingPage)> {
+    /// Enters a load that wants `blocks`. Returns whether they are to be read for it: if they are being
+    /// read already, it waits for that.
+    fn begin(&mut self, blocks: Blocks, load: PendingLoad, page: PendingPage) -> bool {
         let same = (self.in_flight.iter_mut()).find(|other| other.blocks.cover(&blocks));
         if let Some(same) = same {
-            same.followers.push(page, load);
-            return None;
+            same.loads.push(page, load);
+            return false;
         }
-        let entered = InFlight {
-            blocks,
-            followers: PendingQueue::new(),
-        };
+        let mut loads = PendingQueue::new();
+        loads.push(page, load);
         // There is room for all transfers.
-        let _ = self.in_flight.push_within_capacity(entered);
-        Some((load, page))
+        let _ = (self.in_flight).push_within_capacity(InFlight { blocks, loads });
+        true
     }
 
-    /// `blocks` were read: the loads that waited for them are served next.
-    fn end(&mut self, blocks: &Blocks) {
-        let at = (self.in_flight.iter()).position(|other| other.blocks == *blocks);
-        if let Some(ended) = at.and_then(|at| self.in_flight.remove(at).ok()) {
-            self.waiting.put_first(ended.followers);
+    /// `blocks` were read. Returns the load that they were read for; the others that waited are served
+    /// next. [`None`] if they were abandoned.
+    fn end(&mut self, blocks: &Blocks) -> Option<(PendingPage, PendingLoad)> {
+        let at = (self.in_flight.iter()).position(|other| other.blocks == *blocks)?;
+        let mut loads = self.in_flight.remove(at).ok()?.loads;
+        let first = loads.pop();
+        self.waiting.put_first(loads);
+        first
+    }
+
+    /// Takes out what is being read of store `store`. Returns the loads that wait for it, and how many
+    /// transfers there are too few.
+    fn abandon(&mut self, store: usize) -> (PendingQueue<PendingLoad>, usize) {
+        let mut loads = PendingQueue::new();
+        let of_store = |other: &InFlight| other.blocks.store == store;
+        while let Some(at) = self.in_flight.iter().position(of_store) {
+            let Ok(abandoned) = self.in_flight.remove(at) else {
+                break;
+            };
+            loads.put_first(abandoned.loads);
+            self.transfers -= 1;
         }
+        (loads, TRANSFERS.saturating_sub(self.transfers))
     }
 }
 
 /// What is done when the blocks of a page were read.
 struct Read {
     reader: Arc<Reader>,
-    load: PendingLoad,
-    page: PendingPage,
     redirect: Redirect,
     pinned: PinnedSegment,
 }
@@ -438,8 +506,6 @@ impl TransferDone for Read {
     fn done(self, mut transfer: Pin<KBox<Transfer<Self>>>, result: Result) {
         let Self {
             reader,
-            load,
-            mut page,
             redirect,
             pinned,
         } = self;
@@ -453,7 +519,14 @@ impl TransferDone for Read {
                 store.finish_read(transfer.as_mut(), blocks.segment, range, result)
             })
             .unwrap_or(Err(EIO));
-        reader.state.lock().end(&blocks);
+        let first = reader.state.lock().end(&blocks);
+        let Some((mut page, load)) = first else {
+            stores.unpin(number, pinned);
+            return reader.take_back(CachedBlocks {
+                transfer,
+                blocks: None,
+            });
+        };
         let cached = CachedBlocks {
             transfer,
             blocks: read.is_ok().then_some(blocks),

@@ -504,7 +504,7 @@ static void write_any(const char *path)
 		error = error_of(write(fd, text.bytes, text.length));
 		close(fd);
 	}
-	if (!strcmp(name, "add_backing") || !strcmp(name, "remove_backing"))
+	if (strstr(name, "_backing"))
 		one_reason(name, error, text.bytes, text.length);
 	else if (!error && !(!strcmp(name, "writeback") && is_amount(&text)))
 		wrong(text.bytes, text.length, "%s takes it", path);

@@ -136,7 +136,7 @@ meddle() {
 	while sleep 0.02; do
 		for file in "$SYSFS"/*/* "$SYSFS"/*/backing*/*; do
 			case $file in
-			*/add_backing | */remove_backing) echo /nonesuch >"$file" ;;
+			*_backing) echo /nonesuch >"$file" ;;
 			*/writeback) echo 1 >"$file" ;;
 			*) read -r _ <"$file" ;;
 			esac || continue

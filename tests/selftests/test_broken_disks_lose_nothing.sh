@@ -41,6 +41,7 @@ all_writes_fail() {
 	local errors
 	area_with_store 32M
 	start pages -s 8 -k tttr fill out hold check
+	equal "state" open "$(store_stat file 0 state)"
 	break_disk
 	[[ $(tell file writeback all) != OK ]] || fail "writeback succeeded"
 	errors=$(store_stat file 0 write_errors)
@@ -49,6 +50,7 @@ all_writes_fail() {
 	equal "stored" "$(said_number out)" "$(stat_of file stored_pages)"
 	until_true "the store takes no more" 20 takes_no_more
 	equal "write errors" 8 "$(store_stat file 0 write_errors)"
+	equal "state" closed "$(store_stat file 0 state)"
 	mend_disk
 	errors=$(store_stat file 0 write_errors)
 	[[ $(tell file writeback all) != OK ]] || fail "it takes pages again"
@@ -60,6 +62,31 @@ all_writes_fail() {
 	write_back file
 	holds "pages in the store" "$(stat_of file redirected_pages) > 1900"
 	ends_well
+}
+
+# What was closed is opened, and what was retired is used, as if nothing had failed.
+reopened() {
+	area_with_store 32M
+	start pages -s 8 -k tttr fill out hold check
+	break_disk
+	until_true "the store takes no more" 20 takes_no_more
+	mend_disk
+	equal "retired segments" 8 "$(store_stat file 0 retired_segments)"
+	gives OK tell file reopen_backing "$disk"
+	equal "state, and retired segments" "open 0" \
+		"$(store_stat file 0 state) $(store_stat file 0 retired_segments)"
+	write_back file
+	holds "pages in the store" "$(stat_of file redirected_pages) > 1900"
+	release
+	# It has its eight errors again.
+	start pages -i 2 -s 2 -k r fill out hold check
+	break_disk 2
+	tell file writeback all >/dev/null
+	mend_disk
+	equal "write errors, and state" "9 open" \
+		"$(store_stat file 0 write_errors) $(store_stat file 0 state)"
+	ends_well
+	gives_reason ENOENT "has no such backing store" tell file reopen_backing /nonesuch
 }
 
 takes_no_more() {
@@ -182,9 +209,11 @@ unreadable_once_and_twice() {
 	mend_disk
 	equal "read errors, and retired segments" "2 1" \
 		"$(store_stat file 0 read_errors) $(store_stat file 0 retired_segments)"
-	go_on
-	ends_empty file
+	ends_well
 	equal "segments in use" 1 $(($(segments_of file 0) - $(store_stat file 0 free_segments)))
+	gives OK tell file reopen_backing "$disk"
+	until_true "no segment is in use" 10 is_empty file 0
+	gives OK tell file remove_backing "$disk"
 }
 
 full_by_hand() {
@@ -231,6 +260,7 @@ room_is_used_again() {
 
 promise "writes that fail leave their pages in memory, and retire the segment" few_writes_fail
 promise "a store takes no more after eight errors, until it is added again" all_writes_fail
+promise "or is reopened" reopened
 promise "another store takes what a broken one does not" the_other_takes_over
 promise "at the limit, a broken store is like none" broken_at_the_limit
 promise "a store whose header cannot be read is refused" header_unreadable

@@ -28,7 +28,9 @@ refused() {
 	local errno=$1
 	shift
 	equal "add_backing by $1" "$errno" "$("$@" mnt write "$dir/add_backing" "$second")"
+	equal "reopen_backing by $1" "$errno" "$("$@" mnt write "$dir/reopen_backing" "$first")"
 	equal "remove_backing by $1" "$errno" "$("$@" mnt write "$dir/remove_backing" "$first")"
+	equal "give_up_backing by $1" "$errno" "$("$@" mnt write "$dir/give_up_backing" "$first")"
 	equal "writeback by $1" "$errno" "$("$@" mnt write "$dir/writeback" all)"
 	equal "remount by $1" EPERM "$("$@" mnt remount file limit=1M)"
 	equal "swapoff by $1" EPERM "$("$@" mnt swapoff file)"
@@ -50,7 +52,11 @@ an_open_file() {
 nothing_else_is_needed() {
 	equal "add_backing" OK "$("${ONLY_WITH[@]}" mnt write "$dir/add_backing" "$second")"
 	equal "writeback" OK "$("${ONLY_WITH[@]}" mnt write "$dir/writeback" all)"
+	equal "reopen_backing" OK "$("${ONLY_WITH[@]}" mnt write "$dir/reopen_backing" "$first")"
 	equal "remove_backing" OK "$("${ONLY_WITH[@]}" mnt write "$dir/remove_backing" "$first")"
+	equal "stores" "$second" "$(stores_of file)"
+	gives OK tell file add_backing "$first"
+	equal "give_up_backing" OK "$("${ONLY_WITH[@]}" mnt write "$dir/give_up_backing" "$first")"
 	equal "stores" "$second" "$(stores_of file)"
 }
 

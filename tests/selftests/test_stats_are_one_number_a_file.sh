@@ -7,12 +7,12 @@
 
 FILES=(areas comp compressed_bytes failed_loads failed_stores_limit
 	failed_stores_memory fixed_bytes incompressible_pages invalidates limit_bytes
-	loads pool_bytes redirected_bytes redirected_pages same_filled_pages
+	loads lost_pages pool_bytes redirected_bytes redirected_pages same_filled_pages
 	stored_pages stores table_bytes written_pages)
-ORDERS=(add_backing remove_backing writeback)
+ORDERS=(add_backing give_up_backing remove_backing reopen_backing writeback)
 STORE=(cleaned_bytes discarded_bytes free_segments garbage_bytes live_bytes open_segments path
 	read_bytes read_errors read_ios retired_segments sealed_segments size_bytes
-	used_bytes write_errors written_bytes written_ios)
+	state used_bytes write_errors written_bytes written_ios)
 
 are_there() { # DIRECTORY NAME...
 	equal "what is in $1" "$(printf '%s\n' "${@:2}" | sort)" "$(ls "$1")"
@@ -45,7 +45,7 @@ one_value() {
 	done
 	are_there "$dir/backing0" "${STORE[@]}"
 	for name in "${STORE[@]}"; do
-		reads "$dir/backing0/$name" "[0-9]+|$disk"
+		reads "$dir/backing0/$name" "[0-9]+|$disk|open"
 	done
 }
 

@@ -222,6 +222,14 @@ impl<T> PendingQueue<T> {
         self.first = core::mem::replace(&mut others.first, core::ptr::null_mut());
     }
 
+    /// What the first page waits for.
+    ///
+    /// Context: any.
+    pub(crate) fn first(&self) -> Option<&T> {
+        // SAFETY: By the type invariants, it is null or a node that this value owns.
+        Some(unsafe { &self.first.as_ref()?.what })
+    }
+
     /// Takes the first page.
     ///
     /// Context: any.

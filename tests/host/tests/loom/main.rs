@@ -12,6 +12,7 @@ mod object;
 mod pin_count;
 mod redirect;
 mod slot;
+mod store_state;
 mod tally;
 mod transitions;
 mod world;

@@ -329,6 +329,28 @@ fn a_segment_that_was_retired_is_free_again_once() {
 }
 
 #[test]
+fn what_is_given_up_is_lost_or_elsewhere_and_its_records_end_once() {
+    for mover in [&[WriteBack] as &[_], &[Clean], &[Move(0), TakeBack(1)]] {
+        Scene {
+            segments: 2,
+            given: Given::Redirected,
+            kernel: &[&[Load, Store, Load]],
+            mover,
+            visitor: &[Lose],
+        }
+        .check(3);
+    }
+    Scene {
+        given: Given::Redirected,
+        kernel: &[&[Store], &[Load]],
+        mover: &[Lose, WriteBack],
+        visitor: &[Recall],
+        ..WRITING
+    }
+    .check_large(2);
+}
+
+#[test]
 fn a_segment_that_is_discarded_has_no_reader() {
     Scene {
         mover: &[Discard(0), WriteBack],
@@ -353,6 +375,21 @@ pub fn all_transitions(tally: &Tally) {
         Scene {
             kernel: &[&[StoreSame, Store]],
             visitor: &[Recall],
+            ..CLEANING
+        },
+        Scene {
+            kernel: &[&[]],
+            visitor: &[Lose],
+            ..CLEANING
+        },
+        Scene {
+            kernel: &[&[Store]],
+            visitor: &[Lose],
+            ..CLEANING
+        },
+        Scene {
+            kernel: &[&[StoreSame]],
+            visitor: &[Lose],
             ..CLEANING
         },
     ];

@@ -31,6 +31,7 @@ enum Kind {
     Held,
     Marked,
     Redirected,
+    Gone,
 }
 
 use Kind::*;
@@ -40,7 +41,7 @@ type Transition = (WordChange, Kind, Kind);
 
 /// The changes that slots make by comparing, and the functions that make them; each may also come
 /// too late.
-const REPLACED: [(Kind, Kind, &str); 8] = [
+const REPLACED: [(Kind, Kind, &str); 9] = [
     (Idle, Held, "look"),
     (Marked, Held, "look"),
     (Held, Idle, "release"),
@@ -49,11 +50,12 @@ const REPLACED: [(Kind, Kind, &str); 8] = [
     (Marked, Redirected, "commit"),
     (Redirected, Redirected, "move_redirect"),
     (Redirected, Idle, "recall"),
+    (Redirected, Gone, "lose"),
 ];
 
 /// The kinds that `replace` makes of an entry of any kind.
 const STORED: [Kind; 3] = [Free, Same, Idle];
-const ALL: [Kind; 6] = [Free, Same, Idle, Held, Marked, Redirected];
+const ALL: [Kind; 7] = [Free, Same, Idle, Held, Marked, Redirected, Gone];
 
 thread_local! {
     static WATCHED: RefCell<Vec<*const Word>> = const { RefCell::new(Vec::new()) };
@@ -85,6 +87,8 @@ fn kind(word: u64) -> Kind {
             ObjectState::Marked => Marked,
         },
         Entry::Redirected(_) => Redirected,
+        // WordChange has a kind called Lost.
+        Entry::Lost => Gone,
     }
 }
 

@@ -59,6 +59,8 @@ use Step::*;
 
 /// The mark of a page that repeats a word, and has no object.
 const SAME: Mark = 0;
+/// The mark of a page that was lost.
+const LOST: Mark = Mark::MAX;
 /// That word.
 const FILL: u32 = 5;
 
@@ -82,6 +84,8 @@ pub enum Job {
     Visit,
     /// Moves all that is in the backing store back to the cache.
     Recall,
+    /// Gives up all that is in the backing store.
+    Lose,
     /// Finds that this segment cannot be read.
     FailToRead(usize),
     /// Has this segment not be filled again.
@@ -230,6 +234,11 @@ impl World {
                 self.pinned(slot, redirect, |pinned| {
                     self.read_pinned(pinned, slot, redirect.location);
                 });
+            }),
+            Lose => self.for_each_redirect(|slot, redirect| {
+                if self.slots[slot].lose(redirect) {
+                    self.end(redirect);
+                }
             }),
             FailToRead(segment) => {
                 if let Some(taken) = self.log.take(segment) {
@@ -392,7 +401,11 @@ impl Kernel {
                     self.replace(Content::Object(object), Some(mark));
                 }
                 StoreSame => self.replace(Content::Same(FILL), Some(SAME)),
-                Load => assert_eq!(self.load(), self.page),
+                Load => {
+                    let found = self.load();
+                    let is_lost = found == Some(LOST) && self.page.is_some();
+                    assert!(is_lost || found == self.page);
+                }
                 Invalidate => self.replace(Content::Free, None),
             }
         }
@@ -418,6 +431,7 @@ impl Kernel {
                 assert_eq!((before, record.slot), (Some(record.mark), self.slot));
                 self.world.end(redirect);
             }
+            Displaced::Lost => assert!(before.is_some_and(|mark| mark != SAME)),
         }
     }
 
@@ -445,6 +459,7 @@ impl Kernel {
                         return Some(mark);
                     }
                 }
+                Look::Lost => return Some(LOST),
                 Look::Busy => (),
             }
             thread::yield_now();

@@ -72,6 +72,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
             .prop_map(|(payload, length, state)| cached(payload, length, state)),
         6 => (any_location(), any_length())
             .prop_map(|(location, length)| Entry::Redirected(Redirect { location, length })),
+        1 => Just(Entry::Lost),
     ]
 }
 
@@ -248,6 +249,7 @@ fn the_layout_is_the_one_of_the_documentation() {
             }),
             place | 3,
         ),
+        (Entry::Lost, 7),
     ] {
         assert_eq!(entry.encode(), Some(word), "{entry:?}");
     }

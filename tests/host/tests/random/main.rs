@@ -8,6 +8,7 @@ mod ages;
 mod cleaning;
 mod corpus;
 mod entry;
+mod errors;
 mod header;
 mod heap;
 #[path = "../common/input.rs"]

@@ -89,6 +89,7 @@ enum Step {
     FailToWrite,
     Clean,
     Recall(usize),
+    Lose(usize),
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -103,6 +104,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => Just(Step::FailToWrite),
         2 => Just(Step::Clean),
         1 => slot().prop_map(Step::Recall),
+        1 => slot().prop_map(Step::Lose),
     ]
 }
 
@@ -124,6 +126,8 @@ struct Run<'t> {
     pages: HashMap<usize, Option<Page>>,
     /// Slots that were marked and not looked at since.
     marked: Vec<usize>,
+    /// Slots whose page was lost.
+    lost: Vec<usize>,
 }
 
 impl<'t> Run<'t> {
@@ -137,6 +141,7 @@ impl<'t> Run<'t> {
             batch: Vec::new(),
             pages: HashMap::new(),
             marked: Vec::new(),
+            lost: Vec::new(),
         }
     }
 
@@ -166,6 +171,14 @@ impl<'t> Run<'t> {
                 self.marked.clear();
             }
             Step::Clean => self.clean(),
+            Step::Lose(slot) => {
+                if let Entry::Redirected(from) = self.slots[slot].peek() {
+                    assert!(self.slots[slot].lose(from));
+                    assert!(!self.slots[slot].lose(from), "it is not there any more");
+                    self.end(from);
+                    self.lost.push(slot);
+                }
+            }
             Step::Recall(slot) => {
                 if let Entry::Redirected(from) = self.slots[slot].peek() {
                     let page = self.read(slot, from);
@@ -181,6 +194,8 @@ impl<'t> Run<'t> {
     fn replace(&mut self, slot: usize, content: Content<Object>) {
         self.marked.retain(|marked| *marked != slot);
         let before = self.pages.remove(&slot);
+        let was_lost = self.lost.contains(&slot);
+        self.lost.retain(|lost| *lost != slot);
         match self.slots[slot].replace(content) {
             Displaced::Free => assert_eq!(before, None),
             Displaced::Same => assert_eq!(before, Some(None)),
@@ -194,6 +209,7 @@ impl<'t> Run<'t> {
                 assert_eq!(before, Some(Some(self.read(slot, redirect))));
                 self.end(redirect);
             }
+            Displaced::Lost => assert!(was_lost),
         }
     }
 
@@ -208,6 +224,7 @@ impl<'t> Run<'t> {
                 assert!(self.slots[slot].still(redirect));
                 assert_eq!(expected, Some(&Some(self.read(slot, redirect))));
             }
+            Look::Lost => assert!(self.lost.contains(&slot)),
             Look::Object(hold) => {
                 self.marked.retain(|marked| *marked != slot);
                 let page = self.heap.read(hold.object());
@@ -364,6 +381,7 @@ impl<'t> Run<'t> {
                     cached += 1;
                 }
                 Entry::Redirected(redirect) => live += record_size(redirect.length.bytes()),
+                Entry::Lost => assert!(self.lost.contains(&slot)),
             }
         }
         assert_eq!(self.heap.live(), cached);

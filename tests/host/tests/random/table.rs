@@ -182,7 +182,9 @@ impl<'t> Run<'t> {
                 assert_eq!(expected, Some(Page::Object(held.found.0, held.found.1)));
                 held.current = false;
             }
-            Displaced::Redirected(_) => unreachable!("nothing is written back"),
+            Displaced::Redirected(_) | Displaced::Lost => {
+                unreachable!("nothing is written back")
+            }
         }
         expected
     }
@@ -193,7 +195,7 @@ impl<'t> Run<'t> {
         match table.slots[slot].look() {
             Look::Free => assert_eq!(expected, None),
             Look::Same(fill) => assert_eq!(expected, Some(Page::Same(fill))),
-            Look::Redirected(_) => unreachable!("nothing is written back"),
+            Look::Redirected(_) | Look::Lost => unreachable!("nothing is written back"),
             Look::Busy => assert!(self
                 .holds
                 .iter()
