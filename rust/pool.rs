@@ -5,7 +5,10 @@
 //! This is where what one part did becomes work of another: here the mover is woken.
 
 use crate::{
-    admin::StoreAdmin,
+    admin::{
+        Removal,
+        StoreAdmin, //
+    },
     contents::{
         cache::CacheStream,
         stats::{
@@ -38,7 +41,10 @@ use crate::{
             },
             zsmalloc::ZsObject,
         },
-        sync::workqueue::ReclaimQueue,
+        sync::workqueue::{
+            BackgroundQueue,
+            ReclaimQueue, //
+        },
     },
     writeback::{
         mover::Mover,
@@ -64,12 +70,15 @@ pub(crate) struct Queues {
     pub(crate) patient: Arc<ReclaimQueue>,
     /// For work that a load waits for.
     pub(crate) urgent: Arc<ReclaimQueue>,
+    /// For work that takes long.
+    pub(crate) background: Arc<BackgroundQueue>,
 }
 
 impl Drop for Queues {
     fn drop(&mut self) {
         // No pool is left but those that their last worker has yet to let go of. After this the queues
         // have no other user; they cannot go in a worker of their own.
+        self.background.flush();
         self.urgent.flush();
         self.patient.flush();
     }
@@ -89,6 +98,7 @@ pub(crate) struct Pool {
     /// What is done with its backing stores.
     #[pin]
     pub(crate) admin: StoreAdmin,
+    background: Arc<BackgroundQueue>,
     /// Where it is shown; [`None`] before, and at its end.
     #[pin]
     directory: Mutex<Option<KobjectDir<Self>>>,
@@ -99,7 +109,11 @@ impl Pool {
     ///
     /// Context: may sleep. Errors: [`ENOENT`] if there is no such compressor; [`ENOMEM`].
     pub(crate) fn new(id: CString, config: PoolConfig, queues: &Queues) -> Result<Arc<Self>> {
-        let Queues { patient, urgent } = queues;
+        let Queues {
+            patient,
+            urgent,
+            background,
+        } = queues;
         let contents = Contents::new(&id, &config, patient)?;
         let reader = Reader::new(contents.clone(), urgent.clone())?;
         let mover = Mover::new(contents.clone(), reader.clone(), patient.clone())?;
@@ -113,6 +127,7 @@ impl Pool {
                 compressor: config.compressor,
                 batched: config.batched,
                 admin <- admin,
+                background: background.clone(),
                 directory <- new_mutex!(None),
             }),
             GFP_KERNEL,
@@ -316,7 +331,7 @@ impl Pool {
     }
 
     /// Adds the swapfile or swap partition at `path`, by the rights of the task. If the pool has it
-    /// already, nothing is done.
+    /// already, nothing is done, but that it is not removed any more.
     ///
     /// Context and errors: as [`StoreAdmin::add`]; [`ENODEV`] if the pool is not shown.
     pub(crate) fn add_store(&self, path: &CStr, log: &FsLog<'_>) -> Result {
@@ -325,6 +340,26 @@ impl Pool {
             let pool = directory.as_ref().ok_or(ENODEV)?;
             KobjectDir::new(pool, fmt!("backing{}", store.number()), store.clone())
         })
+    }
+
+    /// Has a worker remove the store at `path`, and does not wait for that. Nothing is done if it is being
+    /// removed already. What comes of it is seen in sysfs; if it stays, the kernel's log says why.
+    ///
+    /// Context and errors: as [`StoreAdmin::begin_removal`]; [`ENOMEM`].
+    pub(crate) fn begin_removal(self: &Arc<Self>, path: &CStr, log: &FsLog<'_>) -> Result {
+        let Removal::Begun(store) = self.admin.begin_removal(path, log)? else {
+            return Ok(());
+        };
+        let (pool, removed) = (self.clone(), store.clone());
+        let spawned = self.background.spawn(move || {
+            let log = FsLog::of_kernel("nobacking");
+            match pool.admin.finish_removal(removed, &log) {
+                // The task that called it off knows.
+                Err(ECANCELED) => (),
+                ended => drop(log.conclude(ended)),
+            }
+        });
+        spawned.inspect_err(|error| self.admin.cancel_removal(&store, *error))
     }
 
     /// Gives all stores back, at the end of the pool: no area is on, so they hold nothing.

@@ -78,11 +78,25 @@ pub(crate) enum StoreCounter {
     Count,
 }
 
+/// The paths that mean a backing store.
+pub(crate) struct StorePaths {
+    /// What it was added by.
+    given: CString,
+    /// Where it is, as `/proc/swaps` would show it.
+    found: CString,
+}
+
+impl StorePaths {
+    /// Returns whether `path` is one of them.
+    pub(crate) fn have(&self, path: &CStr) -> bool {
+        *self.given == *path || *self.found == *path
+    }
+}
+
 /// A backing store of a pool.
 #[pin_data]
 pub(crate) struct BackingStore {
-    /// The path that it was added by.
-    name: CString,
+    pub(crate) paths: Arc<StorePaths>,
     pub(crate) device: Device,
     /// Which segments are free, and what is in the others.
     pub(crate) log: SegmentLog<KVVec<Segment>>,
@@ -117,8 +131,10 @@ impl BackingStore {
         cipher: BlockCipher,
         discard: bool,
     ) -> Result<Arc<Self>, Unusable> {
-        let name = path.to_cstring()?;
+        let given = path.to_cstring()?;
         let device = Device::claim(number, path, cipher)?;
+        let found = device.swap.path().to_cstring()?;
+        let paths = Arc::new(StorePaths { given, found }, GFP_KERNEL)?;
         let count = device.segments();
         let mut segments = KVVec::with_capacity(count, GFP_KERNEL)?;
         for _ in 0..count {
@@ -134,7 +150,7 @@ impl BackingStore {
         let cursor = Cursor::new(cipher::random());
         let store = Arc::pin_init(
             pin_init!(Self {
-                name,
+                paths,
                 device,
                 log: SegmentLog::new(segments),
                 cursor <- new_mutex!(cursor),
@@ -157,12 +173,12 @@ impl BackingStore {
 
     /// Where it is, as `/proc/swaps` would show it.
     pub(crate) fn path(&self) -> &CStr {
-        self.device.swap.path()
+        &self.paths.found
     }
 
     /// Returns whether `path` means it: it was added by that, or that is where it is.
     pub(crate) fn is_at(&self, path: &CStr) -> bool {
-        *self.name == *path || self.path() == path
+        self.paths.have(path)
     }
 
     /// Returns whether new segments are filled there.
@@ -187,6 +203,7 @@ impl BackingStore {
             StoreStatus::Closed => c"closed",
             StoreStatus::RemovingOpen | StoreStatus::RemovingClosed => c"removing",
             StoreStatus::GivenUp => c"given_up",
+            StoreStatus::Removed | StoreStatus::Abandoned => c"removed",
         }
     }
 

@@ -12,7 +12,8 @@
 //!      REMOVING_OPEN ----------------> REMOVING_CLOSED
 //!                         close()
 //!
-//!  all of them ---- give_up() ----> GIVEN_UP
+//!  REMOVING... ---- finish_removal() ----> REMOVED
+//!  all four ---- give_up() ----> GIVEN_UP ---- finish_giving_up() ----> ABANDONED
 //! ```
 //!
 //! Tasks that manage the stores of a pool exclude each other; the mover closes a store at any time.
@@ -54,9 +55,13 @@ pub enum StoreStatus {
     RemovingClosed,
     /// It was given up, with all that is there, and is given back once it is idle.
     GivenUp,
+    /// It was emptied, and is about to be given back.
+    Removed,
+    /// It was given up, and is about to be given back.
+    Abandoned,
 }
 
-use StoreStatus::{Closed, GivenUp, Open, RemovingClosed, RemovingOpen};
+use StoreStatus::{Abandoned, Closed, GivenUp, Open, Removed, RemovingClosed, RemovingOpen};
 
 impl StoreStatus {
     fn decode(word: u64) -> Self {
@@ -65,7 +70,9 @@ impl StoreStatus {
             1 => Closed,
             2 => RemovingOpen,
             3 => RemovingClosed,
-            _ => GivenUp,
+            4 => GivenUp,
+            5 => Removed,
+            _ => Abandoned,
         }
     }
 
@@ -143,6 +150,18 @@ impl StoreState {
     /// Gives it up. Returns whether it was not before.
     #[must_use]
     pub fn give_up(&self) -> bool {
-        self.change(|status| (status != GivenUp).then_some(GivenUp))
+        self.change(|status| (!matches!(status, GivenUp | Removed | Abandoned)).then_some(GivenUp))
+    }
+
+    /// It was emptied. Returns whether it was still being removed.
+    #[must_use]
+    pub fn finish_removal(&self) -> bool {
+        self.change(|status| status.is_removing().then_some(Removed))
+    }
+
+    /// It was given up, and is idle. Returns whether no other caller did this.
+    #[must_use]
+    pub fn finish_giving_up(&self) -> bool {
+        self.change(|status| (status == GivenUp).then_some(Abandoned))
     }
 }

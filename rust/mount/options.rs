@@ -27,6 +27,7 @@ use kernel::{
         BStr,
         CString, //
     },
+    sync::Arc,
 };
 
 /// What is to be done with a backing store.
@@ -185,9 +186,10 @@ impl Options {
         self.match_config(pool, log)
     }
 
-    /// Changes what can be changed of `pool`: its limit, and its stores. [`EINVAL`], and nothing is
-    /// changed, if anything else was given that is not as it is. `name` is the pool's, if it has one.
-    pub(crate) fn apply(&self, pool: &Pool, name: Option<&CStr>, log: &FsLog<'_>) -> Result {
+    /// Changes what can be changed of `pool`: its limit, and its stores. To remove a store is only begun.
+    /// [`EINVAL`], and nothing is changed, if anything else was given that is not as it is. `name` is the
+    /// pool's, if it has one.
+    pub(crate) fn apply(&self, pool: &Arc<Pool>, name: Option<&CStr>, log: &FsLog<'_>) -> Result {
         self.match_config(pool, log)?;
         if self.pool().is_some() && self.pool() != name {
             return Err(log.invalid(fmt!("pool: cannot be changed by remount")));
@@ -200,7 +202,7 @@ impl Options {
         }
         let changed = self.stores.iter().try_for_each(|change| match change {
             StoreChange::Add(path) => pool.add_store(path, log),
-            StoreChange::Remove(path) => pool.admin.remove(path, log),
+            StoreChange::Remove(path) => pool.begin_removal(path, log),
         });
         let limit = if changed.is_ok() { limit } else { before };
         if limit != pool.contents.limit.given() {

@@ -18,7 +18,10 @@ use crate::{
         },
         sync::{
             event_count::EventCount,
-            workqueue::ReclaimQueue, //
+            workqueue::{
+                BackgroundQueue,
+                ReclaimQueue, //
+            },
         },
     },
     mount::options::Options,
@@ -90,12 +93,17 @@ impl Registry {
         let directory = FsDir::new(c"ghostswap")?;
         let patient = Arc::new(ReclaimQueue::new(c"ghostswap")?, GFP_KERNEL)?;
         let urgent = Arc::new(ReclaimQueue::new_urgent(c"ghostswap_read")?, GFP_KERNEL)?;
+        let background = Arc::new(BackgroundQueue::new(c"ghostswap_store")?, GFP_KERNEL)?;
         KBox::pin_init(
             pin_init!(Self {
                 entries <- new_mutex!(Entries::default()),
                 changes <- EventCount::new(),
                 directory,
-                queues: Queues { patient, urgent },
+                queues: Queues {
+                    patient,
+                    urgent,
+                    background,
+                },
             }),
             GFP_KERNEL,
         )

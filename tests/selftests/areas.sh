@@ -187,6 +187,11 @@ stores_of() {
 	done
 }
 
+# is_removed FILE DISK: the store that a remount began to remove is given back. Waits for that.
+is_removed() {
+	[[ $(tell "$1" remove_backing "$2") =~ ^(OK|ENOENT)$ ]]
+}
+
 # write_back FILE: all there is.
 write_back() {
 	gives OK tell "$1" writeback all

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +24,10 @@ static int show_usage(void)
 	      "       mnt swapon FILE [PRIORITY]\n"
 	      "       mnt swapoff FILE\n"
 	      "       mnt write FILE TEXT\n"
+	      "       mnt poll FILE TEXT\n"
 	      "       mnt truncate|unlink FILE\n"
 	      "An empty SOURCE stands for none at all.\n"
+	      "poll waits until the FILE does not read as TEXT, and prints as what it does.\n"
 	      "fsmount goes through fsopen(2) and prints its log as well.\n",
 	      stderr);
 	return 2;
@@ -85,6 +88,30 @@ static int new_mount(const char *source, const char *target, char *options)
 	return ret;
 }
 
+static int poll_file(const char *path, const char *text)
+{
+	struct pollfd poll_fd = { .events = POLLPRI };
+	char line[64];
+	ssize_t length;
+
+	poll_fd.fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (poll_fd.fd < 0)
+		return -1;
+	for (;;) {
+		length = pread(poll_fd.fd, line, sizeof(line) - 1, 0);
+		if (length < 0)
+			return -1;
+		line[length] = '\0';
+		line[strcspn(line, "\n")] = '\0';
+		if (strcmp(line, text))
+			break;
+		if (poll(&poll_fd, 1, -1) < 0)
+			return -1;
+	}
+	puts(line);
+	exit(0);
+}
+
 int main(int argc, char **argv)
 {
 	char none[] = "", *call = argv[1], *first = argv[2];
@@ -112,6 +139,8 @@ int main(int argc, char **argv)
 		ret = swapoff(first);
 	else if (!strcmp(call, "write") && second)
 		ret = write_text(first, second);
+	else if (!strcmp(call, "poll") && second)
+		ret = poll_file(first, second);
 	else if (!strcmp(call, "truncate"))
 		ret = truncate(first, 0);
 	else if (!strcmp(call, "unlink"))

@@ -144,12 +144,12 @@ do_to_a_disk() {
 	esac
 }
 
-is_removed() {
+is_gone() {
 	[[ $(tell one remove_backing "$1") == OK ]]
 }
 
 is_back() {
-	is_removed "$bad" && [[ $(tell one add_backing "$bad") == OK ]]
+	is_gone "$bad" && [[ $(tell one add_backing "$bad") == OK ]]
 }
 
 # A page is right, or lost with an error that was counted; and only as long as the disk fails.
@@ -168,7 +168,7 @@ disks_fail() {
 	[[ $(stores_of one) == *"$bad"* ]] || gives OK tell one add_backing "$bad"
 	until_true "it is removed and added again" 60 is_back
 	failed=$(stat_of one failed_loads)
-	until_true "the other one is removed" 60 is_removed "$good"
+	until_true "the other one is removed" 60 is_gone "$good"
 	start pages -s 4 -k tttr fill out hold check
 	write_back one
 	holds "bytes in it" "$(cat "$SYSFS"/shared/backing?/live_bytes) > 0"

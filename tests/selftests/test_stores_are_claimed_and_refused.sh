@@ -245,6 +245,7 @@ at_run_time() {
 	start_in_store -s 4 -k tr fill out hold check
 	gives OK mnt remount file "nobacking=$disk"
 	gives OK tell file remove_backing "${stores%"$newline"*}"
+	is_removed file "$disk"
 	equal "stores" "" "$(stores_of file)"
 	equal "pages in stores" 0 "$(stat_of file redirected_pages)"
 	[[ $(options_of file) != *backing* ]] || fail "/proc/mounts shows $(options_of file)"

@@ -201,11 +201,146 @@ the_least_store_is_cleaned() {
 	ends_well
 }
 
+# slow_store OPTIONS: area "file", 12 MiB of a process in its store, which takes most of a second for
+# each segment that is read.
+slow_store() {
+	mapped linear DISK 0
+	area file 1G "$1,backing=$disk"
+	start_in_store -s 12 -k r fill out hold check
+	load_table delay DISK 0 800 DISK 0 0
+	afterwards load_table linear DISK 0
+}
+
+now_ms() {
+	echo $((${EPOCHREALTIME/./} / 1000))
+}
+
+state_is() { # STATE
+	[[ $(store_stat file 0 state) == "$1" ]]
+}
+
+uses_less() { # BYTES
+	(($(store_stat file 0 used_bytes) < $1))
+}
+
+# It takes seconds, and nothing waits for it.
+begun_by_remount() {
+	local used begin pool
+	slow_store limit=64M
+	find_pool pool file
+	used=$(store_stat file 0 used_bytes)
+	begin=$(now_ms)
+	gives OK mnt remount file "nobacking=$disk"
+	gives OK mnt remount file "nobacking=$disk"
+	equal "state" removing "$(store_stat file 0 state)"
+	tell file remove_backing "$disk" >said.order &
+	[[ $(options_of file) != *backing* ]] || fail "/proc/mounts shows $(options_of file)"
+	sync
+	echo 1 >/proc/sys/vm/drop_caches
+	df file >/dev/null
+	note "remount, sync and df took $(($(now_ms) - begin)) ms"
+	state_is removing
+	until_true "it gets emptier" 20 uses_less "$used"
+	equal "how it ended" removed "$(mnt poll "$SYSFS/$pool/backing0/state" removing |
+		sed 's/ENODEV/removed/')"
+	is_removed file "$disk"
+	# Tasks that wait for the removal do not keep its device.
+	gives OK mnt swapon "$disk"
+	gives OK mnt swapoff "$disk"
+	note "the removal took $(($(now_ms) - begin)) ms"
+	wait $!
+	equal "what the order gave" OK "$(<said.order)"
+	equal "stores" "" "$(stores_of file)"
+	equal "pages in stores" 0 "$(stat_of file redirected_pages)"
+	ends_well
+}
+
+called_off() { # COMMAND...
+	local pool used order
+	slow_store limit=64M
+	find_pool pool file
+	gives OK mnt remount file "nobacking=$disk"
+	# One that waits for it is told.
+	tell file remove_backing "$disk" >said.order &
+	order=$!
+	used=$(store_stat file 0 used_bytes)
+	until_true "it gets emptier" 20 uses_less "$used"
+	gives OK "$@" "$disk"
+	equal "state" open "$(store_stat file 0 state)"
+	wait "$order"
+	equal "what the order gave" ECANCELED "$(<said.order)"
+	# The segment that was being moved may end yet.
+	sleep 2
+	used=$(store_stat file 0 used_bytes)
+	holds "bytes in use" "$used > 0"
+	[[ $(options_of file) == *backing=$disk* ]] || fail "/proc/mounts shows $(options_of file)"
+	sleep 2
+	equal "bytes in use" "$used" "$(store_stat file 0 used_bytes)"
+	# It takes pages again, and can be removed.
+	write_back file
+	holds "pages in the store" "$(stat_of file redirected_pages) > 2900"
+	load_table linear DISK 0
+	gives OK tell file remove_backing "$disk"
+	ends_well
+}
+
+remount_with() { # STORE
+	mnt remount file "backing=$1"
+}
+
+# The reason is in the log, and a program that waits sees that it stays.
+ends_badly() {
+	local pool
+	slow_store limit=64M
+	find_pool pool file
+	mark_log
+	gives OK mnt remount file "limit=1M,nobacking=$disk"
+	equal "how it ended" open "$(mnt poll "$SYSFS/$pool/backing0/state" removing)"
+	one_line "backing=$disk: stays, for [0-9]* KiB of it could not be moved: (ENOSPC|Error.28.)"
+	equal "stored" "$(said_number out)" "$(stat_of file stored_pages)"
+	load_table linear DISK 0
+	ends_well
+}
+
+# What is begun by a remount goes on when a task that waits for it ends, and what an order began
+# ends with it.
+ends_with_its_task() {
+	local order
+	slow_store limit=64M
+	gives OK mnt remount file "nobacking=$disk"
+	timeout 1 mnt write "$SYSFS/$(pool_of file)/remove_backing" "$disk" || true
+	equal "state" removing "$(store_stat file 0 state)"
+	gives OK tell file add_backing "$disk"
+	timeout 1 mnt write "$SYSFS/$(pool_of file)/remove_backing" "$disk" || true
+	until_true "it stays" 10 state_is open
+	load_table linear DISK 0
+	ends_well
+}
+
+# It is given back with the pool, if that goes first.
+removed_with_the_pool() {
+	slow_store limit=64M
+	gives OK mnt remount file "nobacking=$disk"
+	# Not with all its pages read at this speed.
+	kill -KILL "$held_pid"
+	wait "$held_pid" || true
+	gives OK mnt swapoff file
+	gives OK mnt umount file
+	gives OK mnt swapon "$disk"
+	gives OK mnt swapoff "$disk"
+}
+
 promise "the pages of a store that is removed move to memory" to_memory
 promise "or to another store" to_another_store
 promise "stores come and go under load, and no page is lost" under_load
 promise "a store stays, and loses nothing, if memory has no room for it" no_room_in_memory
 promise "also if the other store has too little" no_room_in_the_other_store
+promise "a remount begins to remove a store, and nothing waits for it" begun_by_remount
+promise "a remount calls it off" called_off remount_with
+promise "so does an order" called_off tell file add_backing
+promise "what becomes of it is told if it ends badly, too" ends_badly
+promise "it goes on without tasks that wait for it" ends_with_its_task
+promise "umount waits for it" removed_with_the_pool
 promise "stores without pages come and go at once" empty_ones_at_once
 promise "a store of the least size is cleaned" the_least_store_is_cleaned
 promise "a store is removed while its pages are read" while_it_is_read

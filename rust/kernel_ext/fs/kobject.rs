@@ -231,6 +231,20 @@ impl<T: Attributes> KobjectDir<T> {
         Ok(directory)
     }
 
+    /// Tells tasks that poll the file `name` that it shows something else now.
+    ///
+    /// Context: may sleep.
+    pub(crate) fn notify(&self, name: &CStr) {
+        // SAFETY: By the type invariants, the kobject is valid; the names are C strings or null.
+        unsafe {
+            bindings::sysfs_notify(
+                self.inner.kobject.get(),
+                core::ptr::null(),
+                name.as_char_ptr(),
+            )
+        };
+    }
+
     /// The directory of a kobject, and one of its attributes.
     ///
     /// # Safety

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Workqueues that make progress while memory is reclaimed.
+//! Workqueues: those that make progress while memory is reclaimed, and those that need not.
 //!
 //! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
 
@@ -69,16 +69,7 @@ impl ReclaimQueue {
     }
 
     fn with_flags(name: &CStr, flags: bindings::wq_flags) -> Result<Self> {
-        // SAFETY: `name` is a C string, and there is nothing in the format to expand but it.
-        let queue = unsafe {
-            bindings::alloc_workqueue_noprof(
-                c"%s".as_char_ptr(),
-                bindings::wq_flags_WQ_MEM_RECLAIM | bindings::wq_flags_WQ_UNBOUND | flags,
-                0,
-                name.as_char_ptr(),
-            )
-        };
-        let queue = NonNull::new(queue).ok_or(ENOMEM)?;
+        let queue = allocate(name, bindings::wq_flags_WQ_MEM_RECLAIM | flags)?;
         // INVARIANT: It was just allocated, and has no guests.
         let inner = KBox::pin_init(
             pin_init!(QueueInner {
@@ -170,4 +161,73 @@ impl Drop for Guest {
         // SAFETY: By the type invariants; nothing touches the queue through this value afterwards.
         unsafe { self.0.as_ref() }.leave();
     }
+}
+
+/// A workqueue for what takes long, or needs memory: nothing that frees memory may wait for it.
+///
+/// It goes when its work is done, so its last user must not be one of its own workers.
+///
+/// # Examples
+///
+/// ```ignore
+/// let queue = BackgroundQueue::new(c"example")?;
+/// queue.spawn(move || empty(&store))?;
+/// ```
+///
+/// # Invariants
+///
+/// The pointer is of `alloc_workqueue()`, and owned by this value.
+pub(crate) struct BackgroundQueue(NonNull<bindings::workqueue_struct>);
+
+// SAFETY: A workqueue may be used and destroyed by any task.
+unsafe impl Send for BackgroundQueue {}
+// SAFETY: As above.
+unsafe impl Sync for BackgroundQueue {}
+
+impl BackgroundQueue {
+    /// A new queue.
+    ///
+    /// Context: may sleep. Errors: [`ENOMEM`].
+    pub(crate) fn new(name: &CStr) -> Result<Self> {
+        // INVARIANT: It was just allocated.
+        Ok(Self(allocate(name, 0)?))
+    }
+
+    /// Has a worker call `work`.
+    ///
+    /// Context: may sleep. Errors: [`ENOMEM`]; `work` is dropped then.
+    pub(crate) fn spawn(&self, work: impl FnOnce() + Send + 'static) -> Result {
+        // SAFETY: By the type invariants, it is valid as long as this value.
+        let queue = unsafe { Queue::from_raw(self.0.as_ptr()) };
+        Ok(queue.try_spawn(GFP_KERNEL, work)?)
+    }
+
+    /// Waits until all work is done that was queued before this is called.
+    ///
+    /// Context: may sleep; not one of its own workers.
+    pub(crate) fn flush(&self) {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::__flush_workqueue(self.0.as_ptr()) };
+    }
+}
+
+impl Drop for BackgroundQueue {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants. It runs what is queued first.
+        unsafe { bindings::destroy_workqueue(self.0.as_ptr()) };
+    }
+}
+
+/// Allocates an unbound workqueue.
+fn allocate(name: &CStr, flags: bindings::wq_flags) -> Result<NonNull<bindings::workqueue_struct>> {
+    // SAFETY: `name` is a C string, and there is nothing in the format to expand but it.
+    let queue = unsafe {
+        bindings::alloc_workqueue_noprof(
+            c"%s".as_char_ptr(),
+            bindings::wq_flags_WQ_UNBOUND | flags,
+            0,
+            name.as_char_ptr(),
+        )
+    };
+    NonNull::new(queue).ok_or(ENOMEM)
 }

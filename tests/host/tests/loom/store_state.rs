@@ -102,6 +102,33 @@ fn a_store_that_is_closed_meanwhile_stays_closed() {
 }
 
 #[test]
+fn a_store_is_removed_or_kept() {
+    let run = || {
+        let store = Store::new();
+        assert!(!store.state.finish_removal() && !store.state.finish_giving_up());
+        assert!(store.state.remove());
+        assert!(!store.state.finish_giving_up());
+        let other = thread::spawn({
+            let store = store.clone();
+            move || store.state.keep()
+        });
+        let removed = store.state.finish_removal();
+        assert!(removed != other.join().unwrap());
+        let status = store.state.status();
+        assert_eq!(status == StoreStatus::Removed, removed);
+        assert_eq!(status == StoreStatus::Open, !removed);
+        assert_eq!(store.state.give_up(), !removed);
+        assert!(!store.state.finish_removal());
+        assert_eq!(store.state.finish_giving_up(), !removed);
+        assert!(!store.state.finish_giving_up() && !store.state.give_up());
+        assert_eq!(store.state.status() == StoreStatus::Abandoned, !removed);
+    };
+    Tally::start()
+        .explore(None, run)
+        .tell("a store is removed, and kept");
+}
+
+#[test]
 fn a_store_is_given_up_once_and_for_good() {
     let run = || {
         let store = Store::new();
