@@ -26,6 +26,7 @@ use crate::{
     contents::{
         cache::{
             Cache,
+            CacheInner,
             CacheStream, //
         },
         limit::PoolLimit,
@@ -55,6 +56,7 @@ use crate::{
         },
     },
     kernel_ext::{
+        cpu_hotplug::OnlineState,
         mm::{
             swap_page::{
                 DestPage,
@@ -63,7 +65,6 @@ use crate::{
             },
             zsmalloc::ZsObject,
         },
-        sync::workqueue::ReclaimQueue,
     },
 };
 use core::ops::ControlFlow;
@@ -110,6 +111,7 @@ pub(crate) struct Contents {
     /// The pages of all tables.
     pub(crate) table_pages: Arc<TablePages>,
     /// The objects in memory.
+    #[pin]
     pub(crate) cache: Cache,
     /// The backing stores.
     #[pin]
@@ -119,15 +121,15 @@ pub(crate) struct Contents {
 }
 
 impl Contents {
-    /// Nothing yet, for the pool `id`. A cache that is made when it is first used is made on `queue`.
+    /// Nothing yet, for the pool `id`, whose CPUs come at the step `cpus`.
     ///
     /// Context: may sleep. Errors: [`ENOENT`] if there is no such compressor; [`ENOMEM`].
     pub(crate) fn new(
         id: &CStr,
         config: &PoolConfig,
-        queue: &Arc<ReclaimQueue>,
+        cpus: &Arc<OnlineState<CacheInner>>,
     ) -> Result<Arc<Self>> {
-        let cache = Cache::new(id, &config.compressor, queue.clone())?;
+        let cache = Cache::new(id, &config.compressor, cpus)?;
         let table_pages = TablePages::new()?;
         let stats = Stats::new()?;
         Arc::pin_init(
@@ -135,7 +137,7 @@ impl Contents {
                 limit <- PoolLimit::new(config.limit, config.cached),
                 tables <- AreaTables::new(),
                 table_pages,
-                cache,
+                cache <- cache,
                 stores <- BackingStores::new(config.encrypt, config.discard),
                 stats,
             }),
@@ -182,7 +184,7 @@ impl Contents {
         self.limit.set(None, || !self.stores.is_empty());
     }
 
-    /// Bytes that a pool takes whatever it holds: its structures, and, once it was used, the
+    /// Bytes that a pool takes whatever it holds: its structures, and, once it had an area, the
     /// compressor's streams, and what finds the clusters. What zsmalloc takes for size classes is not
     /// in it.
     ///

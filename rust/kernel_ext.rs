@@ -19,6 +19,7 @@
 mod bindings;
 pub(crate) mod block;
 pub(crate) mod clock;
+pub(crate) mod cpu_hotplug;
 pub(crate) mod crypto;
 pub(crate) mod fs;
 pub(crate) mod mm;

@@ -10,7 +10,10 @@ use crate::{
         StoreAdmin, //
     },
     contents::{
-        cache::CacheStream,
+        cache::{
+            CacheInner,
+            CacheStream, //
+        },
         stats::{
             Arrivals,
             StoreFailure, //
@@ -22,6 +25,7 @@ use crate::{
     },
     core::{entry::Redirect, segment::Owner, slot::Displaced, PAGE_SIZE},
     kernel_ext::{
+        cpu_hotplug::OnlineState,
         fs::{
             fs_context::FsLog,
             kobject::KobjectDir, //
@@ -105,16 +109,21 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// An empty pool, whose workers run on `queues`.
+    /// An empty pool, whose workers run on `queues`, and whose CPUs come at the step `cpus`.
     ///
     /// Context: may sleep. Errors: [`ENOENT`] if there is no such compressor; [`ENOMEM`].
-    pub(crate) fn new(id: CString, config: PoolConfig, queues: &Queues) -> Result<Arc<Self>> {
+    pub(crate) fn new(
+        id: CString,
+        config: PoolConfig,
+        queues: &Queues,
+        cpus: &Arc<OnlineState<CacheInner>>,
+    ) -> Result<Arc<Self>> {
         let Queues {
             patient,
             urgent,
             background,
         } = queues;
-        let contents = Contents::new(&id, &config, patient)?;
+        let contents = Contents::new(&id, &config, cpus)?;
         let reader = Reader::new(contents.clone(), urgent.clone())?;
         let mover = Mover::new(contents.clone(), reader.clone(), patient.clone())?;
         let admin = StoreAdmin::new(contents.clone(), reader.clone(), mover.clone());
@@ -160,6 +169,7 @@ impl Pool {
         slots: usize,
         status: AreaStatus,
     ) -> Result<(Arc<Table>, usize)> {
+        self.contents.cache.prepare()?;
         let table = Table::new(self.contents.table_pages.clone(), slots, status)?;
         let number = self.contents.tables.enter(&table)?;
         Ok((table, number))

@@ -9,6 +9,11 @@ use crate::{
         PAGE_SIZE, //
     },
     kernel_ext::{
+        cpu_hotplug::{
+            CpuOnline,
+            OnlineInstance,
+            OnlineState, //
+        },
         crypto::compressor::{
             Algorithm,
             Compressor,
@@ -27,56 +32,89 @@ use crate::{
                 NO_NODE, //
             },
         },
-        sync::{
-            lazy_init::{
-                LazyInit,
-                Make, //
-            },
-            workqueue::ReclaimQueue,
-        },
     },
 };
 use kernel::{
+    new_mutex,
     prelude::*,
     str::CString,
-    sync::Arc, //
+    sync::{
+        Arc,
+        Mutex,
+        SetOnce, //
+    },
 };
 
 /// A cache with one compressor.
+#[pin_data]
 pub(crate) struct Cache {
-    /// Made for the first page, because it takes memory even while it is empty.
-    inner: Arc<LazyInit<CacheInner>>,
-    queue: Arc<ReclaimQueue>,
+    /// Made for the first area: what stores a page cannot wait for memory.
+    inner: SetOnce<Pin<KBox<OnlineInstance<CacheInner>>>>,
+    /// The task that makes it has this locked.
+    #[pin]
+    making: Mutex<()>,
+    /// The name that zsmalloc's statistics show.
+    name: CString,
+    algorithm: Algorithm,
+    cpus: Arc<OnlineState<CacheInner>>,
 }
 
 /// What holds and compresses pages.
-struct CacheInner {
+pub(crate) struct CacheInner {
     objects: ZsPool,
     compressor: Compressor,
 }
 
-impl Make for CacheInner {
-    /// The name that zsmalloc's statistics show, and the compressor.
-    type Seed = (CString, Algorithm);
-
-    fn make((name, algorithm): &(CString, Algorithm)) -> Result<Self> {
-        Ok(Self {
-            objects: ZsPool::new(name)?,
-            compressor: Compressor::new(algorithm)?,
-        })
+impl CpuOnline for CacheInner {
+    fn online(&self, cpu: usize) {
+        self.compressor.make_stream(cpu);
     }
 }
 
 impl Cache {
-    /// A cache for objects compressed by `compressor`, shown as `name` in zsmalloc's statistics.
+    /// A cache for objects compressed by `compressor`, shown as `name` in zsmalloc's statistics, whose
+    /// CPUs come at the step `cpus`.
     ///
     /// Context: may sleep. Errors: [`ENOENT`] if there is no such compressor; [`ENOMEM`].
-    pub(crate) fn new(name: &CStr, compressor: &CStr, queue: Arc<ReclaimQueue>) -> Result<Self> {
-        let seed = (name.to_cstring()?, Algorithm::new(compressor)?);
-        Ok(Self {
-            inner: LazyInit::new(seed)?,
-            queue,
-        })
+    pub(crate) fn new(
+        name: &CStr,
+        compressor: &CStr,
+        cpus: &Arc<OnlineState<CacheInner>>,
+    ) -> Result<impl PinInit<Self>> {
+        let name = name.to_cstring()?;
+        let algorithm = Algorithm::new(compressor)?;
+        let cpus = cpus.clone();
+        Ok(pin_init!(Self {
+            inner: SetOnce::new(),
+            making <- new_mutex!(()),
+            name,
+            algorithm,
+            cpus,
+        }))
+    }
+
+    /// Makes what pages go through, if it is not there yet. That stays to the end. Before it is there, no
+    /// page comes.
+    ///
+    /// Context: may sleep, and waits for CPUs that come or go. Errors: [`ENOMEM`].
+    pub(crate) fn prepare(&self) -> Result {
+        let _making = self.making.lock();
+        if self.inner.as_ref().is_some() {
+            return Ok(());
+        }
+        let inner = CacheInner {
+            objects: ZsPool::new(&self.name)?,
+            compressor: Compressor::new(self.algorithm.clone())?,
+        };
+        let inner = KBox::pin_init(OnlineInstance::new(self.cpus.clone(), inner), GFP_KERNEL)?;
+        self.inner.populate(inner);
+        Ok(())
+    }
+
+    #[inline]
+    fn inner(&self) -> Option<&CacheInner> {
+        let inner = self.inner.as_ref()?;
+        Some(inner)
     }
 
     /// What pages go through, one after the other, into the cache and out of it.
@@ -96,7 +134,7 @@ impl Cache {
         if let Ok(whole) = data.try_into() {
             return Ok(page.copy_from(whole));
         }
-        let inner = self.inner.get().ok_or(EIO)?;
+        let inner = self.inner().ok_or(EIO)?;
         let mut stream = inner.compressor.stream();
         let (decompressor, _) = stream.split();
         decompressor.decompress(data, page)
@@ -104,7 +142,7 @@ impl Cache {
 
     /// Writes to `page` the incompressible one that was stored as `object`.
     fn load_whole(&self, object: &ZsObject, page: &mut DestPage<'_>) -> Result<Filled> {
-        self.inner.get().ok_or(EIO)?.objects.copy_to(object, page)
+        self.inner().ok_or(EIO)?.objects.copy_to(object, page)
     }
 
     /// Calls `with` with the bytes of `object`, which pass through `buffer` where they must.
@@ -116,7 +154,7 @@ impl Cache {
         buffer: &mut [u8; PAGE_SIZE],
         with: impl FnOnce(&[u8]) -> R,
     ) -> Option<R> {
-        let inner = self.inner.get()?;
+        let inner = self.inner()?;
         Some(with(&inner.objects.read(object, buffer)))
     }
 
@@ -124,7 +162,7 @@ impl Cache {
     ///
     /// Context: waits for no memory. Errors: [`ENOMEM`], [`ERANGE`].
     pub(crate) fn store_again(&self, data: &[u8]) -> Result<ZsObject> {
-        let inner = self.inner.get().ok_or(ENOMEM)?;
+        let inner = self.inner().ok_or(ENOMEM)?;
         inner.objects.store(data, NO_NODE)
     }
 
@@ -133,7 +171,7 @@ impl Cache {
     /// Context: any but interrupts; never sleeps.
     #[inline]
     pub(crate) fn free(&self, object: ZsObject) {
-        if let Some(inner) = self.inner.get() {
+        if let Some(inner) = self.inner() {
             inner.objects.free(object);
         }
     }
@@ -141,14 +179,14 @@ impl Cache {
     /// Bytes of memory that the objects take, in whole pages.
     #[inline]
     pub(crate) fn bytes(&self) -> u64 {
-        self.inner.get().map_or(0, |inner| inner.objects.bytes())
+        self.inner().map_or(0, |inner| inner.objects.bytes())
     }
 
-    /// Bytes that the cache takes whatever it holds: none before it is used, then its streams.
+    /// Bytes that the cache takes whatever it holds: none before it is prepared, then its streams.
     ///
     /// Context: may sleep.
     pub(crate) fn fixed_bytes(&self) -> u64 {
-        self.inner.get().map_or(0, |inner| inner.compressor.bytes())
+        self.inner().map_or(0, |inner| inner.compressor.bytes())
     }
 }
 
@@ -168,17 +206,14 @@ impl<'a> CacheStream<'a> {
         self.taken = None;
     }
 
-    /// The stream, and what it is of. `inner` is called if it was not taken.
+    /// The stream, and what it is of.
     #[inline]
-    fn take(
-        &mut self,
-        inner: impl FnOnce(&'a Cache) -> Result<&'a CacheInner>,
-    ) -> Result<&mut (&'a CacheInner, StreamGuard<'a>)> {
+    fn take(&mut self) -> Option<&mut (&'a CacheInner, StreamGuard<'a>)> {
         match &mut self.taken {
-            Some(taken) => Ok(taken),
+            Some(taken) => Some(taken),
             none => {
-                let inner = inner(self.cache)?;
-                Ok(none.insert((inner, inner.compressor.stream())))
+                let inner = self.cache.inner()?;
+                Some(none.insert((inner, inner.compressor.stream())))
             }
         }
     }
@@ -191,7 +226,7 @@ impl<'a> CacheStream<'a> {
         if let Some(fill) = page.repeated_word().and_then(halves) {
             return Ok(Content::Same(fill));
         }
-        let (inner, stream) = self.take(|cache| cache.inner.get_or_make(&cache.queue))?;
+        let (inner, stream) = self.take().ok_or(ENOMEM)?;
         inner.compress(stream, page).map(Content::Object)
     }
 
@@ -203,7 +238,7 @@ impl<'a> CacheStream<'a> {
         if object.length().is_incompressible() {
             return self.cache.load_whole(object, page);
         }
-        let (inner, stream) = self.take(|cache| cache.inner.get().ok_or(EIO))?;
+        let (inner, stream) = self.take().ok_or(EIO)?;
         let (decompressor, buffer) = stream.split();
         decompressor.decompress(&inner.objects.read(object, buffer), page)
     }

@@ -10,6 +10,7 @@
 #include <crypto/skcipher.h>
 #include <linux/bio.h>
 #include <linux/blkdev.h>
+#include <linux/cpuhotplug.h>
 #include <linux/crc32.h>
 #include <linux/fs.h>
 #include <linux/fs_context.h>
@@ -67,6 +68,12 @@ long kernel_ext_wait_timeout(struct wait_queue_head *queue, const u32 *count, u3
 			     long timeout);
 long kernel_ext_wait_interruptible_timeout(struct wait_queue_head *queue, const u32 *count,
 					   u32 seen, long timeout);
+
+int kernel_ext_cpuhp_setup_state_multi(const char *name,
+				       int (*online)(unsigned int cpu, struct hlist_node *node));
+void kernel_ext_cpuhp_remove_multi_state(int state);
+int kernel_ext_cpuhp_state_add_instance(int state, struct hlist_node *node);
+void kernel_ext_cpuhp_state_remove_instance(int state, struct hlist_node *node);
 
 bool kernel_ext_current_is_kswapd(void);
 bool kernel_ext_current_is_oom_origin(void);

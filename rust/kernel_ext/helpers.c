@@ -150,6 +150,27 @@ void kernel_ext_sysfs_order_init(struct attribute *attribute)
 	sysfs_attr_init(attribute);
 }
 
+int kernel_ext_cpuhp_setup_state_multi(const char *name,
+				       int (*online)(unsigned int cpu, struct hlist_node *node))
+{
+	return cpuhp_setup_state_multi(CPUHP_AP_ONLINE_DYN, name, online, NULL);
+}
+
+void kernel_ext_cpuhp_remove_multi_state(int state)
+{
+	cpuhp_remove_multi_state(state);
+}
+
+int kernel_ext_cpuhp_state_add_instance(int state, struct hlist_node *node)
+{
+	return cpuhp_state_add_instance(state, node);
+}
+
+void kernel_ext_cpuhp_state_remove_instance(int state, struct hlist_node *node)
+{
+	cpuhp_state_remove_instance_nocalls(state, node);
+}
+
 bool kernel_ext_current_is_kswapd(void)
 {
 	return current_is_kswapd();

@@ -4,5 +4,4 @@
 
 pub(crate) mod arc_slots;
 pub(crate) mod event_count;
-pub(crate) mod lazy_init;
 pub(crate) mod workqueue;

@@ -48,7 +48,7 @@ pub(crate) struct GhostSwap {
 impl GhostSwap {
     /// With nothing mounted.
     ///
-    /// Context: may sleep. Errors: [`ENOMEM`].
+    /// Context: may sleep. Errors: [`ENOMEM`]; [`ENOSPC`].
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
             registry: Registry::new()?,

@@ -7,7 +7,9 @@
 //! same pool waits for that task.
 
 use crate::{
+    contents::cache::CacheInner,
     kernel_ext::{
+        cpu_hotplug::OnlineState,
         fs::{
             file::SourceFile,
             fs_context::FsLog,
@@ -81,6 +83,7 @@ pub(crate) struct Registry {
     #[pin]
     changes: EventCount,
     directory: FsDir,
+    cpus: Arc<OnlineState<CacheInner>>,
     /// They go last, when the workers are done.
     queues: Queues,
 }
@@ -88,17 +91,19 @@ pub(crate) struct Registry {
 impl Registry {
     /// An empty registry, with its directory in sysfs.
     ///
-    /// Context: may sleep. Errors: [`ENOMEM`].
+    /// Context: may sleep. Errors: [`ENOMEM`]; [`ENOSPC`].
     pub(crate) fn new() -> Result<Pin<KBox<Self>>> {
         let directory = FsDir::new(c"ghostswap")?;
         let patient = Arc::new(ReclaimQueue::new(c"ghostswap")?, GFP_KERNEL)?;
         let urgent = Arc::new(ReclaimQueue::new_urgent(c"ghostswap_read")?, GFP_KERNEL)?;
         let background = Arc::new(BackgroundQueue::new(c"ghostswap_store")?, GFP_KERNEL)?;
+        let cpus = Arc::new(OnlineState::new(c"ghostswap:online")?, GFP_KERNEL)?;
         KBox::pin_init(
             pin_init!(Self {
                 entries <- new_mutex!(Entries::default()),
                 changes <- EventCount::new(),
                 directory,
+                cpus,
                 queues: Queues {
                     patient,
                     urgent,
@@ -175,7 +180,8 @@ impl Registry {
 
     /// Makes a pool, and shows it.
     fn open(&self, id: &CStr, options: &Options, log: &FsLog<'_>) -> Result<Arc<Pool>> {
-        let pool = Pool::new(id.to_cstring()?, options.config(log)?, &self.queues)?;
+        let config = options.config(log)?;
+        let pool = Pool::new(id.to_cstring()?, config, &self.queues, &self.cpus)?;
         let directory = KobjectDir::new(&self.directory, fmt!("{}", pool.id()), pool.clone())?;
         pool.show_in(directory);
         // Also if anything fails from here on: what was claimed must be given back. And the directory

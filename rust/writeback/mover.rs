@@ -17,6 +17,7 @@
 //! Mounting, swapon, swapoff and sysfs, in tasks that may sleep:
 //!
 //! 1. [`s_umount` of the superblock, but not in umount, or the inode's lock in swapon(2)]
+//!    In swapon, `Cache::making`, a mutex, and [that of CPUs that come or go]
 //! 2. `Registry::entries`, a mutex. Nothing waits for a device with it
 //! 3. `StoreAdmin::places`, a mutex. Nothing waits for a device with it
 //! 4. `Pool::directory`, a mutex

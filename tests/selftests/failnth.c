@@ -100,6 +100,14 @@ static const char *read_proc(pid_t pid, const char *name)
 	return text;
 }
 
+/* What CPUs come online with is a worker, too. */
+static bool is_worker(pid_t pid)
+{
+	const char *name = read_proc(pid, "comm");
+
+	return !strncmp(name, "kworker/", 8) || !strncmp(name, "cpuhp/", 6);
+}
+
 /* Answers one worker after the other, then 0. */
 static pid_t next_worker(enum who who)
 {
@@ -108,7 +116,7 @@ static pid_t next_worker(enum who who)
 	while ((entry = readdir(proc))) {
 		pid_t pid = atoi(entry->d_name);
 
-		if (pid <= 0 || strncmp(read_proc(pid, "comm"), "kworker/", 8))
+		if (pid <= 0 || !is_worker(pid))
 			continue;
 		if (who == EVERYBODY ||
 		    who == (getpriority(PRIO_PROCESS, pid) < 0 ? URGENT : WORKERS))

@@ -113,8 +113,7 @@ play_writeback() {
 play_limit() {
 	memory=(-p 66 -k r)
 	options+=,limit=128K
-	# What the pool needs for its first object is there then.
-	script=(fill out fill fault out settle)
+	script=(fill fault out settle)
 }
 
 play_cleaning() {

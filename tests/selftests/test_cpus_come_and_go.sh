@@ -51,6 +51,33 @@ cpu_comes_later() {
 	equal "failed" "0 0" "$(stat_of file failed_stores_memory) $(stat_of file failed_loads)"
 }
 
+# Not those that could be there.
+streams_come_with_cpus() { # COMPRESSOR BYTES
+	local mounted one both
+	[[ -w $CPU1 ]] || skip "there is one CPU only"
+	put_for_now "$CPU1" 0
+	header file
+	gives OK mnt mount file file "comp=$1"
+	mounted=$(stat_of file fixed_bytes)
+	gives OK mnt swapon file
+	one=$(stat_of file fixed_bytes)
+	holds "bytes for one CPU" "$one - $mounted >= $2 && $one - $mounted < $2 * 3 / 2"
+	put "$CPU1" 1
+	both=$(stat_of file fixed_bytes)
+	holds "bytes for the second" "$both - $one >= $2 && $both - $one < $2 * 3 / 2"
+	# It leaves its stream, and finds it again.
+	put "$CPU1" 0
+	equal "bytes for a CPU that went" "$both" "$(stat_of file fixed_bytes)"
+	put "$CPU1" 1
+	equal "bytes for a CPU that came again" "$both" "$(stat_of file fixed_bytes)"
+	taskset 2 pages -s 4 -k tr fill out check rewrite:2 out check
+	gives OK mnt swapoff file
+	# But for what found the tables.
+	both=$((both - $(stat_of file fixed_bytes)))
+	holds "bytes that went with the area" "$both >= 0 && $both < 4096"
+	gives OK mnt umount file
+}
+
 # What was stored by a CPU that is gone is still counted and found.
 cpu_goes_for_good() {
 	[[ -w $CPU1 ]] || skip "there is one CPU only"
@@ -99,6 +126,9 @@ promise "a CPU that comes and goes loses no page" cpu_comes_and_goes lz4
 promise "the same with zstd" cpu_comes_and_goes zstd
 promise "a CPU that comes after the mount stores and loads" cpu_comes_later
 promise "what a CPU stored outlives it" cpu_goes_for_good
+promise "memory to compress with lz4 comes with an area, and with each CPU" \
+	streams_come_with_cpus lz4 24576
+promise "the same with zstd" streams_come_with_cpus zstd 180000
 promise "memory compacted under load loses no page" compacted_under_load
 promise "zsmalloc's compaction gives memory back, and loses no page" objects_move_together
 finish

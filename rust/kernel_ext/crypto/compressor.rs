@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Compressors by name, with a stream for each CPU.
+//! Compressors by name, with a stream for each CPU that is there.
 //!
 //! All of them are the crypto API's but two. Its zstd is set up for inputs of 256 KiB, so pages are
 //! compressed by the library that is behind it, set up for pages. And lz4, which is the fastest,
@@ -21,6 +21,7 @@ use crate::kernel_ext::{
         SourcePage, //
     },
 };
+use core::ptr::NonNull;
 use kernel::{
     cpu::{
         self,
@@ -30,6 +31,12 @@ use kernel::{
     page::PAGE_SIZE,
     prelude::*,
     sync::{
+        atomic::{
+            Acquire,
+            Atomic,
+            Relaxed,
+            Release, //
+        },
         lock::{
             mutex::MutexBackend,
             Guard, //
@@ -58,6 +65,7 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
+    /// One that uses `codec`, of the node that the task is on.
     fn new(codec: impl Codec + 'static) -> Result<Pin<KBox<Mutex<Self>>>> {
         let stream = Self {
             codec: KBox::new(codec, GFP_KERNEL)?,
@@ -105,20 +113,39 @@ impl Decompressor<'_> {
     }
 }
 
-/// A compressor with a stream for each CPU that may ever be there, so CPUs may come and go.
+/// A compressor with a stream for each CPU that it was told of. One that goes leaves its stream, so CPUs
+/// may come and go. The others share the first stream.
 ///
 /// # Examples
 ///
 /// ```ignore
-/// let compressor = Compressor::new(&Algorithm::new(c"lz4")?)?;
+/// let compressor = Compressor::new(Algorithm::new(c"lz4")?)?;
+/// // On CPU 3.
+/// compressor.make_stream(3);
 /// let mut stream = compressor.stream();
 /// let object = pool.store(stream.compress(page)?, page.node())?;
 /// ```
+///
+/// # Invariants
+///
+/// There is a place for each CPU that there may ever be. Each points to a stream of
+/// [`Algorithm::stream`] that this value owns, and that stays as long as this value: to the first one, or
+/// to one of its own. A place changes from the one to the other, and not again.
 pub(crate) struct Compressor {
-    streams: KVec<Pin<KBox<Mutex<Stream>>>>,
+    streams: KVec<Atomic<*mut Mutex<Stream>>>,
+    first: NonNull<Mutex<Stream>>,
+    /// Whose stream that is.
+    first_cpu: usize,
+    algorithm: Algorithm,
 }
 
+// SAFETY: It owns its streams, which can be sent and shared.
+unsafe impl Send for Compressor {}
+// SAFETY: As above; a place is changed in one step.
+unsafe impl Sync for Compressor {}
+
 /// A compressor that was found, before there are streams.
+#[derive(Clone)]
 pub(crate) enum Algorithm {
     /// One of the crypto API.
     Acomp(Arc<acomp::Transform>),
@@ -164,15 +191,41 @@ impl Algorithm {
 }
 
 impl Compressor {
-    /// Streams of `algorithm`.
+    /// Streams of `algorithm`: one for now, of this CPU.
     ///
     /// Context: may sleep. Errors: [`ENOMEM`].
-    pub(crate) fn new(algorithm: &Algorithm) -> Result<Self> {
-        let mut streams = KVec::with_capacity(cpu::nr_cpu_ids() as usize, GFP_KERNEL)?;
-        for _ in 0..cpu::nr_cpu_ids() {
-            streams.push(algorithm.stream()?, GFP_KERNEL)?;
+    pub(crate) fn new(algorithm: Algorithm) -> Result<Self> {
+        let count = cpu::nr_cpu_ids() as usize;
+        let mut streams = KVec::with_capacity(count, GFP_KERNEL)?;
+        let first_cpu = this_cpu();
+        let first = into_raw(algorithm.stream()?);
+        for _ in 0..count {
+            // There is room.
+            let _ = streams.push_within_capacity(Atomic::new(first.as_ptr()));
         }
-        Ok(Self { streams })
+        // INVARIANT: The stream was just made, and all places point to it.
+        Ok(Self {
+            streams,
+            first,
+            first_cpu,
+            algorithm,
+        })
+    }
+
+    /// Makes a stream for CPU `cpu`, if it has none. Without memory it shares the first one.
+    ///
+    /// Context: may sleep, on that CPU, so that the stream is of its node; not two for one CPU at a time.
+    pub(crate) fn make_stream(&self, cpu: usize) {
+        let Some(place) = self.streams.get(cpu) else {
+            return;
+        };
+        if cpu == self.first_cpu || place.load(Relaxed) != self.first.as_ptr() {
+            return;
+        }
+        if let Ok(stream) = self.algorithm.stream() {
+            // INVARIANT: It changes for the first time, from the first one to its own.
+            place.store(into_raw(stream).as_ptr(), Release);
+        }
     }
 
     /// The stream of this CPU. The task may move to another while it has it.
@@ -182,7 +235,18 @@ impl Compressor {
     #[inline]
     pub(crate) fn stream(&self) -> StreamGuard<'_> {
         // Any CPU's will do, even if it is not this one any more.
-        self.streams[CpuId::current().as_u32() as usize].lock()
+        let stream = self.streams[this_cpu()].load(Acquire);
+        // SAFETY: By the type invariants, it is valid as long as this value.
+        unsafe { &*stream }.lock()
+    }
+
+    /// The streams, each once.
+    fn each(&self) -> impl Iterator<Item = NonNull<Mutex<Stream>>> + '_ {
+        let own = (self.streams.iter())
+            .filter_map(|place| NonNull::new(place.load(Acquire)))
+            .filter(|stream| *stream != self.first);
+        // Not a method, for all that initialises a value has one of that name.
+        Iterator::chain(core::iter::once(self.first), own)
     }
 
     /// Bytes that the streams take. What the crypto API needs beside is shared with its other
@@ -190,11 +254,32 @@ impl Compressor {
     ///
     /// Context: may sleep.
     pub(crate) fn bytes(&self) -> u64 {
-        self.streams
-            .iter()
-            .map(|stream| {
-                (BUFFER_SIZE + size_of::<Mutex<Stream>>() + stream.lock().codec.bytes()) as u64
-            })
-            .sum()
+        let places = self.streams.capacity() * size_of::<*mut Mutex<Stream>>();
+        let streams = self.each().map(|stream| {
+            // SAFETY: By the type invariants, it is valid as long as this value.
+            let stream = unsafe { stream.as_ref() };
+            BUFFER_SIZE + size_of::<Mutex<Stream>>() + stream.lock().codec.bytes()
+        });
+        (places + streams.sum::<usize>()) as u64
     }
+}
+
+impl Drop for Compressor {
+    fn drop(&mut self) {
+        for stream in self.each() {
+            // SAFETY: By the type invariants, it is owned by this value, and is of `into_raw()`. Each
+            // comes once, and is not used any more. It does not move.
+            drop(unsafe { Pin::new_unchecked(KBox::from_raw(stream.as_ptr())) });
+        }
+    }
+}
+
+fn this_cpu() -> usize {
+    CpuId::current().as_u32() as usize
+}
+
+fn into_raw(stream: Pin<KBox<Mutex<Stream>>>) -> NonNull<Mutex<Stream>> {
+    // SAFETY: It stays where it is, until it is made a pinned box again.
+    let stream = unsafe { Pin::into_inner_unchecked(stream) };
+    NonNull::from(KBox::leak(stream))
 }
