@@ -39,7 +39,7 @@ use crate::{
             TransferDone, //
         },
         clock,
-        crypto::cipher,
+        crypto::random,
         sync::event_count::EventCount, //
     },
 };
@@ -147,7 +147,7 @@ impl BackingStore {
                 stale.push(Atomic::new(false), GFP_KERNEL)?;
             }
         }
-        let cursor = Cursor::new(cipher::random());
+        let cursor = Cursor::new(random::number() as u32);
         let store = Arc::pin_init(
             pin_init!(Self {
                 paths,

@@ -6,7 +6,8 @@
 
 use crate::kernel_ext::{
     bindings,
-    block::buffer::Block, //
+    block::buffer::Block,
+    crypto::random, //
 };
 use core::ptr::NonNull;
 use kernel::{
@@ -19,14 +20,6 @@ use kernel::{
 
 /// Two keys of AES-256: one for the data, one for the place.
 const KEY_BYTES: usize = 64;
-
-/// A random number.
-///
-/// Context: any.
-pub(crate) fn random() -> u32 {
-    // SAFETY: It may be called at any time.
-    unsafe { bindings::get_random_u32() }
-}
 
 /// AES-256-XTS with a random key, which lives only in here and is wiped when this is dropped.
 ///
@@ -63,12 +56,11 @@ impl Xts {
         })?;
         // INVARIANT: It was just allocated; if it gets no key, it is not given out.
         let cipher = Self(NonNull::new(cipher).ok_or(ENOMEM)?);
-        // SAFETY: It may be called wherever sleeping is allowed.
-        to_result(unsafe { bindings::wait_for_random_bytes() })?;
+        random::wait()?;
         let mut key = [0u8; KEY_BYTES];
+        random::fill(&mut key);
         // SAFETY: The key has so many bytes, and the cipher copies what it needs of them.
         let set = unsafe {
-            bindings::get_random_bytes(key.as_mut_ptr().cast(), KEY_BYTES);
             let set = bindings::kernel_ext_sync_skcipher_setkey(
                 cipher.0.as_ptr(),
                 key.as_ptr(),
