@@ -20,6 +20,7 @@ use crate::{
             Segment,
             SegmentLog,
             TakenSegment,
+            GENERATION_BITS,
             RESERVE, //
         },
         payload::Length,
@@ -147,7 +148,7 @@ impl BackingStore {
                 stale.push(Atomic::new(false), GFP_KERNEL)?;
             }
         }
-        let cursor = Cursor::new(random::number() as u32);
+        let cursor = Cursor::new(random::number() >> (u64::BITS - GENERATION_BITS + 1));
         let store = Arc::pin_init(
             pin_init!(Self {
                 paths,
@@ -216,8 +217,17 @@ impl BackingStore {
     ///
     /// Context: only the mover calls this.
     pub(crate) fn open_segment(self: &Arc<Self>) -> Option<(Arc<Self>, TakenSegment)> {
-        let taken = self.log.open(&mut self.cursor.lock())?;
-        let taken = self.confirm(taken)?;
+        let (taken, is_used_up) = {
+            let mut cursor = self.cursor.lock();
+            (self.log.open(&mut cursor), cursor.is_used_up())
+        };
+        if is_used_up && self.state.close() {
+            pr_err!(
+                "backing={}: was filled so often that it takes nothing more; remove it and add it again\n",
+                self.path()
+            );
+        }
+        let taken = self.confirm(taken?)?;
         if let Some(stale) = self.stale.get(taken.segment()) {
             stale.store(true, Relaxed);
         }

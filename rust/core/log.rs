@@ -33,13 +33,15 @@
 //! before that caller made it free. So a caller that has a segment pinned finds in it what was
 //! there, and nothing is written there.
 //!
-//! Each filling of a segment is another generation of it, and its records say which: a record that
-//! an earlier one left in the same blocks is not taken for one of this.
+//! Each filling of a segment is another generation of it, and no two of the store are the same:
+//! their numbers go up and do not wrap. When they are used up, nothing is filled any more. The records
+//! say of which generation they are: what another one left in the same blocks is not taken for this
+//! one's.
 //!
 //! # A segment's account
 //!
 //! ```text
-//!  63           32 31         4  3  2     0
+//!  63           26 25         4  3  2     0
 //! |  generation   |    live    | D | state |
 //! ```
 //!
@@ -83,7 +85,14 @@ const STATE_MASK: u64 = DOUBTED - 1;
 const DOUBTED: u64 = 1 << DOUBTED_SHIFT;
 const DOUBTED_SHIFT: u32 = 3;
 const LIVE_SHIFT: u32 = 4;
-const GENERATION_SHIFT: u32 = 32;
+const LIVE_MASK: u64 = (1 << (GENERATION_SHIFT - LIVE_SHIFT)) - 1;
+const GENERATION_SHIFT: u32 = 26;
+
+const _: () = assert!(SEGMENT as u64 <= LIVE_MASK);
+
+/// Bits of the number of a generation. When half of the numbers are used up, 256 PiB were written,
+/// or discarded.
+pub const GENERATION_BITS: u32 = u64::BITS - GENERATION_SHIFT;
 
 /// Free segments that are kept for cleaning: without one to move to, nothing can be cleaned.
 pub const RESERVE: usize = 1;
@@ -138,7 +147,7 @@ impl SegmentState {
 /// The account of a segment, decoded.
 #[derive(Clone, Copy)]
 struct Account {
-    generation: u32,
+    generation: u64,
     live: usize,
     /// Whether it was doubtful before.
     doubted: bool,
@@ -147,7 +156,7 @@ struct Account {
 
 impl Account {
     fn encode(self) -> u64 {
-        u64::from(self.generation) << GENERATION_SHIFT
+        self.generation << GENERATION_SHIFT
             | (self.live as u64) << LIVE_SHIFT
             | u64::from(self.doubted) << DOUBTED_SHIFT
             | self.state as u64
@@ -161,8 +170,8 @@ impl Account {
 
     fn decode(word: u64) -> Self {
         Self {
-            generation: (word >> GENERATION_SHIFT) as u32,
-            live: (word as u32 >> LIVE_SHIFT) as usize,
+            generation: word >> GENERATION_SHIFT,
+            live: (word >> LIVE_SHIFT & LIVE_MASK) as usize,
             doubted: word & DOUBTED != 0,
             state: match word & STATE_MASK {
                 0 => SegmentState::Free,
@@ -204,7 +213,7 @@ impl Segment {
     }
 
     /// Begins generation `generation`, pinned by the caller, which is alone with the segment.
-    fn begin(&self, generation: u32) {
+    fn begin(&self, generation: u64) {
         let account = Account {
             generation,
             live: 0,
@@ -304,7 +313,8 @@ impl Victims {
 /// Where the mover goes on in a log. There is one for each log.
 pub struct Cursor {
     segment: usize,
-    generation: u32,
+    /// That of the next segment to be filled.
+    generation: u64,
     /// Where the next window to look for victims begins.
     next_victims: usize,
     victims: Victims,
@@ -317,9 +327,9 @@ pub struct Cursor {
 
 impl Cursor {
     /// A cursor at the first segment. The generations of segments are counted from `generation`,
-    /// which should be another in each pool, so that a record that one pool left is not taken for
-    /// another's.
-    pub fn new(generation: u32) -> Self {
+    /// which should be drawn at random, from the first half of those that there are: so what was left
+    /// on a device that is not encrypted is not taken for what is written there next.
+    pub fn new(generation: u64) -> Self {
         Self {
             segment: 0,
             generation,
@@ -332,13 +342,18 @@ impl Cursor {
             next_oldest: 0,
         }
     }
+
+    /// Returns whether no generation is left. Then no segment is opened any more.
+    pub fn is_used_up(&self) -> bool {
+        self.generation >= 1 << GENERATION_BITS
+    }
 }
 
 /// Proof that a reader pinned a segment. It goes back to the log of that segment.
 #[must_use = "a segment that is not unpinned is never free again"]
 pub struct PinnedSegment {
     segment: usize,
-    generation: u32,
+    generation: u64,
 }
 
 impl PinnedSegment {
@@ -347,8 +362,8 @@ impl PinnedSegment {
         self.segment
     }
 
-    /// The generation of the segment, as its records say.
-    pub fn generation(&self) -> u32 {
+    /// The generation of the segment, by which its records are known.
+    pub fn generation(&self) -> u64 {
         self.generation
     }
 }
@@ -422,7 +437,8 @@ impl<S: Deref<Target = [Segment]>> SegmentLog<S> {
         self.free.load() as usize
     }
 
-    /// Takes the next free segment after the one taken last, to fill it; [`None`] if none is free.
+    /// Takes the next free segment after the one taken last, to fill it; [`None`] if none is free,
+    /// or if no generation is left.
     ///
     /// Context: any, but looks at all segments if need be. Only the mover calls this.
     pub fn open(&self, cursor: &mut Cursor) -> Option<TakenSegment> {
@@ -434,15 +450,16 @@ impl<S: Deref<Target = [Segment]>> SegmentLog<S> {
         self.open_at(cursor, segment)
     }
 
-    /// Takes segment `segment`, if it is free, to fill it or to discard what it held.
+    /// Takes segment `segment`, if it is free, to fill it or to discard what it held; [`None`] also
+    /// if no generation is left.
     ///
     /// Context: any; never waits. Only the mover calls this.
     pub fn open_at(&self, cursor: &mut Cursor, segment: usize) -> Option<TakenSegment> {
-        if self.segments[segment].account().state != SegmentState::Free {
+        if self.segments[segment].account().state != SegmentState::Free || cursor.is_used_up() {
             return None;
         }
         let generation = cursor.generation;
-        cursor.generation = generation.wrapping_add(1);
+        cursor.generation = generation + 1;
         self.free.add(1u64.wrapping_neg());
         self.segments[segment].begin(generation);
         Some(TakenSegment {
@@ -495,11 +512,10 @@ impl<S: Deref<Target = [Segment]>> SegmentLog<S> {
     ///
     /// Context: any. Looks at all segments if few are full. Only the mover calls this.
     pub fn oldest(&self, cursor: &mut Cursor) -> Option<usize> {
-        let now = cursor.generation;
         (0..self.windows()).find_map(|_| {
             let (segment, _) = self
                 .full_of_window(&mut cursor.next_oldest)
-                .max_by_key(|(_, account)| now.wrapping_sub(account.generation))?;
+                .min_by_key(|(_, account)| account.generation)?;
             Some(segment)
         })
     }

@@ -12,9 +12,9 @@
 //! ```
 //!
 //! All numbers are little-endian. `area` and `slot` name the slot that owns the record. `length` is
-//! that of the object, 1 to 4,096. `generation` tells the records of this filling of the segment
-//! from those that an earlier one, or another pool, left in the same blocks. `checksum` is of all
-//! the rest of the record.
+//! that of the object, 1 to 4,096. `generation` is the low half of the number of this filling of the
+//! segment, and tells its records from those that an earlier one, or another pool, left in the same
+//! blocks. `checksum` is of all the rest of the record.
 //!
 //! After the last record there are zeros to the end of its block. The blocks that follow hold what
 //! they held before. A header of another generation, or of length 0, is the end.

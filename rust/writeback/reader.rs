@@ -90,13 +90,13 @@ impl PendingLoad {
 struct Blocks {
     store: usize,
     segment: usize,
-    generation: u32,
+    generation: u64,
     range: Range<usize>,
 }
 
 impl Blocks {
     /// Those that the object at `redirect` touches.
-    fn of(redirect: Redirect, generation: u32) -> Self {
+    fn of(redirect: Redirect, generation: u64) -> Self {
         Self {
             store: redirect.location.store(),
             segment: redirect.location.segment(),
@@ -417,7 +417,7 @@ impl Reader {
             unit: redirect.location.unit(),
             owner: load.owner,
             length: redirect.length.bytes(),
-            generation: blocks.generation,
+            generation: blocks.generation as u32,
         };
         let first = Blocks::of(redirect, blocks.generation).range.start;
         let skip = (first - blocks.range.start) * segment::BLOCK;

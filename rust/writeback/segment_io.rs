@@ -69,12 +69,14 @@ impl SegmentBuffer {
 
     /// The records of `source`, which was read last.
     pub(crate) fn records(&self, source: &Source) -> Records<'_> {
-        segment::records(self.0.bytes(), source.taken.generation(), crc32c)
+        let generation = source.taken.generation() as u32;
+        segment::records(self.0.bytes(), generation, crc32c)
     }
 
     /// What fills the buffer with records for the segment `taken`.
     pub(crate) fn writer(&mut self, taken: &TakenSegment) -> SegmentWriter<'_> {
-        SegmentWriter::new(self.0.as_mut().bytes_mut(), taken.generation(), crc32c)
+        let generation = taken.generation() as u32;
+        SegmentWriter::new(self.0.as_mut().bytes_mut(), generation, crc32c)
     }
 
     /// Writes the first `blocks` of the buffer to the segment `taken` of `store`. The buffer is

@@ -104,7 +104,7 @@ pub fn length() -> Length {
 /// What is at a place of a segment.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Record {
-    generation: u32,
+    generation: u64,
     slot: usize,
     mark: Mark,
 }
