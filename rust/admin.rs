@@ -168,11 +168,10 @@ impl StoreAdmin {
                 fmt!("backing={}: the pool has 8 stores, which is the most", path),
             ));
         };
-        let cipher = stores.cipher(log)?;
         place.store = Occupancy::Arriving;
         drop(places);
         let arriving = ScopeGuard::new(|| empty(&mut self.places.lock(), number));
-        let store = stores.claim(number, path, cipher, log)?;
+        let store = stores.claim(number, path, log)?;
         let mut places = self.places.lock();
         self.mover.reserve()?;
         let directory = show(&store)?;

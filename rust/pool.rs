@@ -237,7 +237,7 @@ impl Pool {
                     // The reader takes one.
                     stream.pause();
                     let owner = Owner {
-                        area: area as u16,
+                        area: area as u8,
                         slot: slot as u32,
                     };
                     self.load_redirected(table, owner, redirect, target)

@@ -1,30 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The device of a backing store: a claimed swapfile or swap partition, and what encrypts its blocks.
+//! The device of a backing store: a claimed swapfile or swap partition, and what protects what is
+//! written to it.
 //!
 //! The first page is the swap header, which is never written. Segments follow, back to back.
 
 use crate::{
+    backing::protection::Protection,
     core::{
         header::{
             HeaderError,
             SwapHeader,
             FS_MAGIC, //
         },
+        log::TakenSegment,
         segment::{
             BLOCKS,
             MAX_SEGMENTS, //
         },
     },
     kernel_ext::{
-        block::{
-            buffer::Block,
-            transfer::{
-                Transfer,
-                TransferDone, //
-            },
+        block::transfer::{
+            Transfer,
+            TransferDone, //
         },
-        crypto::cipher::Xts,
         mm::swapfile::{
             ClaimError,
             ClaimedSwap,
@@ -32,10 +31,7 @@ use crate::{
         },
     },
 };
-use core::{
-    convert::Infallible,
-    ops::Range, //
-};
+use core::convert::Infallible;
 use kernel::{
     fmt,
     page::PAGE_SHIFT,
@@ -101,28 +97,24 @@ impl<E: Into<ClaimError>> From<E> for Unusable {
     }
 }
 
-/// What encrypts the blocks of the stores of a pool.
-pub(crate) enum BlockCipher {
-    /// Nothing does: the pool has `encrypt=off`.
-    Plain,
-    /// With one key for all of them.
-    Xts(Arc<Xts>),
-}
-
 /// The device of a backing store.
 pub(crate) struct Device {
-    /// The number of its store in the pool. It makes the places of its blocks the pool's only ones.
+    /// The number of its store in the pool.
     pub(crate) number: usize,
     pub(crate) swap: Arc<ClaimedSwap>,
-    cipher: BlockCipher,
+    pub(crate) protection: Protection,
 }
 
 impl Device {
     /// Claims what is at `path`, by the rights of the task, for store `number` of a pool. What is written
-    /// to it is encrypted by `cipher`.
+    /// to it is protected by `protection`.
     ///
     /// Context: may sleep.
-    pub(crate) fn claim(number: usize, path: &CStr, cipher: BlockCipher) -> Result<Self, Unusable> {
+    pub(crate) fn claim(
+        number: usize,
+        path: &CStr,
+        protection: Protection,
+    ) -> Result<Self, Unusable> {
         let file = SwapFile::open(path)?;
         if file.is_on(FS_MAGIC) {
             return Err(Unusable::Own);
@@ -139,7 +131,7 @@ impl Device {
         Ok(Self {
             number,
             swap,
-            cipher,
+            protection,
         })
     }
 
@@ -161,57 +153,41 @@ impl Device {
         (self.swap.clone(), Self::page(segment, block))
     }
 
-    /// Reads all of `segment`, still encrypted.
+    /// Reads all of `segment`, as it is there.
     ///
     /// Context: waits for I/O; not in a store or a load. Errors: those of the device.
     pub(crate) fn read(&self, segment: usize, transfer: Pin<&mut Transfer<Infallible>>) -> Result {
         transfer.read_and_wait(&self.swap, Self::page(segment, 0), 0..BLOCKS)
     }
 
-    /// Encrypts the first `blocks` of `transfer`, and writes them to `segment`.
+    /// Writes the first `blocks` of `transfer`, which are protected, to `segment`.
     ///
-    /// Context: as [`Device::read`]. Errors: those of the device and of the cipher.
+    /// Context: as [`Device::read`]. Errors: those of the device.
     pub(crate) fn write(
         &self,
         segment: usize,
-        mut transfer: Pin<&mut Transfer<Infallible>>,
+        transfer: Pin<&mut Transfer<Infallible>>,
         blocks: usize,
     ) -> Result {
-        if let BlockCipher::Xts(cipher) = &self.cipher {
-            let data = transfer.as_mut().blocks_mut().iter_mut().take(blocks);
-            for (block, data) in data.enumerate() {
-                cipher.encrypt(self.place(segment, block), data)?;
-            }
-        }
         transfer.write_and_wait(&self.swap, Self::page(segment, 0), 0..blocks)
     }
 
-    /// Decrypts the first of `transfer`'s blocks, which are `blocks` of `segment`.
+    /// Protects what a writer put into the first `blocks` of `transfer`, which are then written to the
+    /// segment `taken`, and to nothing else.
     ///
-    /// Context: process. Errors: [`EINVAL`] if there are not so many; those of the cipher.
-    pub(crate) fn decrypt<D: TransferDone>(
+    /// Context: process. Errors: those of the protection.
+    pub(crate) fn protect<D: TransferDone>(
         &self,
-        segment: usize,
-        blocks: Range<usize>,
+        taken: &TakenSegment,
         transfer: Pin<&mut Transfer<D>>,
+        blocks: usize,
     ) -> Result {
-        let data: &mut [Block] = transfer.blocks_mut();
-        let data = data.get_mut(..blocks.len()).ok_or(EINVAL)?;
-        if let BlockCipher::Xts(cipher) = &self.cipher {
-            for (block, data) in blocks.zip(data) {
-                cipher.decrypt(self.place(segment, block), data)?;
-            }
-        }
-        Ok(())
+        let image = transfer.blocks_mut().get_mut(..blocks).ok_or(EINVAL)?;
+        self.protection.protect(taken.generation(), image)
     }
 
     /// The page of the file that `block` of `segment` is.
     fn page(segment: usize, block: usize) -> u64 {
         1 + (segment * BLOCKS + block) as u64
-    }
-
-    /// A number that no other block of the pool has.
-    fn place(&self, segment: usize, block: usize) -> u64 {
-        ((self.number * MAX_SEGMENTS + segment) * BLOCKS + block) as u64
     }
 }

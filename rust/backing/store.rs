@@ -3,10 +3,12 @@
 //! A backing store: the log of segments on its device, and what is counted of both.
 
 use crate::{
-    backing::device::{
-        BlockCipher,
-        Device,
-        Unusable, //
+    backing::{
+        device::{
+            Device,
+            Unusable, //
+        },
+        protection::Protection,
     },
     core::{
         errors::{
@@ -44,10 +46,7 @@ use crate::{
         sync::event_count::EventCount, //
     },
 };
-use core::{
-    convert::Infallible,
-    ops::Range, //
-};
+use core::convert::Infallible;
 use kernel::{
     alloc::KVVec,
     new_mutex,
@@ -122,18 +121,18 @@ pub(crate) struct BackingStore {
 
 impl BackingStore {
     /// Claims what is at `path`, by the rights of the task, as store `number` of a pool. What is
-    /// written is encrypted by `cipher`. If `discard`, and if the device can be, it is
+    /// written is protected by `protection`. If `discard`, and if the device can be, it is
     /// told which segments are free.
     ///
     /// Context: may sleep.
     pub(crate) fn claim(
         number: usize,
         path: &CStr,
-        cipher: BlockCipher,
+        protection: Protection,
         discard: bool,
     ) -> Result<Arc<Self>, Unusable> {
         let given = path.to_cstring()?;
-        let device = Device::claim(number, path, cipher)?;
+        let device = Device::claim(number, path, protection)?;
         let found = device.swap.path().to_cstring()?;
         let paths = Arc::new(StorePaths { given, found }, GFP_KERNEL)?;
         let count = device.segments();
@@ -427,21 +426,19 @@ impl BackingStore {
         self.state.reopen();
     }
 
-    /// Counts what reading `blocks` of `segment` into `transfer` came to, and decrypts them.
+    /// Counts what reading `blocks` blocks of `segment` into `transfer` came to.
     ///
-    /// Context: process. Errors: those of `result` and of the cipher. They are counted.
+    /// Context: process. Errors: those of `result`, which are counted.
     pub(crate) fn finish_read<D: TransferDone>(
         &self,
-        transfer: Pin<&mut Transfer<D>>,
+        transfer: &Transfer<D>,
         segment: usize,
-        blocks: Range<usize>,
+        blocks: usize,
         result: Result,
     ) -> Result {
         self.count(StoreCounter::ReadRequests, transfer.requests() as u64);
-        self.count(StoreCounter::ReadBytes, (blocks.len() * BLOCK) as u64);
-        result
-            .and_then(|()| self.device.decrypt(segment, blocks, transfer))
-            .inspect_err(|error| self.read_failed(fmt!("segment {segment}: {error:?}")))
+        self.count(StoreCounter::ReadBytes, (blocks * BLOCK) as u64);
+        result.inspect_err(|error| self.read_failed(fmt!("segment {segment}: {error:?}")))
     }
 
     /// Reads all of the pinned segment.
@@ -455,10 +452,11 @@ impl BackingStore {
     ) -> Result {
         let segment = pinned.segment();
         let read = self.device.read(segment, transfer.as_mut());
-        self.finish_read(transfer, segment, 0..BLOCKS, read)
+        self.finish_read(&transfer, segment, BLOCKS, read)
     }
 
-    /// Encrypts the first `blocks` of `transfer`, and writes them to the segment `taken`.
+    /// Protects what a writer put into the first `blocks` of `transfer`, and writes them to the segment
+    /// `taken`.
     ///
     /// Context and errors: as [`BackingStore::read_segment`]; [`EIO`] if the store was given up.
     pub(crate) fn write_segment(
@@ -467,9 +465,9 @@ impl BackingStore {
         taken: &TakenSegment,
         blocks: usize,
     ) -> Result {
-        let written = self
-            .device
-            .write(taken.segment(), transfer.as_mut(), blocks);
+        let written = (self.device)
+            .protect(taken, transfer.as_mut(), blocks)
+            .and_then(|()| (self.device).write(taken.segment(), transfer.as_mut(), blocks));
         self.count(StoreCounter::WrittenRequests, transfer.requests() as u64);
         self.count(StoreCounter::WrittenBytes, (blocks * BLOCK) as u64);
         written.inspect_err(|error| self.write_failed(*error))?;

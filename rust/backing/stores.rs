@@ -8,7 +8,7 @@
 
 use crate::{
     backing::{
-        device::BlockCipher,
+        protection::Protection,
         store::BackingStore, //
     },
     core::{
@@ -21,7 +21,7 @@ use crate::{
         PAGE_SIZE,
     },
     kernel_ext::{
-        crypto::cipher::Xts,
+        crypto::aead::Aead,
         fs::fs_context::FsLog,
         sync::arc_slots::ArcSlots, //
     },
@@ -33,8 +33,7 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
-        Arc,
-        SetOnce, //
+        Arc, //
     },
 };
 
@@ -47,8 +46,6 @@ pub(crate) struct BackingStores {
     pub(crate) encrypt: bool,
     /// Whether the stores are told of free segments.
     pub(crate) discard: bool,
-    /// What encrypts all of them, with one key, from the first that is added to the end of the pool.
-    cipher: SetOnce<Arc<Xts>>,
 }
 
 impl BackingStores {
@@ -59,7 +56,6 @@ impl BackingStores {
             count: Atomic::new(0),
             encrypt,
             discard,
-            cipher: SetOnce::new(),
         })
     }
 
@@ -145,20 +141,21 @@ impl BackingStores {
         self.with(number, |store| store.unpin(pinned));
     }
 
-    /// Claims what is at `path`, by the rights of the task, as store `number`, whose blocks are encrypted
-    /// by `cipher`. It is not one of the stores before it is [inserted](BackingStores::insert).
+    /// Claims what is at `path`, by the rights of the task, as store `number`. It is not one of the
+    /// stores before it is [inserted](BackingStores::insert).
     ///
     /// Context: may sleep, for as long as the device takes. Errors: those of
-    /// [`Unusable`](super::device::Unusable). `log` is told why.
+    /// [`Unusable`](super::device::Unusable); [`ENOENT`] if the kernel has no cipher for an encrypted
+    /// store; [`ENOMEM`]. `log` is told why.
     pub(crate) fn claim(
         &self,
         number: usize,
         path: &CStr,
-        cipher: BlockCipher,
         log: &FsLog<'_>,
     ) -> Result<Arc<BackingStore>> {
+        let protection = self.protection(log)?;
         let store =
-            BackingStore::claim(number, path, cipher, self.discard).map_err(|unusable| {
+            BackingStore::claim(number, path, protection, self.discard).map_err(|unusable| {
                 log.error(unusable.error(), fmt!("backing={}: {}", path, unusable))
             })?;
         if !store.device.swap.is_private_to_root() {
@@ -170,29 +167,20 @@ impl BackingStores {
         Ok(store)
     }
 
-    /// What encrypts the stores. The key is made when there is none yet.
-    ///
-    /// Context: may sleep. Only a task that has the stores of the pool locked calls this. Errors:
-    /// [`ENOENT`] if the kernel has no such cipher; [`ENOMEM`]. `log` is told why.
-    pub(crate) fn cipher(&self, log: &FsLog<'_>) -> Result<BlockCipher> {
+    /// What protects a new store: if it is encrypted, with a key of its own.
+    fn protection(&self, log: &FsLog<'_>) -> Result<Protection> {
         if !self.encrypt {
-            return Ok(BlockCipher::Plain);
+            return Ok(Protection::Plain);
         }
-        if let Some(cipher) = self.cipher.as_ref() {
-            return Ok(BlockCipher::Xts(cipher.clone()));
-        }
-        let cipher = Xts::new().map_err(|error| {
+        let aead = Aead::new().map_err(|error| {
             let reason = if error == ENOENT {
-                "the kernel has no xts(aes); give encrypt=off to do without"
+                "the kernel has no gcm(aes); give encrypt=off to do without"
             } else {
-                "xts(aes) cannot be set up"
+                "gcm(aes) cannot be set up"
             };
             log.error(error, fmt!("encrypt=on: {reason}"))
         })?;
-        let cipher = Arc::new(cipher, GFP_KERNEL)?;
-        // The caller has the stores locked, so there is none before it.
-        self.cipher.populate(cipher.clone());
-        Ok(BlockCipher::Xts(cipher))
+        Ok(Protection::Encrypted(aead))
     }
 
     /// Makes `store`, which was [claimed](BackingStores::claim), one of the stores.

@@ -394,6 +394,9 @@ impl TableCursor<'_> {
 /// Areas that a pool may have. `MAX_SWAPFILES` is less.
 const MAX_AREAS: usize = 32;
 
+// The number of an area is part of an owner.
+const _: () = assert!(MAX_AREAS <= 1 << u8::BITS);
+
 /// The tables of the areas of a pool that are swapped on, by the number of the area in the pool.
 #[pin_data]
 pub(crate) struct AreaTables {

@@ -17,6 +17,7 @@ pub mod fmt;
 pub mod header;
 pub mod limit;
 pub mod log;
+pub mod message;
 pub mod payload;
 pub mod pin_count;
 pub mod pool_name;

@@ -34,9 +34,9 @@
 //! there, and nothing is written there.
 //!
 //! Each filling of a segment is another generation of it, and no two of the store are the same:
-//! their numbers go up and do not wrap. When they are used up, nothing is filled any more. The records
-//! say of which generation they are: what another one left in the same blocks is not taken for this
-//! one's.
+//! their numbers go up and do not wrap. When they are used up, nothing is filled any more. What is
+//! read is known by its generation, see [`super::message`]: what another one left in the same blocks
+//! is not taken for this one's.
 //!
 //! # A segment's account
 //!
@@ -62,7 +62,7 @@
 //! let segment = taken.segment();
 //! log.begin_record(&taken, length);
 //! log.seal(taken);
-//! assert_eq!((log.free(), log.live(segment)), (1, 1024));
+//! assert_eq!((log.free(), log.live(segment)), (1, 1033));
 //!
 //! assert!(log.end_record(segment, length).died);
 //! assert_eq!(log.free(), 2);
@@ -75,10 +75,10 @@ use super::{
     pin_count::PinCount,
     segment::{
         record_size,
+        MAX_UNUSED,
         SEGMENT, //
     },
-    sync::Word,
-    PAGE_SIZE, //
+    sync::Word, //
 };
 
 const STATE_MASK: u64 = DOUBTED - 1;
@@ -305,7 +305,7 @@ impl Victims {
     /// Bytes that cleaning all of them would win. This allows for the unused tail of each rewritten
     /// segment; else cleaning could go on for ever and win nothing.
     fn won(&self) -> usize {
-        let won = |victim: &Victim| SEGMENT - victim.live as usize - record_size(PAGE_SIZE);
+        let won = |victim: &Victim| SEGMENT - victim.live as usize - MAX_UNUSED;
         self.left().iter().map(won).sum()
     }
 }

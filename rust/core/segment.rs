@@ -3,44 +3,57 @@
 //! A segment of a backing store: how objects lie in it.
 //!
 //! A backing store is a row of segments of 2 MiB. A segment is 512 blocks of 4,096 bytes, the unit
-//! of reading and writing, and 131,072 units of 16 bytes, which a location counts. It holds records
-//! back to back, each of which begins with a unit:
+//! of reading and writing, and 131,072 units of 16 bytes, which a location counts. It holds groups
+//! back to back: an index, and the records of up to 16 objects.
 //!
 //! ```text
-//!  byte 0       4      6        8            12         16       16 + length
-//!       | slot  | area | length | generation | checksum | object | 0 to the end of the unit |
+//! group:
+//!  byte 0                      128   144
+//!       | entry | ... | entry | tag | record | ... | record |
+//!
+//! entry:
+//!  byte 0      4      5   6        8
+//!       | slot | area | 0 | length |
+//!
+//! record:
+//!  byte 0        length
+//!       | object | 0 to the end of the unit | tag |
 //! ```
 //!
-//! All numbers are little-endian. `area` and `slot` name the slot that owns the record. `length` is
-//! that of the object, 1 to 4,096. `generation` is the low half of the number of this filling of the
-//! segment, and tells its records from those that an earlier one, or another pool, left in the same
-//! blocks. `checksum` is of all the rest of the record.
+//! All numbers are little-endian. The entries of an index are those of the records that follow it,
+//! in their order: `area` and `slot` name the slot that owns the record, and `length` is that of the
+//! object, 1 to 4,096. An entry of length 0 is the end of the segment. After an index without one
+//! there is another, if the segment has room for it.
 //!
-//! After the last record there are zeros to the end of its block. The blocks that follow hold what
-//! they held before. A header of another generation, or of length 0, is the end.
+//! An object and an index are protected, each by itself, by a tag of 16 bytes, and mostly encrypted:
+//! see [`super::message`]. So a load needs no index, and what moves a segment reads no record before
+//! it knows that a slot names it.
+//!
+//! After the last record there are bytes without a meaning to the end of its block. The blocks that
+//! follow hold what they held before.
 //!
 //! # Examples
 //!
 //! ```
-//! use ghostswap_core::segment::{parse, Owner, SegmentWriter, Wanted, BLOCK};
+//! use ghostswap_core::segment::{Next, Owner, Record, SegmentWriter, Walk, BLOCK, INDEX};
 //!
-//! let checksum = |parts: &[&[u8]]| parts.iter().map(|part| part.len() as u32).sum();
 //! let mut image = [0; BLOCK];
-//! let mut writer = SegmentWriter::new(&mut image, 7, checksum);
+//! let mut writer = SegmentWriter::new(&mut image);
 //! let owner = Owner { area: 1, slot: 5 };
 //! let unit = writer.append(owner, b"a compressed page").expect("there is room");
 //! assert_eq!(writer.finish(), 1);
+//! assert!(image[unit * 16..].starts_with(b"a compressed page"));
 //!
-//! let wanted = Wanted { unit, owner, length: 17, generation: 7 };
-//! assert_eq!(parse(&image, &wanted, checksum), Ok(&b"a compressed page"[..]));
+//! let mut walk = Walk::new(BLOCK);
+//! let index: &[u8; INDEX] = image.first_chunk().expect("it is in the first block");
+//! let record = Record { unit, owner, length: 17 };
+//! assert_eq!(walk.next(index), Next::Record(record));
+//! assert_eq!(walk.next(index), Next::End);
 //! ```
 
 use core::ops::Range;
 
-use super::{
-    fmt,
-    PAGE_SIZE, //
-};
+use super::PAGE_SIZE;
 
 /// Bytes in a unit.
 pub const UNIT: usize = 16;
@@ -54,10 +67,21 @@ pub const BLOCKS: usize = SEGMENT / BLOCK;
 /// were more, they would be so small that they save little.
 pub const MAX_FILLED: usize = 16384;
 
-const HEADER: usize = UNIT;
-const CHECKSUM_AT: usize = 12;
+/// Bytes of the tag after an object or an index.
+pub const TAG: usize = UNIT;
 
-const UNIT_BITS: u32 = (SEGMENT / UNIT).ilog2();
+const ENTRY: usize = 8;
+/// Records in a group.
+const ENTRIES: usize = 16;
+/// Bytes in an index, without its tag.
+pub const INDEX: usize = ENTRIES * ENTRY;
+const INDEX_SIZE: usize = INDEX + TAG;
+/// What of an index is for one record.
+const INDEX_SHARE: usize = INDEX_SIZE / ENTRIES;
+
+const _: () = assert!(INDEX_SIZE % UNIT == 0 && INDEX_SIZE % ENTRIES == 0);
+
+pub(super) const UNIT_BITS: u32 = (SEGMENT / UNIT).ilog2();
 const SEGMENT_BITS: u32 = 27;
 const STORE_BITS: u32 = 3;
 
@@ -65,9 +89,6 @@ const STORE_BITS: u32 = 3;
 pub const MAX_STORES: usize = 1 << STORE_BITS;
 /// The most segments of a backing store: 256 TiB.
 pub const MAX_SEGMENTS: usize = 1 << SEGMENT_BITS;
-
-/// A checksum of bytes that are given in parts.
-pub type Checksum = fn(&[&[u8]]) -> u32;
 
 /// Where a record is.
 ///
@@ -127,16 +148,44 @@ impl Location {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner {
     /// The number of the area in its pool.
-    pub area: u16,
+    pub area: u8,
     /// The slot of the area.
     pub slot: u32,
 }
 
-/// The bytes of the record of an object of `length` bytes.
-#[inline]
-pub fn record_size(length: usize) -> usize {
-    HEADER + length.next_multiple_of(UNIT)
+/// A record, as its reader knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The unit of its segment that it begins with.
+    pub unit: usize,
+    /// The slot that it belongs to.
+    pub owner: Owner,
+    /// The length of the object in bytes, 1 to 4,096.
+    pub length: usize,
 }
+
+/// The bytes of an object of `length` bytes that are protected: with the zeros after it.
+#[inline]
+pub(super) const fn padded(length: usize) -> usize {
+    length.next_multiple_of(UNIT)
+}
+
+/// The bytes that the object of `length` bytes takes together with its tag.
+#[inline]
+const fn size_in_place(length: usize) -> usize {
+    padded(length) + TAG
+}
+
+/// The bytes that the record of an object of `length` bytes takes of its segment: object, tag, and
+/// its share of an index.
+#[inline]
+pub const fn record_size(length: usize) -> usize {
+    size_in_place(length) + INDEX_SHARE
+}
+
+/// A writer that found no room for a record left less than this of the segment, counting records by
+/// [`record_size`].
+pub const MAX_UNUSED: usize = INDEX_SIZE + size_in_place(PAGE_SIZE);
 
 /// The blocks of its segment that the record of an object of `length` bytes touches, if it begins
 /// with unit `unit`.
@@ -146,109 +195,72 @@ pub fn record_size(length: usize) -> usize {
 #[inline]
 pub fn blocks(unit: usize, length: usize) -> Range<usize> {
     let begin = unit * UNIT;
-    let end = begin + record_size(length);
+    let end = begin + size_in_place(length);
     begin / BLOCK..end.div_ceil(BLOCK)
 }
 
-/// The unit that a record begins with.
-struct RecordHeader {
-    owner: Owner,
-    length: u16,
-    generation: u32,
-    checksum: u32,
-}
-
-impl RecordHeader {
-    /// The header at `at` in `bytes`, and all that follows it; [`None`] if `bytes` ends before.
-    fn read(bytes: &[u8], at: usize) -> Option<(Self, &[u8])> {
-        let (header, rest) = bytes.get(at..)?.split_first_chunk::<HEADER>()?;
-        let [s0, s1, s2, s3, a0, a1, n0, n1, g0, g1, g2, g3, c0, c1, c2, c3] = *header;
-        let header = Self {
-            owner: Owner {
-                area: u16::from_le_bytes([a0, a1]),
-                slot: u32::from_le_bytes([s0, s1, s2, s3]),
-            },
-            length: u16::from_le_bytes([n0, n1]),
-            generation: u32::from_le_bytes([g0, g1, g2, g3]),
-            checksum: u32::from_le_bytes([c0, c1, c2, c3]),
-        };
-        Some((header, rest))
-    }
-
-    /// The header's bytes without the checksum.
-    fn fields(&self) -> [u8; CHECKSUM_AT] {
-        let [s0, s1, s2, s3] = self.owner.slot.to_le_bytes();
-        let [a0, a1] = self.owner.area.to_le_bytes();
-        let [n0, n1] = self.length.to_le_bytes();
-        let [g0, g1, g2, g3] = self.generation.to_le_bytes();
-        [s0, s1, s2, s3, a0, a1, n0, n1, g0, g1, g2, g3]
-    }
-
-    fn length(&self) -> usize {
-        self.length.into()
-    }
-
-    /// The record's bytes after the header, of all that follows it.
-    fn body<'a>(&self, rest: &'a [u8]) -> Option<&'a [u8]> {
-        rest.get(..record_size(self.length()) - HEADER)
-    }
-
-    /// Returns whether the checksum is that of the header and `body`.
-    fn holds(&self, body: &[u8], checksum: Checksum) -> bool {
-        checksum(&[&self.fields(), body]) == self.checksum
-    }
-}
-
-/// Fills a segment with records.
+/// Fills a segment with records. Tags are zero.
 pub struct SegmentWriter<'a> {
     image: &'a mut [u8],
+    /// Where the index of the last group is.
+    index: usize,
+    /// How many of its entries are used.
+    used: usize,
     end: usize,
-    generation: u32,
-    checksum: Checksum,
 }
 
 impl<'a> SegmentWriter<'a> {
-    /// A writer of generation `generation` of a segment. The caller will write the segment, or its
-    /// first blocks, from `image`, which may hold anything now.
-    pub fn new(image: &'a mut [u8], generation: u32, checksum: Checksum) -> Self {
+    /// A writer of a segment, which will be written from `image`, or its first blocks from there.
+    /// `image` may hold anything now.
+    pub fn new(image: &'a mut [u8]) -> Self {
         Self {
             image,
+            index: 0,
+            // There is none before the first record.
+            used: ENTRIES,
             end: 0,
-            generation,
-            checksum,
         }
     }
 
     /// Appends a record of the object `data`, of 1 to 4,096 bytes, and returns the unit that it
     /// begins with; [`None`] if there is no room for it.
     ///
-    /// Context: any; copies and sums `data`.
+    /// Context: any; copies `data`.
     pub fn append(&mut self, owner: Owner, data: &[u8]) -> Option<usize> {
-        let begin = self.end;
-        let end = begin + record_size(data.len());
-        let (head, body) = self.image.get_mut(begin..end)?.split_at_mut(HEADER);
-        let (object, padding) = body.split_at_mut(data.len());
+        let begins_group = self.used == ENTRIES;
+        let begin = self.end + if begins_group { INDEX_SIZE } else { 0 };
+        let end = begin + size_in_place(data.len());
+        let (object, rest) = self.image.get_mut(begin..end)?.split_at_mut(data.len());
         object.copy_from_slice(data);
-        padding.fill(0);
+        rest.fill(0);
+        if begins_group {
+            self.begin_group();
+        }
 
-        let header = RecordHeader {
-            owner,
-            length: data.len() as u16,
-            generation: self.generation,
-            checksum: 0,
-        };
-        let fields = header.fields();
-        let checksum = (self.checksum)(&[&fields, body]);
-        let (head_fields, head_checksum) = head.split_at_mut(CHECKSUM_AT);
-        head_fields.copy_from_slice(&fields);
-        head_checksum.copy_from_slice(&checksum.to_le_bytes());
-
+        let [s0, s1, s2, s3] = owner.slot.to_le_bytes();
+        let [n0, n1] = (data.len() as u16).to_le_bytes();
+        let at = self.index + self.used * ENTRY;
+        let entry = self.image.get_mut(at..)?.first_chunk_mut()?;
+        *entry = [s0, s1, s2, s3, owner.area, 0, n0, n1];
+        self.used += 1;
         self.end = end;
         Some(begin / UNIT)
     }
 
+    /// Puts an empty index at the end, if there is room.
+    fn begin_group(&mut self) {
+        let end = self.end + INDEX_SIZE;
+        if let Some(index) = self.image.get_mut(self.end..end) {
+            index.fill(0);
+            (self.index, self.used, self.end) = (self.end, 0, end);
+        }
+    }
+
     /// Fills the rest of the last block with zeros, and returns how many blocks there are to write.
-    pub fn finish(self) -> usize {
+    pub fn finish(mut self) -> usize {
+        if self.used == ENTRIES && self.end > 0 {
+            self.begin_group();
+        }
         let blocks = self.end.div_ceil(BLOCK);
         if let Some(tail) = self.image.get_mut(self.end..blocks * BLOCK) {
             tail.fill(0);
@@ -257,135 +269,76 @@ impl<'a> SegmentWriter<'a> {
     }
 }
 
-/// What a reader knows of the record that it is to read.
+/// What a walk comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    /// The unit of its segment that it begins with.
-    pub unit: usize,
-    /// The slot that it belongs to.
-    pub owner: Owner,
-    /// The length of the object in bytes.
-    pub length: usize,
-    /// The generation of its segment.
-    pub generation: u32,
+pub enum Next {
+    /// A record.
+    Record(Record),
+    /// Another index, which the next step is to be given.
+    Index,
+    /// The end of the segment.
+    End,
 }
 
-/// Why a record is not the one that its reader wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecordError {
-    /// The blocks end before it does.
-    Short,
-    /// It is of this generation of the segment, or of another pool.
-    Generation(u32),
-    /// It belongs to a slot of this area.
-    Area(u16),
-    /// It belongs to this slot.
-    Slot(u32),
-    /// Its object has this length.
-    Length(u16),
-    /// Something in it changed since it was written.
-    Checksum,
-}
-
-impl fmt::Display for RecordError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Short => f.write_str("the record is cut short"),
-            Self::Generation(generation) => {
-                write!(
-                    f,
-                    "the record is of another time or another pool: {generation}"
-                )
-            }
-            Self::Area(area) => write!(f, "the record is of another area: {area}"),
-            Self::Slot(slot) => write!(f, "the record is of another slot: {slot}"),
-            Self::Length(length) => write!(f, "the record has another length: {length}"),
-            Self::Checksum => f.write_str("the record's checksum is wrong"),
-        }
-    }
-}
-
-/// The object of the record that is `wanted`, in `bytes`: those of the [`blocks`] that it touches.
-///
-/// Context: any; sums the record.
-pub fn parse<'a>(
-    bytes: &'a [u8],
-    wanted: &Wanted,
-    checksum: Checksum,
-) -> Result<&'a [u8], RecordError> {
-    let at = wanted.unit * UNIT % BLOCK;
-    let (header, rest) = RecordHeader::read(bytes, at).ok_or(RecordError::Short)?;
-    // The generation comes first: if it is another, all the rest may be, too.
-    if header.generation != wanted.generation {
-        return Err(RecordError::Generation(header.generation));
-    }
-    if header.owner.area != wanted.owner.area {
-        return Err(RecordError::Area(header.owner.area));
-    }
-    if header.owner.slot != wanted.owner.slot {
-        return Err(RecordError::Slot(header.owner.slot));
-    }
-    if header.length() != wanted.length {
-        return Err(RecordError::Length(header.length));
-    }
-    let body = header.body(rest).ok_or(RecordError::Short)?;
-    if !header.holds(body, checksum) {
-        return Err(RecordError::Checksum);
-    }
-    Ok(&body[..wanted.length])
-}
-
-/// A record, as it was found in the bytes of its segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Record<'a> {
-    /// The unit that it begins with.
-    pub unit: usize,
-    /// The slot that it says it belongs to.
-    pub owner: Owner,
-    /// The object, of 1 to 4,096 bytes.
-    pub data: &'a [u8],
-    /// Whether the checksum is right. If not, nothing else here is sure.
-    pub intact: bool,
-}
-
-/// The records of a segment, in order, up to the first header that makes no sense.
-pub struct Records<'a> {
-    image: &'a [u8],
+/// A walk over the records of a segment, in order.
+pub struct Walk {
+    /// The bytes of the segment.
+    size: usize,
+    /// Where the index of the group is.
+    index: usize,
+    /// How many of its entries were passed.
+    passed: usize,
+    /// Where the record of the next entry begins, or the next index.
     at: usize,
-    generation: u32,
-    checksum: Checksum,
 }
 
-/// The records of generation `generation` in `image`, the bytes of a segment or of its first
-/// blocks.
-///
-/// A record that changed since it was written hides those after it only if its length or its
-/// generation changed.
-pub fn records(image: &[u8], generation: u32, checksum: Checksum) -> Records<'_> {
-    Records {
-        image,
-        at: 0,
-        generation,
-        checksum,
-    }
-}
-
-impl<'a> Iterator for Records<'a> {
-    type Item = Record<'a>;
-
-    fn next(&mut self) -> Option<Record<'a>> {
-        let (header, rest) = RecordHeader::read(self.image, self.at)?;
-        if header.generation != self.generation || !(1..=PAGE_SIZE).contains(&header.length()) {
-            return None;
+impl Walk {
+    /// A walk over a segment of `size` bytes, from its beginning.
+    pub fn new(size: usize) -> Self {
+        Self {
+            size,
+            index: 0,
+            passed: 0,
+            at: INDEX_SIZE,
         }
-        let body = header.body(rest)?;
+    }
+
+    /// The unit that the index begins with which the next step is to be given.
+    pub fn index(&self) -> usize {
+        self.index / UNIT
+    }
+
+    /// The end of what was passed, in bytes from the beginning of the segment.
+    pub fn end(&self) -> usize {
+        self.at
+    }
+
+    /// Goes one step. `index` is the content of the index at [`Walk::index`].
+    ///
+    /// Whatever the index holds, a record lies within the segment. After the end comes the end.
+    pub fn next(&mut self, index: &[u8; INDEX]) -> Next {
+        let entry = index.get(self.passed * ENTRY..);
+        let Some(&entry) = entry.and_then(|rest| rest.first_chunk::<ENTRY>()) else {
+            let end = self.at + INDEX_SIZE;
+            if end > self.size {
+                return Next::End;
+            }
+            (self.index, self.passed, self.at) = (self.at, 0, end);
+            return Next::Index;
+        };
+        let [s0, s1, s2, s3, area, _, n0, n1] = entry;
+        let length = usize::from(u16::from_le_bytes([n0, n1]));
+        let end = self.at + size_in_place(length);
+        if !(1..=PAGE_SIZE).contains(&length) || end > self.size {
+            return Next::End;
+        }
         let unit = self.at / UNIT;
-        self.at += record_size(header.length());
-        Some(Record {
+        let slot = u32::from_le_bytes([s0, s1, s2, s3]);
+        (self.passed, self.at) = (self.passed + 1, end);
+        Next::Record(Record {
             unit,
-            owner: header.owner,
-            data: &body[..header.length()],
-            intact: header.holds(body, self.checksum),
+            owner: Owner { area, slot },
+            length,
         })
     }
 }

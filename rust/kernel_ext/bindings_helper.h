@@ -7,7 +7,7 @@
 
 #include <linux/mm.h>
 #include <crypto/acompress.h>
-#include <crypto/skcipher.h>
+#include <crypto/aead.h>
 #include <linux/bio.h>
 #include <linux/blkdev.h>
 #include <linux/cpuhotplug.h>
@@ -89,7 +89,7 @@ unsigned long kernel_ext_get_free_page(gfp_t gfp);
 const void *kernel_ext_zero_page(void);
 struct gendisk *kernel_ext_blk_alloc_disk(struct queue_limits *lim);
 
-struct page *kernel_ext_kvmalloc_page(void *address);
+struct page *kernel_ext_kvmalloc_page(const void *address);
 bool kernel_ext_bdev_is_zoned(struct block_device *bdev);
 bool kernel_ext_bdev_read_only(struct block_device *bdev);
 unsigned int kernel_ext_bdev_max_discard_sectors(struct block_device *bdev);
@@ -100,11 +100,13 @@ int kernel_ext_inode_drain_writes(struct inode *inode);
 bool kernel_ext_file_unlinked(const struct file *file);
 unsigned int kernel_ext_mapping_min_folio_order(const struct address_space *mapping);
 
-int kernel_ext_sync_skcipher_setkey(struct crypto_sync_skcipher *tfm, const u8 *key,
-				    unsigned int len);
-int kernel_ext_sync_skcipher_page(struct crypto_sync_skcipher *tfm, struct page *page, u64 sector,
-				  bool encrypt);
-void kernel_ext_free_sync_skcipher(struct crypto_sync_skcipher *tfm);
+struct crypto_sync_aead *kernel_ext_alloc_sync_aead(const char *name, u32 mask);
+int kernel_ext_sync_aead_setkey(struct crypto_sync_aead *tfm, const u8 *key, unsigned int len);
+int kernel_ext_sync_aead_crypt(struct crypto_sync_aead *tfm, struct scatterlist *src,
+			       struct scatterlist *dst, unsigned int len, u8 *iv, bool encrypt);
+void kernel_ext_free_sync_aead(struct crypto_sync_aead *tfm);
+void kernel_ext_sg_set_page(struct scatterlist *sg, struct page *page, unsigned int len,
+			    unsigned int offset);
 void kernel_ext_memzero_explicit(void *bytes, size_t len);
 
 /* Constants behind casts, which bindgen does not evaluate as macros. */

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Compressors, a cipher, a checksum and random numbers.
+//! Compressors, ciphers, a checksum and random numbers.
 
 mod acomp;
+pub(crate) mod aead;
 pub(crate) mod checksum;
-pub(crate) mod cipher;
+mod cipher;
 mod codec;
 pub(crate) mod compressor;
+mod gcm;
 #[cfg(all(CONFIG_LZ4_COMPRESS, CONFIG_LZ4_DECOMPRESS))]
 mod lz4;
 pub(crate) mod random;

@@ -212,7 +212,7 @@ unsigned long kernel_ext_get_free_page(gfp_t gfp)
 	return __get_free_page(gfp);
 }
 
-struct page *kernel_ext_kvmalloc_page(void *address)
+struct page *kernel_ext_kvmalloc_page(const void *address)
 {
 	return is_vmalloc_addr(address) ? vmalloc_to_page(address) : virt_to_page(address);
 }
@@ -257,34 +257,47 @@ unsigned int kernel_ext_mapping_min_folio_order(const struct address_space *mapp
 	return mapping_min_folio_order(mapping);
 }
 
-int kernel_ext_sync_skcipher_setkey(struct crypto_sync_skcipher *tfm, const u8 *key,
-				    unsigned int len)
+/* The crypto API may have been built without these. Then this finds none, and that is all. */
+struct crypto_sync_aead *kernel_ext_alloc_sync_aead(const char *name, u32 mask)
 {
-	return crypto_sync_skcipher_setkey(tfm, key, len);
+	if (!IS_ENABLED(CONFIG_CRYPTO_AEAD))
+		return ERR_PTR(-ENOENT);
+	return crypto_alloc_sync_aead(name, 0, mask);
+}
+
+int kernel_ext_sync_aead_setkey(struct crypto_sync_aead *tfm, const u8 *key, unsigned int len)
+{
+	if (!IS_ENABLED(CONFIG_CRYPTO_AEAD))
+		return -ENOENT;
+	return crypto_sync_aead_setkey(tfm, key, len);
 }
 
 /* The request is on the stack, so all of it is in one function. */
-int kernel_ext_sync_skcipher_page(struct crypto_sync_skcipher *tfm, struct page *page, u64 sector,
-				  bool encrypt)
+int kernel_ext_sync_aead_crypt(struct crypto_sync_aead *tfm, struct scatterlist *src,
+			       struct scatterlist *dst, unsigned int len, u8 *iv, bool encrypt)
 {
-	SYNC_SKCIPHER_REQUEST_ON_STACK(req, tfm);
-	__le64 iv[2] = { cpu_to_le64(sector) };
-	struct scatterlist sg;
+	SYNC_AEAD_REQUEST_ON_STACK(req, tfm);
 	int err;
 
-	sg_init_table(&sg, 1);
-	sg_set_page(&sg, page, PAGE_SIZE, 0);
-	skcipher_request_set_sync_tfm(req, tfm);
-	skcipher_request_set_callback(req, 0, NULL, NULL);
-	skcipher_request_set_crypt(req, &sg, &sg, PAGE_SIZE, iv);
-	err = encrypt ? crypto_skcipher_encrypt(req) : crypto_skcipher_decrypt(req);
-	skcipher_request_zero(req);
+	if (!IS_ENABLED(CONFIG_CRYPTO_AEAD))
+		return -ENOENT;
+	aead_request_set_callback(req, 0, NULL, NULL);
+	aead_request_set_crypt(req, src, dst, len, iv);
+	aead_request_set_ad(req, 0);
+	err = encrypt ? crypto_aead_encrypt(req) : crypto_aead_decrypt(req);
+	memzero_explicit(req, sizeof(*req) + crypto_aead_reqsize(&tfm->base));
 	return err;
 }
 
-void kernel_ext_free_sync_skcipher(struct crypto_sync_skcipher *tfm)
+void kernel_ext_free_sync_aead(struct crypto_sync_aead *tfm)
 {
-	crypto_free_sync_skcipher(tfm);
+	crypto_free_sync_aead(tfm);
+}
+
+void kernel_ext_sg_set_page(struct scatterlist *sg, struct page *page, unsigned int len,
+			    unsigned int offset)
+{
+	sg_set_page(sg, page, len, offset);
 }
 
 void kernel_ext_memzero_explicit(void *bytes, size_t len)

@@ -141,7 +141,7 @@ impl Batcher {
         let mut batch = Batch {
             contents,
             tables: &tables,
-            writer: output.writer(&taken),
+            writer: output.writer(),
             copies,
             scratch,
             wanted,
@@ -292,7 +292,7 @@ impl Batch<'_> {
             };
             let length = hold.length();
             let owner = Owner {
-                area: area as u16,
+                area: area as u8,
                 slot: (index * CLUSTER + at) as u32,
             };
             let cache = &self.contents.cache;

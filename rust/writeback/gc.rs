@@ -207,26 +207,29 @@ impl Cleaner {
                 return Err(ENOSPC);
             };
             moves.clear();
-            let mut writer = output.writer(&taken);
+            let mut writer = output.writer();
             let mut source = Some(first);
             while let Some(mut from) = source.take() {
                 let mut is_full = false;
-                for record in input.records(&from).skip(from.done) {
-                    from.intact &= record.intact;
+                let mut records = input.records(&mut from);
+                while let Some(record) = records.next(&mut from) {
+                    let owner = record.owner;
                     if let Some((_, redirect)) = from.owner_of(&tables, &record) {
-                        let unit = (moves.len() < MAX_FILLED)
-                            .then(|| writer.append(record.owner, record.data))
-                            .flatten();
-                        let Some(unit) = unit else {
-                            is_full = true;
-                            break;
-                        };
-                        // There was room, see above.
-                        let _ = moves.push_within_capacity(Moved {
-                            owner: record.owner,
-                            from: redirect,
-                            unit,
-                        });
+                        if let Some(object) = records.object(&mut from, &record) {
+                            let unit = (moves.len() < MAX_FILLED)
+                                .then(|| writer.append(owner, object))
+                                .flatten();
+                            let Some(unit) = unit else {
+                                is_full = true;
+                                break;
+                            };
+                            // There was room, see above.
+                            let _ = moves.push_within_capacity(Moved {
+                                owner,
+                                from: redirect,
+                                unit,
+                            });
+                        }
                     }
                     from.done += 1;
                 }
@@ -262,7 +265,7 @@ impl Cleaner {
                 }
             }
             for mut source in sources.drain_all() {
-                source.intact &= written.is_err() || source.is_emptied();
+                source.intact = source.intact && (written.is_err() || source.is_emptied());
                 outcome = outcome.and(source.end());
             }
             if written.is_err() {

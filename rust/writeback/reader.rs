@@ -4,9 +4,10 @@
 //!
 //! A load of a redirected page reads the one or two blocks that its object touches, in a transfer that
 //! was set up before, and ends in a worker; a load never waits for the disk. If all transfers are in use the
-//! load queues up, in its own page. What a transfer read stays in it, decrypted, until it is used for
-//! something else: so the free transfers are a small cache, and pages that were written one after the
-//! other are read with one request for some of them. A load that wants what is being read waits for that.
+//! load queues up, in its own page. What a transfer read stays in it, as it is on the disk, until it is
+//! used for something else: so the free transfers are a small cache, and pages that were written one after
+//! the other are read with one request for some of them. A load that wants what is being read waits for
+//! that. Each load decrypts and verifies its own record only.
 //!
 //! A store that is given up may have a device that does not answer. So the loads that wait for what is
 //! being read are kept here, not with the transfer: they are ended with an error, and the transfer is
@@ -29,10 +30,11 @@ use crate::{
     core::{
         entry::Redirect,
         log::PinnedSegment,
+        message::Message,
         segment::{
             self,
             Owner,
-            Wanted, //
+            Record, //
         },
     },
     kernel_ext::{
@@ -40,7 +42,6 @@ use crate::{
             Transfer,
             TransferDone, //
         },
-        crypto::checksum::crc32c,
         mm::{
             pending_page::{
                 PendingPage,
@@ -122,6 +123,17 @@ struct CachedBlocks {
 }
 
 impl CachedBlocks {
+    /// One that has nothing cached.
+    ///
+    /// Context: may sleep. Errors: [`ENOMEM`].
+    fn new() -> Result<Self> {
+        Ok(Self {
+            // One more, for what is decrypted.
+            transfer: Transfer::new(MAX_BLOCKS + 1)?,
+            blocks: None,
+        })
+    }
+
     /// Returns whether it has all that are `wanted`.
     fn cover(&self, wanted: &Blocks) -> bool {
         (self.blocks.as_ref()).is_some_and(|blocks| blocks.cover(wanted))
@@ -197,11 +209,7 @@ impl Reader {
     pub(crate) fn reserve(&self) -> Result {
         let mut free = KVec::with_capacity(TRANSFERS, GFP_KERNEL)?;
         for _ in 0..TRANSFERS {
-            let cached = CachedBlocks {
-                transfer: Transfer::new(MAX_BLOCKS)?,
-                blocks: None,
-            };
-            free.push(cached, GFP_KERNEL)?;
+            free.push(CachedBlocks::new()?, GFP_KERNEL)?;
         }
         let in_flight = KVec::with_capacity(TRANSFERS, GFP_KERNEL)?;
         let mut state = self.state.lock();
@@ -253,8 +261,8 @@ impl Reader {
             .still(redirect)
             .then(|| self.state.lock().take_cached(&wanted))
             .flatten();
-        let loaded = cached.map(|cached| {
-            let loaded = self.unpack(&cached, load, redirect, page);
+        let loaded = cached.map(|mut cached| {
+            let loaded = self.unpack(&mut cached, load, redirect, page);
             (cached, loaded)
         });
         stores.unpin(wanted.store, pinned);
@@ -283,7 +291,7 @@ impl Reader {
     /// same. Gives `cached` back if it is not needed, or not any more.
     fn read_with(
         self: &Arc<Self>,
-        cached: CachedBlocks,
+        mut cached: CachedBlocks,
         load: PendingLoad,
         mut page: PendingPage,
     ) -> Option<CachedBlocks> {
@@ -308,7 +316,7 @@ impl Reader {
                         continue;
                     }
                     if cached.cover(&wanted) {
-                        let loaded = self.unpack(&cached, &load, redirect, &mut page.page());
+                        let loaded = self.unpack(&mut cached, &load, redirect, &mut page.page());
                         stores.unpin(store, pinned);
                         break loaded;
                     }
@@ -371,11 +379,8 @@ impl Reader {
         }
         for _ in 0..missing {
             // One that comes back is used again, if there are too few.
-            if let Ok(transfer) = Transfer::new(MAX_BLOCKS) {
-                self.take_back(CachedBlocks {
-                    transfer,
-                    blocks: None,
-                });
+            if let Ok(cached) = CachedBlocks::new() {
+                self.take_back(cached);
             }
         }
         while let Some((page, load)) = self.end_recall() {
@@ -407,31 +412,36 @@ impl Reader {
     /// Writes to `page` the object at `redirect`, which is in blocks that are cached.
     fn unpack(
         &self,
-        cached: &CachedBlocks,
+        cached: &mut CachedBlocks,
         load: &PendingLoad,
         redirect: Redirect,
         page: &mut DestPage<'_>,
     ) -> Result<Filled> {
         let blocks = cached.blocks.as_ref().ok_or(EIO)?;
-        let wanted = Wanted {
+        let record = Record {
             unit: redirect.location.unit(),
             owner: load.owner,
             length: redirect.length.bytes(),
-            generation: blocks.generation as u32,
         };
-        let first = Blocks::of(redirect, blocks.generation).range.start;
-        let skip = (first - blocks.range.start) * segment::BLOCK;
-        let bytes = cached.transfer.bytes().get(skip..).ok_or(EIO)?;
-        match segment::parse(bytes, &wanted, crc32c) {
-            Ok(data) => self.contents.cache.unpack(data, page),
-            Err(error) => {
-                let segment = blocks.segment;
-                self.contents.stores.with(blocks.store, |store| {
-                    store.read_failed(fmt!("segment {segment}: {error}"))
-                });
-                Err(EIO)
-            }
-        }
+        let message = Message::object(blocks.generation, &record);
+        let (read, room) = (cached.transfer.as_mut().blocks_mut())
+            .split_at_mut_checked(MAX_BLOCKS)
+            .ok_or(EIO)?;
+        let read = read
+            .get(message.block() - blocks.range.start..)
+            .ok_or(EIO)?;
+        let room = room.first_mut().ok_or(EIO)?;
+        // The pin keeps the store in its place.
+        let content = self.contents.stores.with(blocks.store, |store| {
+            let content = store.device.protection.verify(&message, read, room);
+            content.map_err(|error| {
+                store.read_failed(fmt!("segment {}: {error}", blocks.segment));
+                EIO
+            })
+        });
+        let content = content.unwrap_or(Err(EIO))?;
+        let object = content.get(..record.length).ok_or(EIO)?;
+        self.contents.cache.unpack(object, page)
     }
 
     /// Ends a load that was put off.
@@ -503,7 +513,7 @@ struct Read {
 }
 
 impl TransferDone for Read {
-    fn done(self, mut transfer: Pin<KBox<Transfer<Self>>>, result: Result) {
+    fn done(self, transfer: Pin<KBox<Transfer<Self>>>, result: Result) {
         let Self {
             reader,
             redirect,
@@ -515,8 +525,7 @@ impl TransferDone for Read {
         // The pin keeps the store in its place.
         let read = stores
             .with(number, |store| {
-                let range = blocks.range.clone();
-                store.finish_read(transfer.as_mut(), blocks.segment, range, result)
+                store.finish_read(&transfer, blocks.segment, blocks.range.len(), result)
             })
             .unwrap_or(Err(EIO));
         let first = reader.state.lock().end(&blocks);
@@ -527,11 +536,12 @@ impl TransferDone for Read {
                 blocks: None,
             });
         };
-        let cached = CachedBlocks {
+        let mut cached = CachedBlocks {
             transfer,
             blocks: read.is_ok().then_some(blocks),
         };
-        let loaded = read.and_then(|()| reader.unpack(&cached, &load, redirect, &mut page.page()));
+        let loaded =
+            read.and_then(|()| reader.unpack(&mut cached, &load, redirect, &mut page.page()));
         stores.unpin(number, pinned);
         reader.end_load(page, loaded);
         reader.serve_waiting(cached);

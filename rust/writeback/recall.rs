@@ -155,8 +155,8 @@ fn recall(
     let tables = contents.tables.snapshot();
     let mut source = input.read(taken)?;
     let mut result = Ok(());
-    for record in input.records(&source) {
-        source.intact &= record.intact;
+    let mut records = input.records(&mut source);
+    while let Some(record) = records.next(&mut source) {
         let Some((slot, redirect)) = source.owner_of(&tables, &record) else {
             continue;
         };
@@ -164,7 +164,10 @@ fn recall(
         if !table.is_some_and(|table| wanted(table)) {
             continue;
         }
-        match contents.cache.store_again(record.data) {
+        let Some(object) = records.object(&mut source, &record) else {
+            continue;
+        };
+        match contents.cache.store_again(object) {
             Ok(object) => match slot.recall(redirect, object) {
                 Ok(()) => {
                     slot.cluster().touch();

@@ -16,18 +16,24 @@ use crate::{
             Redirect, //
         },
         log::TakenSegment,
+        message::Message,
         segment::{
-            self,
             Location,
+            Next,
             Record,
-            Records,
             SegmentWriter,
-            BLOCKS, //
+            Walk,
+            BLOCKS,
+            INDEX,
+            SEGMENT, //
         },
     },
-    kernel_ext::{
-        block::transfer::Transfer,
-        crypto::checksum::crc32c, //
+    kernel_ext::block::{
+        buffer::{
+            Block,
+            BlockBuffer, //
+        },
+        transfer::Transfer,
     },
 };
 use core::convert::Infallible;
@@ -40,12 +46,19 @@ use kernel::{
 pub(crate) type Taken = (Arc<BackingStore>, TakenSegment);
 
 /// A buffer of a segment, that segments are read to, or written from.
-pub(crate) struct SegmentBuffer(Pin<KBox<Transfer<Infallible>>>);
+pub(crate) struct SegmentBuffer {
+    transfer: Pin<KBox<Transfer<Infallible>>>,
+    /// Room for what is decrypted: a block.
+    room: BlockBuffer,
+}
 
 impl SegmentBuffer {
     /// Context: may sleep. Errors: [`ENOMEM`].
     pub(crate) fn new() -> Result<Self> {
-        Ok(Self(Transfer::new(BLOCKS)?))
+        Ok(Self {
+            transfer: Transfer::new(BLOCKS)?,
+            room: BlockBuffer::new(1)?,
+        })
     }
 
     /// Reads a segment, to move what is in it elsewhere. One that cannot be read is in doubt from then
@@ -53,7 +66,7 @@ impl SegmentBuffer {
     ///
     /// Errors: [`EIO`].
     pub(crate) fn read(&mut self, (store, taken): Taken) -> Result<Source> {
-        match store.read_segment(self.0.as_mut(), &taken) {
+        match store.read_segment(self.transfer.as_mut(), &taken) {
             Ok(()) => Ok(Source {
                 store,
                 taken,
@@ -67,20 +80,27 @@ impl SegmentBuffer {
         }
     }
 
-    /// The records of `source`, which was read last.
-    pub(crate) fn records(&self, source: &Source) -> Records<'_> {
-        let generation = source.taken.generation() as u32;
-        segment::records(self.0.bytes(), generation, crc32c)
+    /// The records of `source`, which was read last, that were not looked at yet.
+    pub(crate) fn records(&mut self, source: &mut Source) -> SegmentRecords<'_> {
+        let mut records = SegmentRecords {
+            blocks: self.transfer.blocks(),
+            room: self.room.blocks_mut(),
+            walk: Walk::new(SEGMENT),
+            index: None,
+        };
+        for _ in 0..source.done {
+            let _ = records.next(source);
+        }
+        records
     }
 
-    /// What fills the buffer with records for the segment `taken`.
-    pub(crate) fn writer(&mut self, taken: &TakenSegment) -> SegmentWriter<'_> {
-        let generation = taken.generation() as u32;
-        SegmentWriter::new(self.0.as_mut().bytes_mut(), generation, crc32c)
+    /// What fills the buffer with records.
+    pub(crate) fn writer(&mut self) -> SegmentWriter<'_> {
+        SegmentWriter::new(self.transfer.as_mut().bytes_mut())
     }
 
-    /// Writes the first `blocks` of the buffer to the segment `taken` of `store`. The buffer is
-    /// encrypted by that.
+    /// Protects what a writer put into the first `blocks` of the buffer, and writes them to the segment
+    /// `taken` of `store`. They are of no other use after that.
     ///
     /// Errors: those of the device.
     pub(crate) fn write(
@@ -89,7 +109,50 @@ impl SegmentBuffer {
         taken: &TakenSegment,
         blocks: usize,
     ) -> Result {
-        store.write_segment(self.0.as_mut(), taken, blocks)
+        store.write_segment(self.transfer.as_mut(), taken, blocks)
+    }
+}
+
+/// The records of a segment that was read. Of each no more is read than what is asked for.
+pub(crate) struct SegmentRecords<'a> {
+    blocks: &'a [Block],
+    room: &'a mut [Block],
+    walk: Walk,
+    /// The index that the walk is at, once it was read.
+    index: Option<[u8; INDEX]>,
+}
+
+impl SegmentRecords<'_> {
+    /// The next record of `source`; [`None`] at the end. Where an index is not what was written there,
+    /// `source` is not intact.
+    pub(crate) fn next(&mut self, source: &mut Source) -> Option<Record> {
+        loop {
+            if self.index.is_none() {
+                let message = Message::index(source.taken.generation(), self.walk.index());
+                self.index = self.verify(source, &message)?.first_chunk().copied();
+            }
+            match self.walk.next(self.index.as_ref()?) {
+                Next::Record(record) => return Some(record),
+                Next::Index => self.index = None,
+                Next::End => return None,
+            }
+        }
+    }
+
+    /// The object of `record`, which is one of these. If it is not what was written there, `source` is
+    /// not intact.
+    pub(crate) fn object(&mut self, source: &mut Source, record: &Record) -> Option<&[u8]> {
+        let message = Message::object(source.taken.generation(), record);
+        self.verify(source, &message)?.get(..record.length)
+    }
+
+    fn verify(&mut self, source: &mut Source, message: &Message) -> Option<&[u8]> {
+        let blocks = self.blocks.get(message.block()..)?;
+        let room = self.room.first_mut()?;
+        let protection = &source.store.device.protection;
+        let content = protection.verify(message, blocks, room);
+        source.intact &= content.is_ok();
+        content.ok()
     }
 }
 
@@ -99,7 +162,7 @@ pub(crate) struct Source {
     taken: TakenSegment,
     /// Records of it that were looked at.
     pub(crate) done: usize,
-    /// Whether all of them could be read so far.
+    /// Whether all that was read of it is what was written.
     pub(crate) intact: bool,
 }
 
@@ -108,17 +171,13 @@ impl Source {
     pub(crate) fn owner_of<'t>(
         &self,
         tables: &'t Tables,
-        record: &Record<'_>,
+        record: &Record,
     ) -> Option<(TableSlot<'t>, Redirect)> {
-        if !record.intact {
-            return None;
-        }
         let location = Location::new(self.store.number(), self.taken.segment(), record.unit)?;
         let slot = tables.slot(record.owner)?;
         match slot.peek() {
             Entry::Redirected(redirect)
-                if redirect.location == location
-                    && redirect.length.bytes() == record.data.len() =>
+                if redirect.location == location && redirect.length.bytes() == record.length =>
             {
                 Some((slot, redirect))
             }

@@ -58,5 +58,8 @@ exec 3>&1; echo "TAP version 13"
 # shellcheck source=tests/selftests/processes.sh
 . "$HERE/processes.sh"
 
+# insmod does not load what the module needs of others.
+modprobe -q aead || true
+
 disks_before=" $(echo /sys/block/*) "
 mark_log

@@ -141,7 +141,7 @@ oldest_first() {
 	holds "older pages read from it" "$(store_stat file 0 read_ios) > 0"
 }
 
-# Records lie back to back, with 16 bytes before each.
+# Records lie back to back, and 25 bytes more are for each.
 densely() {
 	local objects written
 	area_with_store 64M

@@ -54,27 +54,35 @@ content_if_told_so() {
 	holds "stamps seen on the disk" "$found >= $written"
 }
 
+# From now on the kernel has no gcm(aes), and loads none.
+without_gcm() {
+	local module
+	{ kernel_has CRYPTO_AES_NI_INTEL m && kernel_has CRYPTO_AES m; } ||
+		skip "this kernel cannot be without gcm(aes)"
+	modprobe=$(</proc/sys/kernel/modprobe)
+	put_for_now /proc/sys/kernel/modprobe ""
+	for module in aesni_intel gcm aes; do
+		[[ -e /sys/module/$module ]] || continue
+		rmmod "$module"
+		afterwards modprobe "$module"
+	done
+}
+
 # refused_for_cipher COMMAND...: with one line, and without a store.
 refused_for_cipher() {
-	gives_reason ENOENT 'encrypt=on: the kernel has no xts\(aes\)' "$@"
+	gives_reason ENOENT 'encrypt=on: the kernel has no gcm\(aes\)' "$@"
 	gives OK mnt swapon "$disk"
 	gives OK mnt swapoff "$disk"
 }
 
 # The disk gets nothing rather than what can be read.
 nothing_without_cipher() {
-	local module modprobe
-	{ kernel_has CRYPTO_XTS m && kernel_has CRYPTO_AES m; } ||
-		skip "this kernel cannot be without xts(aes)"
+	local modprobe
 	disk disk.image 16M
 	header file
 	gives OK mnt mount file file "backing=$disk"
 	gives OK mnt umount file
-	modprobe=$(</proc/sys/kernel/modprobe)
-	put_for_now /proc/sys/kernel/modprobe ""
-	for module in aesni_intel xts aes; do
-		[[ ! -e /sys/module/$module ]] || rmmod "$module"
-	done
+	without_gcm
 
 	refused_for_cipher mnt mount file file "backing=$disk"
 	gives OK mnt mount file file
@@ -85,6 +93,8 @@ nothing_without_cipher() {
 	content_if_told_so
 
 	put /proc/sys/kernel/modprobe "$modprobe"
+	# One that is named after what is asked for is loaded by the kernel.
+	kernel_has CRYPTO_GCM m || modprobe aesni_intel
 	gives OK mnt remount file "backing=$disk"
 }
 
@@ -104,6 +114,19 @@ never_the_same() {
 	holds "bytes that differ" "$differ > 65536 * 98 / 100"
 }
 
+# One page in a block does not show where it ends.
+no_length() {
+	local first
+	area_with_store 32M
+	start pages -s 2 -k t fill out hold check
+	gives OK tell file writeback 1
+	equal "bytes written" "$PAGE" "$(store_stat file 0 written_bytes)"
+	sealed disk.image
+	equal "rows of zeros in the block" 0 "$(dd if=disk.image bs=4096 skip=$((first / PAGE)) count=1 \
+		status=none | /usr/bin/grep -caP '\x00{16}' || true)"
+	release
+}
+
 flip() { # IMAGE OFFSET
 	local byte
 	byte=$(od -An -tu1 -j "$2" -N 1 "$1")
@@ -116,8 +139,8 @@ zero_block() { # IMAGE OFFSET
 	dd if=/dev/zero of="$1" bs=4096 seek=$(($2 / 4096)) count=1 conv=notrunc status=none
 }
 
-# Incompressible pages take 4,112 bytes each from the beginning of a segment: the
-# byte is in the fourth, and the block has parts of two.
+# Incompressible pages take 4,112 bytes each, after 144 at the beginning of a segment:
+# the byte is in the third, and the block has parts of two.
 damaged() { # flip|zero_block OFFSET LOST [OPTIONS]
 	local first
 	area_with_store 32M "limit=64M${4:-}"
@@ -178,8 +201,9 @@ swapoff_ends() {
 
 promise "an encrypted store shows no page" no_content
 promise "with encrypt=off it shows them" content_if_told_so
-promise "without xts(aes) there is no store, unless with encrypt=off" nothing_without_cipher
+promise "without gcm(aes) there is no store, unless with encrypt=off" nothing_without_cipher
 promise "the same page is never the same on the disk" never_the_same
+promise "a block does not show where what is in it ends" no_length
 promise "a flipped byte is noticed by its reader" damaged flip 12388 1
 promise "also without encryption" damaged flip 12388 1 ,encrypt=off
 promise "a block of zeros is noticed by its readers" damaged zero_block 12288 2

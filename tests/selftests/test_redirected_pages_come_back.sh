@@ -46,13 +46,13 @@ freed_in_the_store() {
 	area_with_store 64M
 	start_in_store -s 24 -k r fill out hold keep:4 hold check free hold fill check
 	holds "pages in the store" "$(stat_of file redirected_pages) > 6000"
-	equal "bytes of records" $(($(stat_of file redirected_pages) * (PAGE + 16))) \
+	equal "bytes of records" $(($(stat_of file redirected_pages) * (PAGE + 25))) \
 		"$(store_stat file 0 live_bytes)"
 	holds "segments in use" "$(store_stat file 0 used_bytes) >= 12 << 21"
 	go_on
 	holds "pages in the store, with three of four given back" \
 		"$(stat_of file redirected_pages) <= 1536"
-	equal "bytes of records" $(($(stat_of file redirected_pages) * (PAGE + 16))) \
+	equal "bytes of records" $(($(stat_of file redirected_pages) * (PAGE + 25))) \
 		"$(store_stat file 0 live_bytes)"
 	holds "garbage" "$(store_stat file 0 garbage_bytes) + $(store_stat file 0 live_bytes) <= \
 		$(store_stat file 0 used_bytes)"

@@ -29,6 +29,23 @@ pub(crate) struct Block([u8; PAGE_SIZE]);
 const _: () = assert!(align_of::<Block>() == PAGE_SIZE && size_of::<Block>() == PAGE_SIZE);
 
 impl Block {
+    /// The bytes of `blocks`, which are side by side.
+    pub(crate) fn bytes(blocks: &[Self]) -> &[u8] {
+        // SAFETY: Blocks are bytes.
+        unsafe { core::slice::from_raw_parts(blocks.as_ptr().cast(), size_of_val(blocks)) }
+    }
+
+    /// As [`Block::bytes`].
+    pub(crate) fn bytes_mut(blocks: &mut [Self]) -> &mut [u8] {
+        // SAFETY: As above.
+        unsafe { core::slice::from_raw_parts_mut(blocks.as_mut_ptr().cast(), size_of_val(blocks)) }
+    }
+
+    /// The address of its first byte.
+    pub(in crate::kernel_ext) fn as_mut_ptr(&mut self) -> *mut u8 {
+        self.0.as_mut_ptr()
+    }
+
     /// The page that it is. `VmallocPageIter` does not find it where the memory is kmalloc's.
     pub(in crate::kernel_ext) fn page(&mut self) -> *mut bindings::page {
         // SAFETY: By the type invariants, the address is kmalloc's or vmalloc's.
@@ -52,21 +69,17 @@ impl BlockBuffer {
     }
 
     /// All blocks.
+    pub(crate) fn blocks(&self) -> &[Block] {
+        &self.0
+    }
+
+    /// All blocks.
     pub(crate) fn blocks_mut(&mut self) -> &mut [Block] {
         &mut self.0
     }
 
     /// All bytes.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        // SAFETY: Blocks are bytes, side by side.
-        unsafe { core::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * PAGE_SIZE) }
-    }
-
-    /// All bytes.
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: As above.
-        unsafe {
-            core::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * PAGE_SIZE)
-        }
+        Block::bytes_mut(&mut self.0)
     }
 }

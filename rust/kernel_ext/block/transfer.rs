@@ -207,13 +207,13 @@ impl<C: TransferDone> Transfer<C> {
     }
 
     /// The pages.
-    pub(crate) fn blocks_mut(self: Pin<&mut Self>) -> &mut [Block] {
-        self.project().buffer.blocks_mut()
+    pub(crate) fn blocks(&self) -> &[Block] {
+        self.buffer.blocks()
     }
 
-    /// The bytes of all pages, one after the other.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        self.buffer.bytes()
+    /// The pages.
+    pub(crate) fn blocks_mut(self: Pin<&mut Self>) -> &mut [Block] {
+        self.project().buffer.blocks_mut()
     }
 
     /// The bytes of all pages, one after the other.

@@ -3,12 +3,14 @@
 //! Inputs that a fuzzer draws and the corpus keeps: bytes, of which the first is the kind of the
 //! others. Bytes that an input is too short for are zero, and numbers are little-endian.
 
+use ghostswap_core::log::GENERATION_BITS;
 use ghostswap_core::segment::{
     blocks,
     Owner,
+    Record,
     SegmentWriter,
-    Wanted,
     BLOCK,
+    SEGMENT,
     UNIT, //
 };
 use ghostswap_core::PAGE_SIZE;
@@ -19,7 +21,8 @@ use crate::model::{
     check_pool_name,
     check_read,
     check_records,
-    crc32c, //
+    crc32c,
+    protect, //
 };
 
 /// The rest of an input.
@@ -57,9 +60,17 @@ impl Rest<'_> {
 
     fn owner(&mut self) -> Owner {
         Owner {
-            area: self.u16(),
+            area: self.u8(),
             slot: self.u32(),
         }
+    }
+
+    fn generation(&mut self) -> u64 {
+        u64::from_le_bytes(self.take()) % (1 << GENERATION_BITS)
+    }
+
+    fn length(&mut self) -> usize {
+        usize::from(self.u16()) % PAGE_SIZE + 1
     }
 }
 
@@ -95,57 +106,60 @@ fn header(mut rest: Rest<'_>) {
 /// Blocks of these bytes, with a checksum that is always 0, or that of the kernel.
 fn blocks_of_bytes(mut rest: Rest<'_>) {
     let checksum = [|_: &[&[u8]]| 0, crc32c][rest.below(2)];
-    let wanted = Wanted {
-        unit: rest.u32() as usize,
+    let record = Record {
+        unit: rest.below(SEGMENT / UNIT),
         owner: rest.owner(),
-        length: rest.u16().into(),
-        generation: rest.u32(),
+        length: rest.length(),
     };
-    check_read(rest.0, &wanted, checksum);
-    check_records(rest.0, wanted.generation, checksum);
+    let generation = rest.generation();
+    check_read(rest.0, generation, &record, checksum);
+    check_records(rest.0, generation, checksum);
 }
 
 /// A segment as it is written, of objects of these lengths; what an earlier generation left there;
 /// and what may happen to it on a disk.
 fn segment(mut rest: Rest<'_>) {
-    let generation = rest.u32();
-    let objects: Vec<_> = (0..rest.u8() % 16)
+    let generation = rest.generation();
+    let objects: Vec<_> = (0..rest.u8() % 40)
         .map(|_| {
-            let length = usize::from(rest.u16()) % PAGE_SIZE + 1;
+            let length = rest.length();
             let first = rest.u8();
             let object: Vec<_> = (0..length).map(|at| first.wrapping_add(at as u8)).collect();
             (rest.owner(), object)
         })
         .collect();
     let write = |generation| {
-        let mut image = vec![0xa5; 17 * BLOCK];
-        let mut writer = SegmentWriter::new(&mut image, generation, crc32c);
-        let wanted: Vec<_> = objects
+        // There is room for as many objects of a page.
+        let mut image = vec![0xa5; 48 * BLOCK];
+        let mut writer = SegmentWriter::new(&mut image);
+        let records: Vec<_> = objects
             .iter()
-            .map(|(owner, object)| Wanted {
+            .map(|(owner, object)| Record {
                 unit: writer.append(*owner, object).expect("there is room"),
                 owner: *owner,
                 length: object.len(),
-                generation,
             })
             .collect();
         let blocks = writer.finish();
         image.truncate(blocks * BLOCK);
-        (image, wanted)
+        if blocks > 0 {
+            protect(&mut image, generation, crc32c);
+        }
+        (image, records)
     };
-    let (earlier, _) = write(generation.wrapping_sub(1));
-    let (written, wanted) = write(generation);
-    let mut image = written.clone();
+    let (earlier, _) = write((generation + 1) % (1 << GENERATION_BITS));
+    let (mut image, records) = write(generation);
     while !rest.is_empty() && !image.is_empty() {
         damage(&mut image, &earlier, &mut rest);
     }
 
     check_records(&image, generation, crc32c);
-    for wanted in &wanted {
-        let touched = blocks(wanted.unit, wanted.length);
+    for record in &records {
+        let touched = blocks(record.unit, record.length);
         let (begin, end) = (touched.start * BLOCK, touched.end * BLOCK);
         let end = end.min(image.len());
-        check_read(image.get(begin..end).unwrap_or(&[]), wanted, crc32c);
+        let read = image.get(begin..end).unwrap_or(&[]);
+        check_read(read, generation, record, crc32c);
     }
 }
 

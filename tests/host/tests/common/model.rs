@@ -8,14 +8,22 @@ use ghostswap_core::header::{
     SwapHeader, //
 };
 use ghostswap_core::limit::Limit;
+use ghostswap_core::message::{
+    protect_plain,
+    verify_plain,
+    Checksum,
+    Message,
+    MessageError,
+    Messages, //
+};
 use ghostswap_core::pool_name;
 use ghostswap_core::segment::{
-    parse,
-    records,
-    Checksum,
+    Next,
     Owner,
     Record,
-    Wanted, //
+    Walk,
+    BLOCK,
+    SEGMENT, //
 };
 use ghostswap_core::PAGE_SIZE;
 
@@ -94,65 +102,131 @@ pub fn check_pool_name(name: &[u8]) {
     assert_eq!(pool_name::check(name).is_ok(), fine);
 }
 
-/// The object of the record that is `wanted`, if `bytes` has that record as a writer makes it.
-fn object<'a>(bytes: &'a [u8], wanted: &Wanted, checksum: Checksum) -> Option<&'a [u8]> {
-    let Wanted {
+/// The bytes of the message of `size` bytes at byte `at`, if it is there as it is written to a store
+/// that is not encrypted, by the owner that `slot` of area `area` is.
+fn message(
+    bytes: &[u8],
+    at: usize,
+    size: usize,
+    (generation, unit): (u64, usize),
+    (area, slot): (u8, u32),
+    checksum: Checksum,
+) -> Result<&[u8], MessageError> {
+    let whole = bytes.get(at..at + size + 16).ok_or(MessageError::Short)?;
+    let nonce = u128::from(generation)
+        + (unit as u128) * (1 << 39)
+        + u128::from(area) * (1 << 56)
+        + u128::from(slot) * (1 << 64);
+    let nonce = &nonce.to_le_bytes()[..12];
+    if &whole[size..size + 12] != nonce {
+        return Err(MessageError::Other);
+    }
+    let sum = checksum(&[nonce, &whole[..size]]).to_le_bytes();
+    if whole[size + 12..] != sum {
+        return Err(MessageError::Changed);
+    }
+    Ok(&whole[..size])
+}
+
+/// The records that the indexes of `image` name, as far as these can be read, and whether they can
+/// all be.
+fn all_records(image: &[u8], generation: u64, checksum: Checksum) -> (Vec<Record>, bool) {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at + 144 <= SEGMENT {
+        let no_owner = (u8::MAX, u32::MAX);
+        let Ok(index) = message(image, at, 128, (generation, at / 16), no_owner, checksum) else {
+            return (found, false);
+        };
+        at += 144;
+        for entry in index.chunks(8) {
+            let number = |from: usize, to: usize| {
+                let byte = |sum, byte: &u8| sum << 8 | u32::from(*byte);
+                entry[from..to].iter().rev().fold(0u32, byte)
+            };
+            let length = number(6, 8) as usize;
+            let end = at + length.div_ceil(16) * 16 + 16;
+            if !(1..=4096).contains(&length) || end > SEGMENT {
+                return (found, true);
+            }
+            found.push(Record {
+                unit: at / 16,
+                owner: Owner {
+                    area: number(4, 5) as u8,
+                    slot: number(0, 4),
+                },
+                length,
+            });
+            at = end;
+        }
+    }
+    (found, true)
+}
+
+/// Protects what a writer left in `image`, as a store that is not encrypted does.
+pub fn protect(image: &mut [u8], generation: u64, checksum: Checksum) {
+    let mut messages = Messages::new(generation);
+    while let Some(message) = messages.next(image) {
+        let blocks = &mut image[message.block() * BLOCK..];
+        protect_plain(blocks, &message, checksum).expect("it is in the image");
+    }
+    assert!(messages.end().expect("all were given") <= image.len());
+}
+
+/// The object of `record` in `blocks`, which begin with the first that it touches.
+pub fn read<'a>(
+    blocks: &'a [u8],
+    generation: u64,
+    record: &Record,
+    checksum: Checksum,
+) -> Result<&'a [u8], MessageError> {
+    let content = verify_plain(blocks, &Message::object(generation, record), checksum)?;
+    Ok(&content[..record.length])
+}
+
+/// The records of `image`, as what moves a segment finds them, and whether all of the indexes could
+/// be read.
+pub fn records(image: &[u8], generation: u64, checksum: Checksum) -> (Vec<Record>, bool) {
+    let mut found = Vec::new();
+    let mut walk = Walk::new(SEGMENT);
+    loop {
+        let message = Message::index(generation, walk.index());
+        let blocks = image.get(message.block() * BLOCK..).unwrap_or(&[]);
+        let Ok(index) = verify_plain(blocks, &message, checksum) else {
+            return (found, false);
+        };
+        let index = index.try_into().expect("it is an index");
+        loop {
+            match walk.next(index) {
+                Next::Record(record) => found.push(record),
+                Next::Index => break,
+                Next::End => return (found, true),
+            }
+        }
+    }
+}
+
+/// Checks that a reader of `bytes`, the blocks that it read, gets the object of `record` or an error.
+pub fn check_read(bytes: &[u8], generation: u64, record: &Record, checksum: Checksum) {
+    let Record {
         unit,
         owner: Owner { area, slot },
         length,
-        generation,
-    } = *wanted;
-    let record = bytes.get(unit % 256 * 16..)?;
-    let body = record.get(16..16 + length.div_ceil(16) * 16)?;
-    let mut header = Vec::new();
-    header.extend(slot.to_le_bytes());
-    header.extend(area.to_le_bytes());
-    header.extend(u16::try_from(length).ok()?.to_le_bytes());
-    header.extend(generation.to_le_bytes());
-    header.extend(checksum(&[&header, body]).to_le_bytes());
-    record.starts_with(&header).then(|| &body[..length])
-}
-
-/// The records of generation `generation` in `image`.
-fn all_records(image: &[u8], generation: u32, checksum: Checksum) -> Vec<Record<'_>> {
-    let mut found = Vec::new();
-    let mut at = 0;
-    while let Some(header) = image.get(at..at + 16) {
-        let number = |from: usize, to: usize| {
-            let byte = |sum, byte: &u8| sum << 8 | u32::from(*byte);
-            header[from..to].iter().rev().fold(0u32, byte)
-        };
-        let length = number(6, 8) as usize;
-        let body = image.get(at + 16..at + 16 + length.div_ceil(16) * 16);
-        let Some(body) =
-            body.filter(|_| number(8, 12) == generation && (1..=4096).contains(&length))
-        else {
-            break;
-        };
-        let owner = Owner {
-            area: number(4, 6) as u16,
-            slot: number(0, 4),
-        };
-        found.push(Record {
-            unit: at / 16,
-            owner,
-            data: &body[..length],
-            intact: checksum(&[&header[..12], body]) == number(12, 16),
-        });
-        at += 16 + body.len();
-    }
-    found
-}
-
-/// Checks that a reader of `bytes`, the blocks that it read, gets the record that is `wanted` or an
-/// error.
-pub fn check_read(bytes: &[u8], wanted: &Wanted, checksum: Checksum) {
-    let read = parse(bytes, wanted, checksum);
-    assert_eq!(read.ok(), object(bytes, wanted, checksum), "{wanted:?}");
+    } = *record;
+    let size = length.div_ceil(16) * 16;
+    let place = (generation, unit);
+    let wanted = message(bytes, unit % 256 * 16, size, place, (area, slot), checksum);
+    assert_eq!(
+        read(bytes, generation, record, checksum),
+        wanted.map(|object| &object[..length]),
+        "{record:?}"
+    );
 }
 
 /// Checks that the records in `image` are found, and no others.
-pub fn check_records(image: &[u8], generation: u32, checksum: Checksum) {
-    let found: Vec<_> = records(image, generation, checksum).collect();
-    assert_eq!(found, all_records(image, generation, checksum));
+pub fn check_records(image: &[u8], generation: u64, checksum: Checksum) {
+    assert_eq!(
+        records(image, generation, checksum),
+        all_records(image, generation, checksum)
+    );
 }

@@ -24,6 +24,7 @@ use ghostswap_core::log::{
 use ghostswap_core::payload::Length;
 use ghostswap_core::segment::{
     record_size,
+    MAX_UNUSED,
     SEGMENT, //
 };
 use ghostswap_core::PAGE_SIZE;
@@ -243,7 +244,7 @@ impl Run {
                 self.victims
                     .sort_by_key(|&segment| Reverse((known[segment].live(), segment)));
                 let won = (self.victims.iter())
-                    .map(|&segment| SEGMENT - known[segment].live() - record_size(PAGE_SIZE));
+                    .map(|&segment| SEGMENT - known[segment].live() - MAX_UNUSED);
                 let is_worth_it = won.sum::<usize>() >= SEGMENT;
                 assert_eq!(self.log.find_victims(&mut self.cursor), is_worth_it);
             }

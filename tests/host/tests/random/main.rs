@@ -14,6 +14,7 @@ mod heap;
 #[path = "../common/input.rs"]
 mod input;
 mod log;
+mod message;
 #[path = "../common/model.rs"]
 mod model;
 #[path = "../common/object.rs"]

@@ -23,13 +23,11 @@ use ghostswap_core::log::{
 use ghostswap_core::payload::Length;
 use ghostswap_core::segment::{
     blocks,
-    parse,
     record_size,
-    records,
     Location,
     Owner,
+    Record,
     SegmentWriter,
-    Wanted,
     BLOCK, //
 };
 use ghostswap_core::slot::{
@@ -45,6 +43,11 @@ use proptest::prelude::*;
 
 use crate::config;
 use crate::heap::Heap;
+use crate::model::{
+    protect,
+    read,
+    records, //
+};
 use crate::object::Object;
 
 const SLOTS: usize = 12;
@@ -52,7 +55,7 @@ const SEGMENTS: usize = 3;
 /// The bytes of a segment that are used: few, so that some segments get full.
 const ROOM: usize = 4 * BLOCK;
 const STORE: usize = 2;
-const AREA: u16 = 3;
+const AREA: u8 = 3;
 
 /// A checksum that is good enough to tell wrong bytes from right ones.
 fn checksum(parts: &[&[u8]]) -> u32 {
@@ -241,15 +244,14 @@ impl<'t> Run<'t> {
         let Redirect { location, length } = redirect;
         assert_eq!(location.store(), STORE);
         let pinned = self.log.pin(location.segment()).expect("it has a record");
-        let wanted = Wanted {
+        let record = Record {
             unit: location.unit(),
             owner: owner(slot),
             length: length.bytes(),
-            generation: pinned.generation() as u32,
         };
-        let blocks = blocks(wanted.unit, wanted.length);
+        let blocks = blocks(record.unit, record.length);
         let bytes = &self.disk[location.segment()][blocks.start * BLOCK..blocks.end * BLOCK];
-        let page = parse(bytes, &wanted, checksum)
+        let page = read(bytes, pinned.generation(), &record, checksum)
             .expect("it is there")
             .to_vec();
         self.log.unpin(pinned);
@@ -313,13 +315,16 @@ impl<'t> Run<'t> {
         objects: Vec<(usize, &Page)>,
     ) -> Vec<Option<Location>> {
         let mut image = vec![0xa5; ROOM];
-        let mut writer = SegmentWriter::new(&mut image, taken.generation() as u32, checksum);
+        let mut writer = SegmentWriter::new(&mut image);
         let locations = objects.into_iter().map(|(slot, page)| {
             let unit = writer.append(owner(slot), &page.1)?;
             Location::new(STORE, taken.segment(), unit)
         });
         let locations = locations.collect();
         let end = writer.finish() * BLOCK;
+        if end > 0 {
+            protect(&mut image[..end], taken.generation(), checksum);
+        }
         self.disk[taken.segment()][..end].copy_from_slice(&image[..end]);
         locations
     }
@@ -333,19 +338,19 @@ impl<'t> Run<'t> {
             return self.log.seal(victim);
         };
         let image = self.disk[victim.segment()].clone();
-        let live: Vec<_> = records(&image, victim.generation() as u32, checksum)
-            .filter_map(|record| {
-                assert!(record.intact);
-                let location = Location::new(STORE, victim.segment(), record.unit)?;
-                match self.slots[record.owner.slot as usize].peek() {
-                    Entry::Redirected(from) if from.location == location => {
-                        let page = (from.length, record.data.to_vec());
-                        Some((record.owner.slot as usize, from, page))
-                    }
-                    _ => None,
+        let (found, intact) = records(&image, victim.generation(), checksum);
+        assert!(intact);
+        let live = found.into_iter().filter_map(|record| {
+            let slot = record.owner.slot as usize;
+            let location = Location::new(STORE, victim.segment(), record.unit)?;
+            match self.slots[slot].peek() {
+                Entry::Redirected(from) if from.location == location => {
+                    Some((slot, from, self.read(slot, from)))
                 }
-            })
-            .collect();
+                _ => None,
+            }
+        });
+        let live: Vec<_> = live.collect();
         let live_bytes: usize = live
             .iter()
             .map(|(_, from, _)| record_size(from.length.bytes()))
