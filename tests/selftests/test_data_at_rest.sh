@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# The disk shows no content, unless told so; and what is changed there is noticed
-# by the reader of that page, and by no other.
+# The disk shows no content, unless told so; and what is changed there, or put there
+# that was there before, is noticed by the reader of that page, and by no other.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -199,6 +199,126 @@ swapoff_ends() {
 	gives OK mnt umount file
 }
 
+# put_blocks FROM BLOCKS: the blocks of image FROM become those of the disk, so many before their
+# place. The first page is the swap header, and stays.
+put_blocks() {
+	dd if="$1" of=disk.image bs=4096 skip=$((1 + $2)) seek=1 conv=notrunc status=none
+}
+
+# put_segments FROM: each of the three segments of image FROM in the place of the one before.
+put_segments() {
+	local to
+	for to in 0 1 2; do
+		dd if="$1" of=disk.image bs=4096 skip=$((1 + (to + 1) % 3 * 512)) \
+			seek=$((1 + to * 512)) count=512 conv=notrunc status=none
+	done
+}
+
+# put_stretches FROM: eight blocks of image FROM become those of the disk, the next eight stay, and
+# so on. What is at a seam is half of this time, and half of that.
+put_stretches() {
+	local at
+	for ((at = 1; at < 1 + 3 * 512; at += 16)); do
+		dd if="$1" of=disk.image bs=4096 skip="$at" seek="$at" count=8 conv=notrunc status=none
+	done
+}
+
+# each_way OPTIONS WAY...: pages take two of the three segments of a store. Then all of its blocks
+# become others, in a way that may use the images of the last time, and of those before. Each time
+# the pages are written anew, to the segments that come next: to the same each third time, and then
+# many are in the same places of these. All pages are lost then, or all but those that a way leaves:
+# no page is another one.
+each_way() {
+	local way there lost verbs=()
+	for way in "${@:2}"; do
+		verbs+=(fill out hold lost hold check free)
+	done
+	area_with_store 8M "limit=64M$1"
+	equal "segments" 3 "$(segments_of file 0)"
+	tee last.image second_last.image <disk.image >third_last.image
+	start pages -s 4 -k tr "${verbs[@]}" hold
+	for way in "${@:2}"; do
+		write_back file
+		there=$(stat_of file redirected_pages)
+		holds "pages in the store, $way" "$there > 900"
+		cp disk.image now.image
+		"$way"
+		go_on
+		lost=$(said_number lost)
+		if [[ $way == *_in_stretches ]]; then
+			holds "pages lost, $way" "$lost > $there / 4 && $lost < $there"
+		else
+			equal "pages lost, $way" "$there" "$lost"
+		fi
+		mv second_last.image third_last.image
+		mv last.image second_last.image
+		mv now.image last.image
+		go_on
+	done
+	release
+	ends_empty file "$(stat_of file failed_loads)"
+}
+
+of_the_last_time() { put_blocks last.image 0; }
+of_the_second_last_time() { put_blocks second_last.image 0; }
+of_the_third_last_time() { put_blocks third_last.image 0; }
+old_in_stretches() { put_stretches third_last.image; }
+old_and_further() { put_blocks last.image 1; }
+old_and_of_another_segment() { put_segments last.image; }
+further() { put_blocks now.image 1; }
+of_another_segment() { put_segments now.image; }
+
+WAYS=(of_the_last_time of_the_last_time of_the_last_time of_the_third_last_time
+	of_the_third_last_time of_the_second_last_time old_in_stretches old_and_further
+	old_and_of_another_segment further of_another_segment)
+
+# The old blocks are of a store that was removed, and is there again: at the same places,
+# for the log begins anew.
+of_an_earlier_life() { # OPTIONS
+	local there
+	area_with_store 8M "limit=64M$1"
+	start_in_store -s 4 -k tr fill out hold free hold fill out hold lost hold check
+	holds "pages in the store" "$(stat_of file redirected_pages) > 900"
+	cp disk.image old.image
+	go_on
+	until_true "the store is empty" 10 is_empty file 0
+	gives OK tell file remove_backing "$disk"
+	gives OK tell file add_backing "$disk"
+	go_on
+	write_back file
+	there=$(stat_of file redirected_pages)
+	holds "pages in the store" "$there > 900"
+	put_blocks old.image 0
+	go_on
+	equal "pages lost" "$there" "$(said_number lost)"
+	release
+	ends_empty file "$there"
+}
+
+# What takes whole segments takes nothing that is old: neither what removes a store, nor swapoff.
+# The fourth time, pages are where they were the first time.
+not_taken_back() { # OPTIONS
+	local there
+	area_with_store 8M "limit=64M$1"
+	start_in_store -s 4 -k tr fill out hold free fill out hold free fill out hold free fill out hold \
+		lost check
+	cp disk.image old.image
+	for _ in 2 3 4; do
+		go_on
+		write_back file
+	done
+	there=$(stat_of file redirected_pages)
+	holds "pages in the store" "$there > 900"
+	put_blocks old.image 0
+	gives EIO tell file remove_backing "$disk"
+	equal "pages in the store" "$there" "$(stat_of file redirected_pages)"
+	gives OK mnt swapoff file
+	ends_empty file "$there"
+	release
+	equal "pages lost" "$there" "$(said_number lost)"
+	gives OK mnt umount file
+}
+
 promise "an encrypted store shows no page" no_content
 promise "with encrypt=off it shows them" content_if_told_so
 promise "without gcm(aes) there is no store, unless with encrypt=off" nothing_without_cipher
@@ -208,6 +328,12 @@ promise "a flipped byte is noticed by its reader" damaged flip 12388 1
 promise "also without encryption" damaged flip 12388 1 ,encrypt=off
 promise "a block of zeros is noticed by its readers" damaged zero_block 12288 2
 promise "also without encryption" damaged zero_block 12288 2 ,encrypt=off
+for options in '' ,encrypt=off; do
+	promise "old blocks are errors${options:+ with encrypt=off}, in their own places and in others, as are \
+blocks that changed places" each_way "$options" "${WAYS[@]}"
+	promise "so are those of the store before it was removed" of_an_earlier_life "$options"
+	promise "and neither what removes a store nor swapoff takes them" not_taken_back "$options"
+done
 promise "another process sees nothing of it" only_its_reader
 promise "a reader that is not prepared gets SIGBUS" killed
 promise "swapoff ends, and says so to the page's process only" swapoff_ends
