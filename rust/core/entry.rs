@@ -8,7 +8,7 @@
 //!              63        32 31          17  16  15        4   3   2   1 0
 //! FREE:       |---------------------------- 0 ----------------------------|
 //! SAME:       |---- fill ----|------------------ 0 ------------------| 01 |
-//! CACHED:     |---------- payload ----------| M |-- length --| H | 0 | 10 |
+//! CACHED:     |---------- payload ----------| S |-- length --| S | 0 | 10 |
 //! REDIRECTED: |---------- location ---------| 0 |-- length --| 0 | 0 | 11 |
 //! LOST:       |---------------------- 0 ------------------------| 1 | 11 |
 //! ```
@@ -16,9 +16,9 @@
 //! - FREE: the slot holds no page.
 //! - SAME: every aligned 32 bits of the page are `fill`; nothing else is kept of it.
 //! - CACHED: the page is an object in memory, of `length` bytes. The payload names it: 47 bits, so
-//!   that an 8-byte aligned address in a direct map of 1 PiB fits. H is set while a looker holds
-//!   the object still, M while the object is unchanged since the mover marked it; never both. See
-//!   [`super::slot`].
+//!   that an 8-byte aligned address in a direct map of 1 PiB fits. S is its [`ObjectState`]: 01
+//!   while a looker holds the object still; while it is unchanged since the mover marked it, 10 in
+//!   the first lane, and 11 in the second; else 00. See [`super::slot`].
 //! - REDIRECTED: the page is an object in a backing store, of `length` bytes, at a [`Location`].
 //! - LOST: the page was an object in a backing store that was given up.
 //!
@@ -55,16 +55,32 @@ const TAG_REDIRECTED: u64 = 3;
 
 /// Only of the last tag, so that what is in memory need not look at it.
 const LOST: u64 = 1 << 2;
-const HELD: u64 = 1 << 3;
-const MARKED: u64 = 1 << 16;
+const STATE_LOW: u64 = 1 << 3;
+const STATE_HIGH: u64 = 1 << 16;
+const STATE_MASK: u64 = STATE_HIGH | STATE_LOW;
 
 const LENGTH_SHIFT: u32 = 4;
 const FILL_SHIFT: u32 = 32;
 const PAYLOAD_SHIFT: u32 = u64::BITS - PAYLOAD_BITS;
 
 const _: () = assert!(Location::BITS == PAYLOAD_BITS);
-const _: () = assert!(MARKED == 1 << (LENGTH_SHIFT + Length::BITS));
-const _: () = assert!(MARKED << 1 == 1 << PAYLOAD_SHIFT);
+const _: () = assert!(STATE_HIGH == 1 << (LENGTH_SHIFT + Length::BITS));
+const _: () = assert!(STATE_HIGH << 1 == 1 << PAYLOAD_SHIFT);
+
+/// A way of objects to the backing stores. There is one batch at a time in each lane, so marks of
+/// two batches that are under way at once are never equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// One of them.
+    First,
+    /// The other one.
+    Second,
+}
+
+impl Lane {
+    /// All lanes.
+    pub const ALL: [Self; 2] = [Self::First, Self::Second];
+}
 
 /// What goes on with a cached object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,8 +89,8 @@ pub enum ObjectState {
     Idle,
     /// A looker holds it still.
     Held,
-    /// The mover copied it, and it was not looked at since.
-    Marked,
+    /// The mover copied it for the batch in this lane, and it was not looked at since.
+    Marked(Lane),
 }
 
 impl ObjectState {
@@ -82,17 +98,19 @@ impl ObjectState {
     fn encode(self) -> u64 {
         match self {
             ObjectState::Idle => 0,
-            ObjectState::Held => HELD,
-            ObjectState::Marked => MARKED,
+            ObjectState::Held => STATE_LOW,
+            ObjectState::Marked(Lane::First) => STATE_HIGH,
+            ObjectState::Marked(Lane::Second) => STATE_HIGH | STATE_LOW,
         }
     }
 
     #[inline]
     fn decode(word: u64) -> Self {
-        match word & (HELD | MARKED) {
+        match word & STATE_MASK {
             0 => ObjectState::Idle,
-            HELD => ObjectState::Held,
-            _ => ObjectState::Marked,
+            STATE_LOW => ObjectState::Held,
+            STATE_HIGH => ObjectState::Marked(Lane::First),
+            _ => ObjectState::Marked(Lane::Second),
         }
     }
 }
@@ -196,7 +214,7 @@ impl Entry {
     /// The word of a cached object in `state`, made of that of the same object in any state.
     #[inline]
     pub(super) fn with_state(word: u64, state: ObjectState) -> u64 {
-        word & !(HELD | MARKED) | state.encode()
+        word & !STATE_MASK | state.encode()
     }
 }
 

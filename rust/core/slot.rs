@@ -9,7 +9,8 @@
 //! it with the folio under writeback, and frees no slot whose folio is either, in the swap cache
 //! (`mm/swapfile.c`). So against one slot there is at most one call of the kernel's side at a time,
 //! and any number of ours: lookers, which [look](Slot::look) at it, and movers, which take its
-//! object from the cache to the backing stores or back.
+//! object from the cache to the backing stores or back. Of a pool's movers one fills batches and
+//! marks; any thread may end a batch.
 //!
 //! # Which thread owns the object
 //!
@@ -30,12 +31,18 @@
 //! and the mover frees the object. Looking takes the mark off, because a page that is read now had
 //! better stay; and what is stored has none.
 //!
+//! While a batch is written, the next is filled. Each has a [`Lane`], which its marks tell, and its
+//! lane has no other batch until all its marks are committed or [taken off](Slot::unmark). Batches
+//! in two lanes may end in any order, and at once.
+//!
 //! The object of a marked entry may be freed, and its payload given to the same slot again. So a
-//! marked entry may be equal to a later one, but only if that was marked, too. For comparing the
-//! word there is one rule: **the last mark of a slot is the first to be committed**. Only one mover
-//! of a pool marks. It commits or [takes off](Slot::unmark) all marks of a batch before it marks
-//! anything for the next. If it marked a slot twice in one batch, it commits in the reverse order:
-//! an entry that is marked has the last mark, and no mark is committed after that one.
+//! marked entry may be equal to a later one, but only if that was marked in the same lane, too. For
+//! comparing the word there is one rule: **of a slot's marks in a lane the last is the first to be
+//! committed**. Between two batches in one lane, all marks of the first are gone before the second
+//! begins. If the mover marked a slot twice in one batch, the batch is committed in the reverse
+//! order: an entry that is marked in this lane has the last mark, and no mark of the lane is
+//! committed after that one. A mark of the other lane is another word. To that batch, the entry is
+//! as one that was replaced, whether its object still is what was copied or not.
 //!
 //! # In a backing store
 //!
@@ -93,6 +100,7 @@ use core::marker::PhantomData;
 use super::{
     entry::{
         Entry,
+        Lane,
         ObjectState,
         Redirect, //
     },
@@ -229,7 +237,7 @@ impl<P: Payload> Slot<P> {
     /// object, for the caller to free. [`None`] if the entry is not marked any more: then nothing
     /// changes, and the caller ends the record at `location`.
     ///
-    /// Context: any; never waits. Only the mover calls this; it counted the record before.
+    /// Context: any; never waits. Only what ends a batch calls this; it counted the record before.
     #[must_use]
     pub fn commit(&self, mark: Mark, location: Location) -> Option<P> {
         let Entry::Cached {
@@ -246,7 +254,7 @@ impl<P: Payload> Slot<P> {
 
     /// Takes the mark off again, if it is still there: the copy could not be written.
     ///
-    /// Context: any; never waits. Only the mover calls this.
+    /// Context: any; never waits. Only what ends a batch calls this.
     pub fn unmark(&self, mark: Mark) {
         // If it fails, there is no mark any more.
         let _ = self
@@ -356,13 +364,14 @@ impl<P: Payload> Hold<'_, P> {
         self.leave(ObjectState::Idle).err()
     }
 
-    /// Lets go of the object, of which the caller made a copy, and marks the entry. Errors: the
-    /// object, which is now the caller's to free, if the slot was given something else meanwhile.
+    /// Lets go of the object, of which the caller made a copy for the batch in `lane`, and marks the
+    /// entry. Errors: the object, which is now the caller's to free, if the slot was given something
+    /// else meanwhile.
     ///
-    /// Context: any; never waits. Only the mover calls this. If the slot has another mark that it
-    /// may still commit, it commits this one first.
-    pub fn release_marked(self) -> Result<Mark, P> {
-        self.leave(ObjectState::Marked).map(Mark)
+    /// Context: any; never waits. Only the mover calls this. If the slot has another mark in `lane`
+    /// that may still be committed, this one is committed first.
+    pub fn release_marked(self, lane: Lane) -> Result<Mark, P> {
+        self.leave(ObjectState::Marked(lane)).map(Mark)
     }
 
     /// Leaves the entry in `state`, and returns its word.

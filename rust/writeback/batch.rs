@@ -28,6 +28,7 @@ use crate::{
         ages::Ages,
         entry::{
             Entry,
+            Lane,
             ObjectState, //
         },
         log::TakenSegment,
@@ -312,7 +313,7 @@ impl Batch<'_> {
                 cluster.touch();
                 continue;
             };
-            match hold.release_marked() {
+            match hold.release_marked(Lane::First) {
                 Ok(mark) => {
                     let copied = Copied {
                         owner,

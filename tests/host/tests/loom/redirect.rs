@@ -73,7 +73,7 @@ impl Scene {
             kernel.play(&[Store]);
         }
         if let Given::Redirected = self.given {
-            world.do_job(WriteBack, &mut cursor);
+            World::do_job(&world, WriteBack, &mut cursor);
         }
 
         let mut others = vec![
@@ -115,7 +115,7 @@ fn play(world: &Arc<World>, jobs: &'static [Job], mut cursor: Cursor) -> Option<
     (!jobs.is_empty()).then(|| {
         thread::spawn(move || {
             for &job in jobs {
-                world.do_job(job, &mut cursor);
+                World::do_job(&world, job, &mut cursor);
             }
         })
     })
@@ -184,6 +184,36 @@ fn a_failed_write_leaves_everything_in_the_cache() {
         ..WRITING
     }
     .check(7);
+}
+
+#[test]
+fn of_two_batches_at_once_each_redirects_what_it_copied() {
+    let scene = Scene {
+        mover: &[WriteTwo(true, true)],
+        ..WRITING
+    };
+    Scene {
+        kernel: &[&[Invalidate, Store, Load]],
+        ..scene
+    }
+    .check(4);
+    Scene {
+        kernel: &[&[Load, Store, Load]],
+        ..scene
+    }
+    .check(4);
+}
+
+#[test]
+fn of_two_batches_at_once_one_may_fail() {
+    for mover in [&[WriteTwo(false, true)], &[WriteTwo(true, false)]] {
+        Scene {
+            kernel: &[&[Store, Load]],
+            mover,
+            ..WRITING
+        }
+        .check(4);
+    }
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn kind(word: u64) -> Kind {
         Entry::Cached { state, .. } => match state {
             ObjectState::Idle => Idle,
             ObjectState::Held => Held,
-            ObjectState::Marked => Marked,
+            ObjectState::Marked(_) => Marked,
         },
         Entry::Redirected(_) => Redirected,
         // WordChange has a kind called Lost.

@@ -3,8 +3,9 @@
 //! Slots, whose objects may move between the cache and a backing store, and what each thread does
 //! with them.
 //!
-//! Each slot has a thread for the kernel's side. The mover writes all slots back as one batch, and
-//! cleans, moves segments to others and takes them back into the cache; no other thread marks or
+//! Each slot has a thread for the kernel's side. The mover writes all slots back as one batch, or as
+//! two, of which another thread ends the first while the mover fills the second; and it cleans,
+//! moves segments to others and takes them back into the cache; no other thread marks or
 //! fills segments. A visitor reads what is in the backing store, as a load does, or recalls it to
 //! the cache, as the recalling worker does. There are few segments, each with one place for each
 //! slot, so they are used again at once.
@@ -16,6 +17,7 @@
 
 use ghostswap_core::entry::{
     Entry,
+    Lane,
     Redirect, //
 };
 use ghostswap_core::log::{
@@ -70,6 +72,9 @@ pub enum Job {
     WriteBack,
     /// The same, but the disk fails.
     FailToWrite,
+    /// Writes all slots back, and then all again, in the other lane, while a worker ends the first
+    /// batch. Of each it says whether the disk works.
+    WriteTwo(bool, bool),
     /// Moves what is left of the emptiest segment.
     Clean,
     /// Moves what is left of this segment.
@@ -109,6 +114,12 @@ struct Record {
     mark: Mark,
 }
 
+/// What was copied into a segment: of each object the slot, what was in it, and the mark.
+struct Batch {
+    taken: TakenSegment,
+    copies: Vec<(usize, Mark, Marked)>,
+}
+
 pub struct World {
     pub slots: Vec<Slot<Object>>,
     pub heap: Heap,
@@ -126,9 +137,9 @@ impl World {
     pub fn new(slots: usize, segments: usize, length: fn(Mark) -> Length) -> Self {
         Self {
             slots: (0..slots).map(|_| Slot::new()).collect(),
-            // Each slot's and one that is stored to it, and one each of the mover and the visitor,
-            // or of two lookers.
-            heap: Heap::new(2 * slots + 2, length),
+            // Each slot's and one that is stored to it, and one each of the mover, its worker and
+            // the visitor, or of two lookers.
+            heap: Heap::new(2 * slots + 3, length),
             log: SegmentLog::new((0..segments).map(|_| Segment::new()).collect()),
             disk: (0..segments)
                 .map(|_| (0..slots).map(|_| UnsafeCell::new(None)).collect())
@@ -205,56 +216,64 @@ impl World {
         result
     }
 
-    pub fn do_job(&self, job: Job, cursor: &mut Cursor) {
+    pub fn do_job(world: &Arc<Self>, job: Job, cursor: &mut Cursor) {
         match job {
-            WriteBack => self.write_back(cursor, true),
-            FailToWrite => self.write_back(cursor, false),
-            Clean => {
-                self.log.find_victims(cursor);
-                let victim = self.log.victim(cursor);
-                self.clean(victim, cursor);
+            WriteBack => world.write_back(cursor, true),
+            FailToWrite => world.write_back(cursor, false),
+            WriteTwo(first_works, second_works) => {
+                let first = world.fill(Lane::First, cursor);
+                let shared = world.clone();
+                let worker = thread::spawn(move || shared.end_batch(first, first_works));
+                let second = world.fill(Lane::Second, cursor);
+                world.end_batch(second, second_works);
+                worker.join().unwrap();
             }
-            Move(segment) => self.clean(self.log.take(segment), cursor),
-            TakeBack(segment) => self.take_back(self.log.take(segment)),
+            Clean => {
+                world.log.find_victims(cursor);
+                let victim = world.log.victim(cursor);
+                world.clean(victim, cursor);
+            }
+            Move(segment) => world.clean(world.log.take(segment), cursor),
+            TakeBack(segment) => world.take_back(world.log.take(segment)),
             Discard(segment) => {
-                if let Some(taken) = self.log.open_at(cursor, segment) {
-                    self.discard(segment);
-                    self.log.seal(taken);
+                if let Some(taken) = world.log.open_at(cursor, segment) {
+                    world.discard(segment);
+                    world.log.seal(taken);
                 }
             }
             Leave => {
-                while !self.log.is_idle() {
+                while !world.log.is_idle() {
                     thread::yield_now();
                 }
-                for segment in 0..self.disk.len() {
-                    self.discard(segment);
+                for segment in 0..world.disk.len() {
+                    world.discard(segment);
                 }
             }
-            Visit => self.for_each_redirect(|slot, redirect| {
-                self.pinned(slot, redirect, |pinned| {
-                    self.read_pinned(pinned, slot, redirect.location);
+            Visit => world.for_each_redirect(|slot, redirect| {
+                world.pinned(slot, redirect, |pinned| {
+                    world.read_pinned(pinned, slot, redirect.location);
                 });
             }),
-            Lose => self.for_each_redirect(|slot, redirect| {
-                if self.slots[slot].lose(redirect) {
-                    self.end(redirect);
+            Lose => world.for_each_redirect(|slot, redirect| {
+                if world.slots[slot].lose(redirect) {
+                    world.end(redirect);
                 }
             }),
             FailToRead(segment) => {
-                if let Some(taken) = self.log.take(segment) {
-                    self.log.doubt(taken);
+                if let Some(taken) = world.log.take(segment) {
+                    world.log.doubt(taken);
                 }
             }
             Retire(segment) => {
-                if let Some(taken) = self.log.take(segment) {
-                    self.log.retire(taken);
+                if let Some(taken) = world.log.take(segment) {
+                    world.log.retire(taken);
                 }
             }
-            Restore => self.log.restore(),
-            Recall => self.for_each_redirect(|slot, redirect| {
-                self.pinned(slot, redirect, |pinned| {
-                    let mark = self.read_pinned(pinned, slot, redirect.location);
-                    self.recall(slot, redirect, mark);
+            Restore => world.log.restore(),
+            Recall => world.for_each_redirect(|slot, redirect| {
+                world.pinned(slot, redirect, |pinned| {
+                    let mark = world.read_pinned(pinned, slot, redirect.location);
+                    world.recall(slot, redirect, mark);
                 });
             }),
         }
@@ -269,22 +288,31 @@ impl World {
     }
 
     fn write_back(&self, cursor: &mut Cursor, disk_works: bool) {
-        let copies: Vec<_> = (0..self.slots.len())
-            .filter_map(|slot| self.copy(slot))
+        let batch = self.fill(Lane::First, cursor);
+        assert!(batch.is_none() || self.log.free() < self.disk.len());
+        self.end_batch(batch, disk_works);
+    }
+
+    /// Fills a segment with all that is in memory, if one is free.
+    fn fill(&self, lane: Lane, cursor: &mut Cursor) -> Option<Batch> {
+        let taken = self.log.open(cursor)?;
+        let copies = (0..self.slots.len())
+            .filter_map(|slot| self.copy(slot, lane))
             .collect();
-        let taken = match self.log.open(cursor) {
-            Some(taken) if disk_works && !copies.is_empty() => taken,
-            other => {
-                for (slot, _, mark) in copies {
-                    self.slots[slot].unmark(mark);
-                }
-                if let Some(taken) = other {
-                    self.log.seal(taken);
-                }
-                return;
-            }
+        Some(Batch { taken, copies })
+    }
+
+    /// Writes what `batch` has, if the disk works, and redirects it.
+    fn end_batch(&self, batch: Option<Batch>, disk_works: bool) {
+        let Some(Batch { taken, copies }) = batch else {
+            return;
         };
-        assert!(self.log.free() < self.disk.len());
+        if !disk_works {
+            for (slot, _, mark) in copies {
+                self.slots[slot].unmark(mark);
+            }
+            return self.log.seal(taken);
+        }
         let written: Vec<_> = copies
             .into_iter()
             .map(|(slot, copy, mark)| (slot, mark, self.write(&taken, slot, copy)))
@@ -303,12 +331,12 @@ impl World {
     }
 
     /// Copies and marks the object of `slot`, if it has one in memory.
-    fn copy(&self, slot: usize) -> Option<(usize, Mark, Marked)> {
+    fn copy(&self, slot: usize, lane: Lane) -> Option<(usize, Mark, Marked)> {
         let Look::Object(hold) = self.slots[slot].look() else {
             return None;
         };
         let copy = self.heap.read(hold.object());
-        match hold.release_marked() {
+        match hold.release_marked(lane) {
             Ok(mark) => Some((slot, copy, mark)),
             Err(object) => {
                 self.heap.free(object);

@@ -6,6 +6,7 @@ use ghostswap_core::entry::{
     doubled,
     halves,
     Entry,
+    Lane,
     ObjectState,
     Redirect, //
 };
@@ -40,7 +41,8 @@ fn any_state() -> impl Strategy<Value = ObjectState> {
     prop_oneof![
         Just(ObjectState::Idle),
         Just(ObjectState::Held),
-        Just(ObjectState::Marked)
+        Just(ObjectState::Marked(Lane::First)),
+        Just(ObjectState::Marked(Lane::Second)),
     ]
 }
 
@@ -232,8 +234,12 @@ fn the_layout_is_the_one_of_the_documentation() {
             0x1234 << 17 | 0x567 << 4 | 1 << 3 | 2,
         ),
         (
-            cached(0x1234, length(PAGE_SIZE), ObjectState::Marked),
+            cached(0x1234, length(PAGE_SIZE), ObjectState::Marked(Lane::First)),
             0x1234 << 17 | 1 << 16 | 2,
+        ),
+        (
+            cached(0x1234, length(PAGE_SIZE), ObjectState::Marked(Lane::Second)),
+            0x1234 << 17 | 1 << 16 | 1 << 3 | 2,
         ),
         (
             Entry::Redirected(Redirect {
@@ -256,19 +262,24 @@ fn the_layout_is_the_one_of_the_documentation() {
 }
 
 #[test]
-fn an_object_is_not_both_held_and_marked_and_a_redirected_one_is_neither() {
-    const HELD: u64 = 1 << 3;
-    const MARKED: u64 = 1 << 16;
+fn an_object_has_one_state_and_a_redirected_one_has_none() {
+    const LOW: u64 = 1 << 3;
+    const HIGH: u64 = 1 << 16;
     let location = Location::new(1, 2, 3).expect("all are in their ranges");
     for length in [1, 8, PAGE_SIZE].map(length) {
         let word = encode(cached(5, length, ObjectState::Idle));
         let decode = |bits| Entry::decode(word | bits);
-        assert_eq!(decode(HELD), Some(cached(5, length, ObjectState::Held)));
-        assert_eq!(decode(MARKED), Some(cached(5, length, ObjectState::Marked)));
-        assert_eq!(decode(HELD | MARKED), None);
+        for (bits, state) in [
+            (0, ObjectState::Idle),
+            (LOW, ObjectState::Held),
+            (HIGH, ObjectState::Marked(Lane::First)),
+            (HIGH | LOW, ObjectState::Marked(Lane::Second)),
+        ] {
+            assert_eq!(decode(bits), Some(cached(5, length, state)));
+        }
 
         let word = encode(Entry::Redirected(Redirect { location, length }));
-        for bits in [HELD, MARKED, HELD | MARKED] {
+        for bits in [LOW, HIGH, HIGH | LOW] {
             assert_eq!(Entry::decode(word | bits), None);
         }
     }

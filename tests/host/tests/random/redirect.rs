@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Slots, their objects' heap and a backing store, against a map: random stores, loads and
-//! invalidations, while the mover writes back in batches, cleans and recalls, one step at a time.
+//! invalidations, while the mover writes back in batches, one in each lane, cleans and recalls, one
+//! step at a time.
 //!
 //! Objects are written in the real layout of a segment, to a disk of bytes. A page that comes back
 //! wrong, an object freed twice or never, and a record ended twice or never fail the test.
@@ -10,6 +11,7 @@ use std::collections::HashMap;
 
 use ghostswap_core::entry::{
     Entry,
+    Lane,
     ObjectState,
     Redirect, //
 };
@@ -88,9 +90,9 @@ enum Step {
     StoreSame(usize),
     Load(usize),
     Invalidate(usize),
-    Mark(usize),
-    Commit,
-    FailToWrite,
+    Mark(usize, Lane),
+    Commit(Lane),
+    FailToWrite(Lane),
     Clean,
     Recall(usize),
     Lose(usize),
@@ -98,14 +100,15 @@ enum Step {
 
 fn any_step() -> impl Strategy<Value = Step> {
     let slot = || 0..SLOTS;
+    let lane = || prop::sample::select(&Lane::ALL[..]);
     prop_oneof![
         8 => (slot(), any_page()).prop_map(|(slot, page)| Step::Store(slot, page)),
         1 => slot().prop_map(Step::StoreSame),
         4 => slot().prop_map(Step::Load),
         4 => slot().prop_map(Step::Invalidate),
-        12 => slot().prop_map(Step::Mark),
-        3 => Just(Step::Commit),
-        1 => Just(Step::FailToWrite),
+        12 => (slot(), lane()).prop_map(|(slot, lane)| Step::Mark(slot, lane)),
+        3 => lane().prop_map(Step::Commit),
+        1 => lane().prop_map(Step::FailToWrite),
         2 => Just(Step::Clean),
         1 => slot().prop_map(Step::Recall),
         1 => slot().prop_map(Step::Lose),
@@ -125,11 +128,12 @@ struct Run<'t> {
     log: SegmentLog<Vec<Segment>>,
     cursor: Cursor,
     disk: Vec<Vec<u8>>,
-    batch: Vec<Copied>,
+    /// Of each lane.
+    batches: [Vec<Copied>; 2],
     /// What each slot in use holds.
     pages: HashMap<usize, Option<Page>>,
-    /// Slots that were marked and not looked at since.
-    marked: Vec<usize>,
+    /// Slots that were marked and not looked at since, and the lanes of their marks.
+    marked: HashMap<usize, Lane>,
     /// Slots whose page was lost.
     lost: Vec<usize>,
 }
@@ -142,9 +146,9 @@ impl<'t> Run<'t> {
             log: SegmentLog::new((0..SEGMENTS).map(|_| Segment::new()).collect()),
             cursor: Cursor::new(generation),
             disk: vec![vec![0; ROOM]; SEGMENTS],
-            batch: Vec::new(),
+            batches: Default::default(),
             pages: HashMap::new(),
-            marked: Vec::new(),
+            marked: HashMap::new(),
             lost: Vec::new(),
         }
     }
@@ -166,13 +170,13 @@ impl<'t> Run<'t> {
                 }
             }
             Step::Invalidate(slot) => self.replace(slot, Content::Free),
-            Step::Mark(slot) => self.mark(slot),
-            Step::Commit => self.commit(),
-            Step::FailToWrite => {
-                for copied in self.batch.drain(..) {
+            Step::Mark(slot, lane) => self.mark(slot, lane),
+            Step::Commit(lane) => self.commit(lane),
+            Step::FailToWrite(lane) => {
+                for copied in self.batches[lane as usize].drain(..) {
                     self.slots[copied.slot].unmark(copied.mark);
                 }
-                self.marked.clear();
+                self.marked.retain(|_, of| *of != lane);
             }
             Step::Clean => self.clean(),
             Step::Lose(slot) => {
@@ -196,7 +200,7 @@ impl<'t> Run<'t> {
 
     /// Gives the slot `content`, and frees what it held.
     fn replace(&mut self, slot: usize, content: Content<Object>) {
-        self.marked.retain(|marked| *marked != slot);
+        self.marked.remove(&slot);
         let before = self.pages.remove(&slot);
         let was_lost = self.lost.contains(&slot);
         self.lost.retain(|lost| *lost != slot);
@@ -230,7 +234,7 @@ impl<'t> Run<'t> {
             }
             Look::Lost => assert!(self.lost.contains(&slot)),
             Look::Object(hold) => {
-                self.marked.retain(|marked| *marked != slot);
+                self.marked.remove(&slot);
                 let page = self.heap.read(hold.object());
                 assert_eq!(expected, Some(&Some(page.clone())));
                 return Some((page, hold));
@@ -263,26 +267,25 @@ impl<'t> Run<'t> {
             .end_record(redirect.location.segment(), redirect.length);
     }
 
-    fn mark(&mut self, slot: usize) {
-        // A slot has one mark at a time.
-        if self.batch.iter().any(|copied| copied.slot == slot) {
+    fn mark(&mut self, slot: usize, lane: Lane) {
+        // A slot has one mark of a lane at a time.
+        if (self.batches[lane as usize].iter()).any(|copied| copied.slot == slot) {
             return;
         }
         let Some((page, hold)) = self.load(slot) else {
             return;
         };
-        let mark = hold.release_marked();
+        let mark = hold.release_marked(lane);
         let mark = mark.unwrap_or_else(|_| unreachable!("it was not displaced"));
-        self.batch.push(Copied { slot, mark, page });
-        self.marked.push(slot);
+        self.batches[lane as usize].push(Copied { slot, mark, page });
+        self.marked.insert(slot, lane);
     }
 
-    fn commit(&mut self) {
-        let batch = std::mem::take(&mut self.batch);
+    fn commit(&mut self, lane: Lane) {
         let Some(taken) = self.log.open(&mut self.cursor) else {
-            self.batch = batch;
-            return self.step(Step::FailToWrite);
+            return self.step(Step::FailToWrite(lane));
         };
+        let batch = std::mem::take(&mut self.batches[lane as usize]);
         let objects = batch.iter().map(|copied| (copied.slot, &copied.page));
         let locations = self.write(&taken, objects.collect());
         for (Copied { slot, mark, page }, location) in batch.into_iter().zip(locations) {
@@ -292,7 +295,7 @@ impl<'t> Run<'t> {
             };
             self.log.begin_record(&taken, page.0);
             let committed = self.slots[slot].commit(mark, location);
-            assert_eq!(committed.is_some(), self.marked.contains(&slot));
+            assert_eq!(committed.is_some(), self.marked.get(&slot) == Some(&lane));
             match committed {
                 Some(object) => {
                     assert_eq!(self.heap.read(&object), page);
@@ -303,7 +306,7 @@ impl<'t> Run<'t> {
                 }
             }
         }
-        self.marked.clear();
+        self.marked.retain(|_, of| *of != lane);
         self.log.seal(taken);
     }
 
@@ -383,7 +386,11 @@ impl<'t> Run<'t> {
                 Entry::Free => assert!(!self.pages.contains_key(&slot)),
                 Entry::Same { .. } => assert_eq!(self.pages[&slot], None),
                 Entry::Cached { state, .. } => {
-                    assert_eq!(state == ObjectState::Marked, self.marked.contains(&slot));
+                    let marked = self.marked.get(&slot);
+                    assert_eq!(
+                        state,
+                        marked.map_or(ObjectState::Idle, |lane| ObjectState::Marked(*lane))
+                    );
                     cached += 1;
                 }
                 Entry::Redirected(redirect) => live += record_size(redirect.length.bytes()),
@@ -404,12 +411,22 @@ fn owner(slot: usize) -> Owner {
     }
 }
 
-/// Marks the object of `slot`.
-fn mark(slot: &Slot<Object>) -> Mark {
+/// Marks the object of `slot` in `lane`.
+fn mark(slot: &Slot<Object>, lane: Lane) -> Mark {
     let Look::Object(hold) = slot.look() else {
         panic!("there is an object");
     };
-    hold.release_marked().ok().expect("it was not displaced")
+    hold.release_marked(lane)
+        .ok()
+        .expect("it was not displaced")
+}
+
+/// Gives the slot another object of the name and the length of the one that it has.
+fn store_another(slot: &Slot<Object>) {
+    let Displaced::Object(object, _) = slot.replace(Content::Free) else {
+        panic!("it is not held");
+    };
+    let _ = slot.replace(Content::Object(object));
 }
 
 // Within one batch, an object may be freed, and its name be given to the same slot again.
@@ -418,12 +435,9 @@ fn of_two_equal_marks_the_last_counts() {
     let length = Length::new(100).expect("an object may have it");
     let slot = Slot::new();
     let _ = slot.replace(Content::Object(Object::new(7, length)));
-    let first = mark(&slot);
-    let Displaced::Object(object, _) = slot.replace(Content::Free) else {
-        panic!("it is not held");
-    };
-    let _ = slot.replace(Content::Object(object));
-    let last = mark(&slot);
+    let first = mark(&slot, Lane::First);
+    store_another(&slot);
+    let last = mark(&slot, Lane::First);
 
     let at = |unit| Location::new(STORE, 0, unit).expect("it is in range");
     slot.commit(last, at(2)).expect("it is marked").forget();
@@ -433,6 +447,26 @@ fn of_two_equal_marks_the_last_counts() {
         length,
     };
     assert_eq!(slot.peek(), Entry::Redirected(redirect));
+}
+
+// While one batch is written, an object may be freed, and its name be given to the same slot again,
+// which is marked for the next batch.
+#[test]
+fn a_mark_is_not_taken_for_that_of_the_other_lane() {
+    let length = Length::new(100).expect("an object may have it");
+    let at = |unit| Location::new(STORE, 0, unit).expect("it is in range");
+    for [one, other] in [[Lane::First, Lane::Second], [Lane::Second, Lane::First]] {
+        let slot = Slot::new();
+        let _ = slot.replace(Content::Object(Object::new(7, length)));
+        let old = mark(&slot, one);
+        store_another(&slot);
+        let new = mark(&slot, other);
+        let marked = slot.peek();
+
+        assert!(slot.commit(old, at(1)).is_none());
+        assert_eq!(slot.peek(), marked);
+        slot.commit(new, at(2)).expect("it is marked").forget();
+    }
 }
 
 proptest! {
@@ -449,7 +483,9 @@ proptest! {
             run.step(step);
             run.check();
         }
-        run.step(Step::FailToWrite);
+        for lane in Lane::ALL {
+            run.step(Step::FailToWrite(lane));
+        }
         for slot in 0..SLOTS {
             run.step(Step::Invalidate(slot));
         }
