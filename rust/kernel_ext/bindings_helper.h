@@ -9,6 +9,7 @@
 #include <crypto/acompress.h>
 #include <crypto/aead.h>
 #include <linux/bio.h>
+#include <linux/blk-cgroup.h>
 #include <linux/blkdev.h>
 #include <linux/cpuhotplug.h>
 #include <linux/crc32.h>
@@ -90,6 +91,7 @@ const void *kernel_ext_zero_page(void);
 struct gendisk *kernel_ext_blk_alloc_disk(struct queue_limits *lim);
 
 struct page *kernel_ext_kvmalloc_page(const void *address);
+void kernel_ext_bio_associate_root(struct bio *bio);
 bool kernel_ext_bdev_is_zoned(struct block_device *bdev);
 bool kernel_ext_bdev_read_only(struct block_device *bdev);
 unsigned int kernel_ext_bdev_max_discard_sectors(struct block_device *bdev);

@@ -217,6 +217,12 @@ struct page *kernel_ext_kvmalloc_page(const void *address)
 	return is_vmalloc_addr(address) ? vmalloc_to_page(address) : virt_to_page(address);
 }
 
+/* The group of all that is nobody's. It has no limits. */
+void kernel_ext_bio_associate_root(struct bio *bio)
+{
+	bio_associate_blkg_from_css(bio, blkcg_root_css);
+}
+
 bool kernel_ext_bdev_is_zoned(struct block_device *bdev)
 {
 	return bdev_is_zoned(bdev);

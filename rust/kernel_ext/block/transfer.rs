@@ -101,10 +101,21 @@ impl Direction {
     }
 }
 
+/// Whose I/O it is, for the limits of control groups.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Charge {
+    /// That of the task that starts it.
+    Task,
+    /// That of the root group, which has no limits: other tasks wait for it than the one that starts
+    /// it.
+    Root,
+}
+
 /// What is to be moved yet.
 struct Job {
     swap: Arc<ClaimedSwap>,
     direction: Direction,
+    charge: Charge,
     /// The next page of it.
     page: u64,
     /// The blocks of the buffer that go there and after it.
@@ -239,7 +250,7 @@ impl<C: TransferDone> Transfer<C> {
         queue: &ReclaimQueue,
         then: C,
     ) {
-        let job = Job::new(swap, Direction::Read, first, blocks);
+        let job = Job::new(swap, Direction::Read, Charge::Task, first, blocks);
         self.start(job, queue, then);
     }
 
@@ -254,7 +265,8 @@ impl<C: TransferDone> Transfer<C> {
         first: u64,
         blocks: Range<usize>,
     ) -> Result {
-        self.wait(Job::new(swap.clone(), Direction::Read, first, blocks))
+        let swap = swap.clone();
+        self.wait(Job::new(swap, Direction::Read, Charge::Root, first, blocks))
     }
 
     /// Writes `blocks` to pages `first..` of `swap`, which may not be 0.
@@ -266,7 +278,14 @@ impl<C: TransferDone> Transfer<C> {
         first: u64,
         blocks: Range<usize>,
     ) -> Result {
-        self.wait(Job::new(swap.clone(), Direction::Write, first, blocks))
+        let swap = swap.clone();
+        self.wait(Job::new(
+            swap,
+            Direction::Write,
+            Charge::Root,
+            first,
+            blocks,
+        ))
     }
 
     fn start(mut self: Pin<KBox<Self>>, job: Job, queue: &ReclaimQueue, then: C) {
@@ -343,7 +362,7 @@ impl<C: TransferDone> Transfer<C> {
             let bio = bio.get();
             // SAFETY: The bio is not in flight, and `blocks` is within the buffer, see `take()`, so
             // within the vectors; no other bio of this round has these. The block layer only reads
-            // the vectors. The claimed swap keeps the device.
+            // the vectors. The claimed swap keeps the device, which the bio is associated with.
             unsafe {
                 bindings::bio_init(
                     bio,
@@ -352,6 +371,9 @@ impl<C: TransferDone> Transfer<C> {
                     pages as u16,
                     job.direction.operation(),
                 );
+                if job.charge == Charge::Root {
+                    bindings::kernel_ext_bio_associate_root(bio);
+                }
                 (*bio).bi_vcnt = pages as u16;
                 (*bio).bi_iter.bi_size = (pages << PAGE_SHIFT) as u32;
                 (*bio).bi_iter.bi_sector = sector;
@@ -454,10 +476,17 @@ impl<C: TransferDone> WorkItem for Transfer<C> {
 }
 
 impl Job {
-    fn new(swap: Arc<ClaimedSwap>, direction: Direction, page: u64, blocks: Range<usize>) -> Self {
+    fn new(
+        swap: Arc<ClaimedSwap>,
+        direction: Direction,
+        charge: Charge,
+        page: u64,
+        blocks: Range<usize>,
+    ) -> Self {
         Self {
             swap,
             direction,
+            charge,
             page,
             blocks,
         }
