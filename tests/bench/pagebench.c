@@ -46,6 +46,12 @@
  *   batch      writing back, with one incompressible page among the others
  *   batch-12G  the same with 12 GiB more of pages of one word in the area
  *
+ * writes, for 4 KiB that go to a disk in memory
+ *   write      writing back without encryption; by "none", write(2) of as many segments
+ *              with O_DIRECT, as dd does it
+ *   encrypted  writing back with encryption
+ *   write-one, encrypted-one  the same with one CPU
+ *
  * empty, in bytes
  *   empty-64G, empty-1T  RAM for swapon of an area of that size
  *
@@ -567,6 +573,75 @@ static void measure_batches(const struct backend *backend, const char *comp, con
 	area_pages = usual_area();
 }
 
+#define SEGMENT		(2UL << 20)
+#define DISK_IN_MEMORY	"/dev/nullb0"
+#define WRITE_ROUNDS	5
+
+/* Writes as many segments as it does for BYTES, and says how long that took for each of PAGE. */
+static noinline double write_direct(double bytes)
+{
+	int fd = open(disk, O_WRONLY | O_DIRECT);
+	size_t done = 0;
+	char *segment;
+	double time;
+
+	if (fd < 0 || posix_memalign((void **)&segment, SEGMENT, SEGMENT))
+		err(1, "%s", disk);
+	memcpy(segment, corpus, SEGMENT);
+	time = now();
+	for (; done < bytes; done += SEGMENT)
+		if (pwrite(fd, segment, SEGMENT, PAGE + done) != (ssize_t)SEGMENT)
+			err(1, "%s", disk);
+	time = now() - time;
+	free(segment);
+	close(fd);
+	return time / done * PAGE;
+}
+
+/* Writes all pages back; the same. */
+static noinline double write_back(const struct backend *backend, const char *options, double *bytes)
+{
+	static const char written[] = GHOST_POOL "backing0/written_bytes";
+	double time, before;
+	char *memory;
+
+	ghost_on("lz4", "50%", options, disk);
+	memory = map(MADV_NOHUGEPAGE);
+	page_out(memory);
+	before = get_sum(written, "");
+	time = now();
+	backend->write_back();
+	time = now() - time;
+	*bytes = get_sum(written, "") - before;
+	unmap(memory);
+	backend->off();
+	return time / *bytes * PAGE;
+}
+
+static void less(double *least, double value)
+{
+	if (!*least || value < *least)
+		*least = value;
+}
+
+/* The least of some rounds: what else goes on makes them longer only. */
+static noinline void measure_writes(const struct backend *backend, const char *comp,
+				    const char *cpus)
+{
+	double direct = 0, plain = 0, encrypted = 0, bytes;
+
+	for (int round = 0; round < WRITE_ROUNDS; round++) {
+		make_header(disk, 512UL << 20 >> 12);
+		less(&plain, write_back(backend, ",encrypt=off", &bytes));
+		less(&direct, write_direct(bytes));
+		make_header(disk, 512UL << 20 >> 12);
+		less(&encrypted, write_back(backend, "", &bytes));
+	}
+	printf("figure none %s write%s %.4f\n", comp, cpus, direct);
+	printf("figure %s %s write%s %.4f\n", backend->name, comp, cpus, plain);
+	printf("figure %s %s encrypted%s %.4f\n", backend->name, comp, cpus, encrypted);
+}
+
 /*
  * The time of swapoff is in that of off(), which does little else: the disk is slow,
  * and all is written that there is to write.
@@ -748,6 +823,28 @@ static void measure_all_batches(const char *comp, const char *names)
 	}
 }
 
+static void measure_all_writes(const char *comp, const char *names)
+{
+	static const char cpu[] = "/sys/devices/system/cpu/cpu1/online";
+
+	run("modprobe null_blk nr_devices=1 gb=1 memory_backed=1");
+	disk = DISK_IN_MEMORY;
+	for (size_t i = 0; i < ARRAY_SIZE(backends); i++) {
+		if (strcmp(backends[i].name, "ghostswap") || !has(names, backends[i].name))
+			continue;
+		backends[i].prepare(comp);
+		if (!access(cpu, W_OK)) {
+			measure_writes(&backends[i], comp, "");
+			put(cpu, "0");
+		}
+		measure_writes(&backends[i], comp, "-one");
+		if (!access(cpu, W_OK))
+			put(cpu, "1");
+		backends[i].clean_up();
+	}
+	disk = LOOP;
+}
+
 static void measure_all_huge_in(const char *comp, const char *names)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(backends); i++) {
@@ -816,6 +913,8 @@ int main(int argc, char **argv)
 		for_each(argv[3], names, measure_all_huge_in);
 	if (has(measures, "batches"))
 		for_each(argv[3], names, measure_all_batches);
+	if (has(measures, "writes"))
+		for_each(argv[3], names, measure_all_writes);
 	if (has(measures, "shared"))
 		for_each(argv[3], names, measure_all_shared);
 	if (has(measures, "empty"))

@@ -56,6 +56,13 @@ STORE = [
     Row("random-bytes", "read in no order, bytes"),
     Row("random-ios", "  requests", "{:.3f}"),
 ]
+
+
+def cipher(get):
+    """What encryption adds where nothing goes on beside it."""
+    return get("encrypted-one") - get("write-one")
+
+
 SCALE = [
     row
     for cpus in (2, 8)
@@ -91,6 +98,18 @@ SCALE = [
     ),
     Row("stall-8", "300 ms a request, the slowest page, ms", bar=1.0, against="zswap"),
     Row("stall-16", "  with twice as much of all", bar=1.0, against="zswap"),
+    Row("write", "4 KiB to a fast disk, ns", bar=1.25, against="none"),
+    Row("encrypted", "  encrypted"),
+    Row("cipher", "  the cipher alone", made_of=cipher),
+    Row(
+        "cipher-ratio",
+        "  encrypted, times the cipher alone",
+        "{:.3f}",
+        bar=1.25,
+        against=1,
+        made_of=lambda get: get("encrypted") / cipher(get),
+    ),
+    Row("write-one", "  by one CPU", against="none"),
 ]
 EMPTY = [
     Row("empty-64G", "64 GiB, RAM, bytes"),
