@@ -11,8 +11,9 @@
 //! - A slot that is not free, and is not being changed, is counted once in its cluster's uses, and once in
 //!   `stored_pages`, unless its page was lost.
 //! - A cluster that is alive is in its table.
-//! - A record that has not ended is named by exactly one slot of one area, or is in the hands of the mover
-//!   or of the displacer that is about to end it. Its segment is neither free nor being filled again.
+//! - A record that has not ended is named by exactly one slot of one area, or is in the hands of the mover,
+//!   of the worker that ends a batch, or of the displacer that is about to end it. Its segment is neither
+//!   free nor being filled again.
 //! - After `invalidate_area` no slot of the area holds anything, and no cluster of it is in use.
 //! - No pointer and no content of a page leaves the module: sysfs shows numbers.
 
@@ -174,9 +175,10 @@ impl Contents {
         self.bytes() <= self.limit.bytes()
     }
 
-    /// Returns whether there is something to write back, and where to.
-    pub(crate) fn wants_writeback(&self) -> bool {
-        self.bytes() > self.limit.low_mark() && !self.stores.is_empty()
+    /// Returns whether there is something to write back, beside the `bytes` that are being written, and
+    /// where to.
+    pub(crate) fn wants_writeback(&self, bytes: u64) -> bool {
+        self.bytes() > self.limit.low_mark() + bytes && !self.stores.is_empty()
     }
 
     /// Has the mark follow the limit and whether there are backing stores.

@@ -72,6 +72,8 @@ use kernel::{
 pub(crate) struct Queues {
     /// For work that may wait for its turn.
     pub(crate) patient: Arc<ReclaimQueue>,
+    /// For work that the mover waits for.
+    pub(crate) writes: Arc<ReclaimQueue>,
     /// For work that a load waits for.
     pub(crate) urgent: Arc<ReclaimQueue>,
     /// For work that takes long.
@@ -85,6 +87,7 @@ impl Drop for Queues {
         self.background.flush();
         self.urgent.flush();
         self.patient.flush();
+        self.writes.flush();
     }
 }
 
@@ -120,12 +123,18 @@ impl Pool {
     ) -> Result<Arc<Self>> {
         let Queues {
             patient,
+            writes,
             urgent,
             background,
         } = queues;
         let contents = Contents::new(&id, &config, cpus)?;
         let reader = Reader::new(contents.clone(), urgent.clone())?;
-        let mover = Mover::new(contents.clone(), reader.clone(), patient.clone())?;
+        let mover = Mover::new(
+            contents.clone(),
+            reader.clone(),
+            patient.clone(),
+            writes.clone(),
+        )?;
         let admin = StoreAdmin::new(contents.clone(), reader.clone(), mover.clone());
         Arc::pin_init(
             pin_init!(Self {

@@ -8,7 +8,8 @@
 //! | [`batch`] | writes the coldest objects of the cache to a segment |
 //! | [`gc`] | moves what is left of segments to others, so that there are free ones |
 //! | [`recall`] | takes whole segments back into the cache |
-//! | [`segment_io`] | the buffers that segments are read to and written from |
+//! | [`segment_io`] | whole segments, as they are read and written |
+//! | [`lanes`] | the buffers for that, and batches on their way, while the mover fills the next |
 //! | [`reader`] | loads single pages from the stores, beside the mover |
 //! | [`backoff`] | a time in which nothing is tried again |
 //!
@@ -17,6 +18,7 @@
 pub(crate) mod backoff;
 pub(crate) mod batch;
 pub(crate) mod gc;
+pub(crate) mod lanes;
 pub(crate) mod mover;
 pub(crate) mod reader;
 pub(crate) mod recall;

@@ -31,7 +31,6 @@ use crate::{
         },
     },
 };
-use core::convert::Infallible;
 use kernel::{
     fmt,
     page::PAGE_SHIFT,
@@ -148,7 +147,7 @@ impl Device {
         self.swap.discard(Self::page(segment, 0), BLOCKS as u64)
     }
 
-    /// What reading `block` of `segment` takes: the file, and the page of it.
+    /// What reading or writing `block` of `segment` takes: the file, and the page of it.
     pub(crate) fn at(&self, segment: usize, block: usize) -> (Arc<ClaimedSwap>, u64) {
         (self.swap.clone(), Self::page(segment, block))
     }
@@ -156,17 +155,21 @@ impl Device {
     /// Reads all of `segment`, as it is there.
     ///
     /// Context: waits for I/O; not in a store or a load. Errors: those of the device.
-    pub(crate) fn read(&self, segment: usize, transfer: Pin<&mut Transfer<Infallible>>) -> Result {
+    pub(crate) fn read<D: TransferDone>(
+        &self,
+        segment: usize,
+        transfer: Pin<&mut Transfer<D>>,
+    ) -> Result {
         transfer.read_and_wait(&self.swap, Self::page(segment, 0), 0..BLOCKS)
     }
 
     /// Writes the first `blocks` of `transfer`, which are protected, to `segment`.
     ///
     /// Context: as [`Device::read`]. Errors: those of the device.
-    pub(crate) fn write(
+    pub(crate) fn write<D: TransferDone>(
         &self,
         segment: usize,
-        transfer: Pin<&mut Transfer<Infallible>>,
+        transfer: Pin<&mut Transfer<D>>,
         blocks: usize,
     ) -> Result {
         transfer.write_and_wait(&self.swap, Self::page(segment, 0), 0..blocks)

@@ -46,7 +46,6 @@ use crate::{
         sync::event_count::EventCount, //
     },
 };
-use core::convert::Infallible;
 use kernel::{
     alloc::KVVec,
     new_mutex,
@@ -445,9 +444,9 @@ impl BackingStore {
     ///
     /// Context: waits for I/O; not in a store or a load. Errors: those of the device, which are
     /// counted.
-    pub(crate) fn read_segment(
+    pub(crate) fn read_segment<D: TransferDone>(
         &self,
-        mut transfer: Pin<&mut Transfer<Infallible>>,
+        mut transfer: Pin<&mut Transfer<D>>,
         pinned: &PinnedSegment,
     ) -> Result {
         let segment = pinned.segment();
@@ -458,25 +457,49 @@ impl BackingStore {
     /// Protects what a writer put into the first `blocks` of `transfer`, and writes them to the segment
     /// `taken`.
     ///
-    /// Context and errors: as [`BackingStore::read_segment`]; [`EIO`] if the store was given up.
-    pub(crate) fn write_segment(
+    /// Context and errors: as [`BackingStore::read_segment`] and [`BackingStore::finish_write`].
+    pub(crate) fn write_segment<D: TransferDone>(
         &self,
-        mut transfer: Pin<&mut Transfer<Infallible>>,
+        mut transfer: Pin<&mut Transfer<D>>,
         taken: &TakenSegment,
         blocks: usize,
     ) -> Result {
         let written = (self.device)
             .protect(taken, transfer.as_mut(), blocks)
             .and_then(|()| (self.device).write(taken.segment(), transfer.as_mut(), blocks));
+        self.finish_write(&transfer, blocks, written)
+    }
+
+    /// Counts what writing the first `blocks` of `transfer`, protected, came to.
+    ///
+    /// Context: any but interrupts. Errors: those of `result`, which are counted; [`EIO`] if the store was
+    /// given up.
+    pub(crate) fn finish_write<D: TransferDone>(
+        &self,
+        transfer: &Transfer<D>,
+        blocks: usize,
+        result: Result,
+    ) -> Result {
         self.count(StoreCounter::WrittenRequests, transfer.requests() as u64);
         self.count(StoreCounter::WrittenBytes, (blocks * BLOCK) as u64);
-        written.inspect_err(|error| self.write_failed(*error))?;
+        result.inspect_err(|error| self.write_failed(*error))?;
         // Nothing had better be redirected to it. What is, all the same, is found by the task that
         // gives it up.
         if self.is_given_up() {
             return Err(EIO);
         }
         Ok(())
+    }
+
+    /// Gives back the segment `taken`, which a batch filled, or could not be written to.
+    ///
+    /// Context: any but interrupts; never waits.
+    pub(crate) fn end_filling(&self, taken: TakenSegment, result: Result) {
+        match result {
+            Ok(()) => self.log.seal(taken),
+            Err(_) => self.log.retire(taken),
+        }
+        self.drained.signal();
     }
 
     /// Bytes of all segments that are in use or can be.

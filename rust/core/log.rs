@@ -26,12 +26,12 @@
 //!
 //! # Which threads race
 //!
-//! Records end wherever slots are freed, with spinlocks held; readers pin and unpin; and the mover
-//! does all the rest. So a segment lives by its [`PinCount`]: its records use it, and readers pin
-//! it, and so does the mover, as long as it has a [`TakenSegment`]. Exactly one caller sees the
-//! segment die, and is then alone with it: no pin of it succeeds, and the mover does not take it
-//! before that caller made it free. So a caller that has a segment pinned finds in it what was
-//! there, and nothing is written there.
+//! Records end wherever slots are freed, with spinlocks held; readers pin and unpin; any thread may
+//! seal or retire a segment that the mover took; and the mover does all the rest. So a segment lives
+//! by its [`PinCount`]: its records use it, and readers pin it, and so does a [`TakenSegment`].
+//! Exactly one caller sees the segment die, and is then alone with it: no pin of it succeeds, and
+//! the mover does not take it before that caller made it free. So a caller that has a segment pinned
+//! finds in it what was there, and nothing is written there.
 //!
 //! Each filling of a segment is another generation of it, and no two of the store are the same:
 //! their numbers go up and do not wrap. When they are used up, nothing is filled any more. What is
@@ -47,8 +47,8 @@
 //!
 //! `live` are the bytes of its records that have not ended. Any caller that ends a record takes off
 //! from them. D is set once the segment was in doubt. Generation, D and state are changed by the
-//! caller that is alone with the segment; D and the state also by the mover while it has the segment
-//! pinned.
+//! caller that is alone with the segment; D and the state also by what has it taken, the mover or what
+//! ends its batch, and D and the state of one that is filled by the mover while it has it pinned.
 //!
 //! # Examples
 //!

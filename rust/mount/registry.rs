@@ -95,6 +95,7 @@ impl Registry {
     pub(crate) fn new() -> Result<Pin<KBox<Self>>> {
         let directory = FsDir::new(c"ghostswap")?;
         let patient = Arc::new(ReclaimQueue::new(c"ghostswap")?, GFP_KERNEL)?;
+        let writes = Arc::new(ReclaimQueue::new(c"ghostswap_write")?, GFP_KERNEL)?;
         let urgent = Arc::new(ReclaimQueue::new_urgent(c"ghostswap_read")?, GFP_KERNEL)?;
         let background = Arc::new(BackgroundQueue::new(c"ghostswap_store")?, GFP_KERNEL)?;
         let cpus = Arc::new(OnlineState::new(c"ghostswap:online")?, GFP_KERNEL)?;
@@ -106,6 +107,7 @@ impl Registry {
                 cpus,
                 queues: Queues {
                     patient,
+                    writes,
                     urgent,
                     background,
                 },

@@ -3,8 +3,8 @@
 //! Writes objects of the cache to the backing stores.
 //!
 //! Objects go out as they are: compressed, and packed into a segment. A batch is one segment. Its objects
-//! are copied and marked, the segment is written, and what is still marked then is redirected, see
-//! [`crate::core::slot`].
+//! are copied and marked here. Then it goes by itself, while the next batch is filled: the segment is
+//! written, and what is still marked then is redirected, see [`crate::writeback::lanes`].
 //!
 //! What goes is of the coldest clusters, see [`crate::core::ages`]: a hand goes round over the tables and
 //! finds some of them, as candidates, and goes on there when they are written. Of the candidates the
@@ -13,7 +13,6 @@
 //! Context of all here: the mover is locked; waits for I/O.
 
 use crate::{
-    backing::store::BackingStore,
     contents::{
         cache::Cache,
         table::{
@@ -31,22 +30,23 @@ use crate::{
             Lane,
             ObjectState, //
         },
-        log::TakenSegment,
         payload::Length,
         segment::{
-            Location,
             Owner,
             SegmentWriter,
             MAX_FILLED, //
         },
-        slot::{
-            Look,
-            Mark, //
-        },
+        slot::Look,
         PAGE_SIZE,
     },
     kernel_ext::mm::zsmalloc::ZsObject,
-    writeback::gc::Cleaner,
+    writeback::{
+        gc::Cleaner,
+        lanes::{
+            Copied,
+            Lanes, //
+        },
+    },
 };
 use core::{
     cmp::Reverse,
@@ -58,7 +58,8 @@ use core::{
 };
 use kernel::{
     alloc::KVVec,
-    prelude::*, //
+    prelude::*,
+    sync::Arc, //
 };
 
 /// The most clusters that are looked for at once.
@@ -71,14 +72,6 @@ const MAX_EMPTY: u32 = 2;
 /// A batch ends, too, where the hand went round so often and nothing was copied. That is enough to look
 /// at all clusters, an eighth of the rest each time, and ends where one is touched all the time.
 const MAX_BARREN: u32 = 100;
-
-/// An object that was copied into a segment, and its mark.
-struct Copied {
-    owner: Owner,
-    mark: Mark,
-    length: Length,
-    unit: usize,
-}
 
 /// A cluster that may be written back.
 struct Candidate {
@@ -98,21 +91,23 @@ struct Sweep {
     incompressible_done: bool,
 }
 
-/// What writes batches, and its memory.
+/// What fills batches, and its memory.
 pub(crate) struct Batcher {
     pub(crate) cleaner: Cleaner,
-    copies: KVVec<Copied>,
+    lanes: Arc<Lanes>,
     sweep: Sweep,
     /// Room to put together an object that lies on two pages.
     scratch: KBox<[u8; PAGE_SIZE]>,
 }
 
 impl Batcher {
+    /// What fills batches for `lanes`.
+    ///
     /// Context: may sleep. Errors: [`ENOMEM`].
-    pub(crate) fn new() -> Result<Self> {
+    pub(crate) fn new(lanes: Arc<Lanes>) -> Result<Self> {
         Ok(Self {
-            cleaner: Cleaner::new()?,
-            copies: KVVec::with_capacity(MAX_FILLED, GFP_KERNEL)?,
+            cleaner: Cleaner::new(lanes.clone())?,
+            lanes,
             sweep: Sweep {
                 ages: Ages::new(),
                 next: (0, 0),
@@ -123,53 +118,39 @@ impl Batcher {
         })
     }
 
-    /// Writes one batch of at most `wanted` pages to the stores. Returns how many were redirected: the
-    /// others were loaded or freed meanwhile.
+    /// Has one batch of at most `wanted` pages written to the stores. Returns how many pages it has: those
+    /// that are loaded or freed before it is written are not redirected.
     ///
-    /// Context: not in a store or a load; takes no memory. Errors: [`ENOSPC`] if no store has room;
-    /// those of the device, and then nothing changed but the state of a segment.
+    /// Context: not in a store or a load; takes no memory; waits for I/O of batches before. Errors:
+    /// [`ENOSPC`] if no store has room.
     pub(crate) fn write(&mut self, contents: &Contents, wanted: usize) -> Result<usize> {
+        // First, for a batch before that fails may close the store.
+        self.lanes.wait_until_ready();
         let (store, taken) = self.cleaner.open_segment(contents).ok_or(ENOSPC)?;
+        let mut buffer = self.lanes.take();
         let tables = contents.tables.snapshot();
-        let Self {
-            cleaner,
-            copies,
-            sweep,
-            scratch,
-        } = self;
-        let output = &mut cleaner.output;
-        copies.clear();
+        let lane = buffer.lane;
+        let (writer, copies) = buffer.fill();
         let mut batch = Batch {
             contents,
             tables: &tables,
-            writer: output.writer(),
+            lane,
+            writer,
             copies,
-            scratch,
+            scratch: &mut self.scratch,
             wanted,
         };
-        batch.fill(sweep);
+        // A full batch is no failure.
+        let _ = batch.fill(&mut self.sweep);
         let blocks = batch.writer.finish();
-        if copies.is_empty() {
-            store.log.seal(taken);
-            return Ok(0);
+        let pages = buffer.copies.len();
+        if pages > 0 {
+            self.lanes.depart(buffer, store, taken, tables, blocks);
+        } else {
+            self.lanes.give_back(buffer);
+            store.end_filling(taken, Ok(()));
         }
-        match output.write(&store, &taken, blocks) {
-            Ok(()) => {
-                let redirected = commit(contents, &store, &taken, &tables, copies);
-                store.log.seal(taken);
-                Ok(redirected)
-            }
-            Err(error) => {
-                for Copied { owner, mark, .. } in copies.drain_all() {
-                    if let Some(slot) = tables.slot(owner) {
-                        slot.unmark(mark);
-                        slot.cluster().touch();
-                    }
-                }
-                store.log.retire(taken);
-                Err(error)
-            }
-        }
+        Ok(pages)
     }
 }
 
@@ -192,6 +173,7 @@ impl Pass {
 struct Batch<'a> {
     contents: &'a Contents,
     tables: &'a Tables,
+    lane: Lane,
     writer: SegmentWriter<'a>,
     copies: &'a mut KVVec<Copied>,
     scratch: &'a mut [u8; PAGE_SIZE],
@@ -201,12 +183,7 @@ struct Batch<'a> {
 
 impl Batch<'_> {
     /// Copies what there is, in the order in which it is to go.
-    fn fill(&mut self, sweep: &mut Sweep) {
-        // A full batch is no failure.
-        let _ = self.copy_all(sweep);
-    }
-
-    fn copy_all(&mut self, sweep: &mut Sweep) -> ControlFlow<()> {
+    fn fill(&mut self, sweep: &mut Sweep) -> ControlFlow<()> {
         // Rounds that ended since something was copied, and those since a candidate was found.
         let (mut barren, mut empty) = (0, 0);
         loop {
@@ -313,13 +290,13 @@ impl Batch<'_> {
                 cluster.touch();
                 continue;
             };
-            match hold.release_marked(Lane::First) {
+            match hold.release_marked(self.lane) {
                 Ok(mark) => {
                     let copied = Copied {
                         owner,
                         mark,
                         length,
-                        unit,
+                        unit: unit as u32,
                     };
                     // There was room, see above.
                     let _ = self.copies.push_within_capacity(copied);
@@ -385,42 +362,4 @@ fn free(cache: &Cache, object: Option<ZsObject>) {
     if let Some(object) = object {
         cache.free(object);
     }
-}
-
-/// Redirects what is still marked to its copy in the segment `taken` of `store`. Returns how many pages.
-fn commit(
-    contents: &Contents,
-    store: &BackingStore,
-    taken: &TakenSegment,
-    tables: &Tables,
-    copies: &mut KVVec<Copied>,
-) -> usize {
-    let mut redirected = 0;
-    // The last mark of a slot is the first to be committed.
-    while let Some(copied) = copies.pop() {
-        let Copied {
-            owner,
-            mark,
-            length,
-            unit,
-        } = copied;
-        let location = Location::new(store.number(), taken.segment(), unit);
-        // Without its cluster, the slot is free.
-        let (Some(location), Some(slot)) = (location, tables.slot(owner)) else {
-            continue;
-        };
-        store.log.begin_record(taken, length);
-        match slot.commit(mark, location) {
-            Some(object) => {
-                contents.stats.redirected(length);
-                contents.cache.free(object);
-                redirected += 1;
-            }
-            None => {
-                store.end_record(taken.segment(), length);
-                slot.cluster().touch();
-            }
-        }
-    }
-    redirected
 }

@@ -31,9 +31,12 @@ use crate::{
         },
     },
     writeback::{
+        lanes::{
+            Lanes,
+            SegmentBuffer, //
+        },
         recall,
         segment_io::{
-            SegmentBuffer,
             Source,
             Taken, //
         },
@@ -60,18 +63,18 @@ struct Moved {
 
 /// What cleans and moves segments, and its memory.
 pub(crate) struct Cleaner {
-    pub(crate) input: SegmentBuffer,
-    pub(crate) output: SegmentBuffer,
+    lanes: Arc<Lanes>,
     moves: KVVec<Moved>,
     sources: KVVec<Source>,
 }
 
 impl Cleaner {
+    /// What moves segments by way of the buffers of `lanes`.
+    ///
     /// Context: may sleep. Errors: [`ENOMEM`].
-    pub(crate) fn new() -> Result<Self> {
+    pub(crate) fn new(lanes: Arc<Lanes>) -> Result<Self> {
         Ok(Self {
-            input: SegmentBuffer::new()?,
-            output: SegmentBuffer::new()?,
+            lanes,
             moves: KVVec::with_capacity(MAX_FILLED, GFP_KERNEL)?,
             sources: KVVec::with_capacity(MAX_SOURCES, GFP_KERNEL)?,
         })
@@ -98,7 +101,7 @@ impl Cleaner {
                 Err(error) if error == ENOSPC => Ok(false),
                 moved => moved.map(|()| true),
             },
-            None => recall::move_to_cache(contents, &mut self.input, store, segment).map(|()| true),
+            None => recall::move_to_cache(contents, &self.lanes, store, segment).map(|()| true),
         }
     }
 
@@ -181,15 +184,31 @@ impl Cleaner {
         &mut self,
         contents: &Contents,
         mut next: impl FnMut(usize) -> Option<Taken>,
+        target: impl FnMut() -> Option<Taken>,
+    ) -> Result {
+        // Before buffers are waited for.
+        let Some(first) = next(0) else {
+            return Ok(());
+        };
+        let lanes = self.lanes.clone();
+        lanes.with(|input| {
+            lanes.with(|output| self.move_from(contents, first, next, target, input, output))
+        })
+    }
+
+    /// As [`Cleaner::move_records`], beginning with the segment `first`, by way of `input` and `output`.
+    fn move_from(
+        &mut self,
+        contents: &Contents,
+        first: Taken,
+        mut next: impl FnMut(usize) -> Option<Taken>,
         mut target: impl FnMut() -> Option<Taken>,
+        input: &mut SegmentBuffer,
+        output: &mut SegmentBuffer,
     ) -> Result {
         let tables = contents.tables.snapshot();
-        let Self {
-            input,
-            output,
-            moves,
-            sources,
-        } = self;
+        let Self { moves, sources, .. } = self;
+        let mut begin = Some(first);
         // What the segments came to that were moved so far.
         let mut outcome = Ok(());
         // A segment that did not fit into the last target as a whole.
@@ -197,7 +216,7 @@ impl Cleaner {
         loop {
             let first = match carried.take() {
                 Some(source) => source,
-                None => match next(0) {
+                None => match begin.take().or_else(|| next(0)) {
                     Some(taken) => input.read(taken)?,
                     None => return outcome,
                 },

@@ -7,8 +7,11 @@
 //! the cache.
 //!
 //! It runs in a worker of its queue, or in a task that orders it by sysfs, and is locked for as long as
-//! one segment takes. Its memory was set aside when the first store was added, so that it gets on where
-//! memory is short.
+//! one segment takes to fill. What it filled goes [by itself](crate::writeback::lanes) from there, so it
+//! does not know yet what a batch frees when it decides on the next. It counts on all of it, looks again
+//! when the batch has ended, and does not rest before all have.
+//!
+//! Its memory was set aside when the first store was added, so that it gets on where memory is short.
 //!
 //! # Lock order
 //!
@@ -26,11 +29,12 @@
 //! 6. `Mover::buffers`, a mutex, for one batch; with none of 2 to 4, but where the pool gets its first
 //!    store
 //! 7. `BackingStore::cursor` and `write_errors`, mutexes
-//! 8. spinlocks, none inside of another: the pool's limit, its tables, the reader's state.
-//!    [Those of kobjects, of the crypto API, of the PM notifiers]
+//! 8. spinlocks, none inside of another: the pool's limit, its tables, the reader's state, the mover's
+//!    lanes. [Those of kobjects, of the crypto API, of the PM notifiers]
 //!
-//! The mover in its worker takes 6 to 8. Under 6 it waits for the device only. It allocates objects, without
-//! waiting, when it recalls, and a discard allocates with `GFP_NOIO`.
+//! The mover in its worker takes 6 to 8. Under 6 it waits for the device, and for a lane, only. It allocates
+//! objects, without waiting, when it recalls, and a discard allocates with `GFP_NOIO`. A worker that writes
+//! or ends a batch takes 7 and 8 only, and waits for the device only.
 //!
 //! A store or a load, in a task that reclaims memory or faults:
 //!
@@ -47,10 +51,9 @@
 //! A load of a redirected page gives its stream back first, then takes the reader's spinlock; nothing is
 //! taken inside of it. A load of swapoff's tries `Mover::buffers`, and never waits for it.
 //!
-//! At the limit a store waits on `Mover::progress`, for 100 ms at most, with none of these locks but the
-//! folios of its batch. The mover wakes it after each batch, with `Mover::buffers` released. The store
-//! waits for I/O of the mover, never for its own: the mover's bios are submitted by a worker, or by a task
-//! that ordered it by sysfs.
+//! At the limit a store waits on `Lanes::progress`, for 100 ms at most, with none of these locks but the
+//! folios of its batch. It is woken after each batch. The store waits for I/O of the mover, never for its
+//! own: the mover's bios are submitted by a worker, or by a task that ordered it by sysfs.
 //!
 //! Freeing a slot, with the kernel's cluster lock held:
 //!
@@ -65,24 +68,22 @@
 
 use crate::{
     backing::store::BackingStore,
-    contents::Contents,
+    contents::{
+        stats::Counter,
+        Contents, //
+    },
     core::entry::{
         Entry,
         Redirect, //
     },
     kernel_ext::{
         mm::reclaim::is_kswapd,
-        sync::{
-            event_count::EventCount,
-            workqueue::ReclaimQueue, //
-        },
+        sync::workqueue::ReclaimQueue, //
     },
     writeback::{
-        backoff::{
-            Backoff,
-            Impatience, //
-        },
+        backoff::Backoff,
         batch::Batcher,
+        lanes::Lanes,
         reader::{
             Reader,
             Recall, //
@@ -136,18 +137,16 @@ pub(crate) struct Mover {
     buffers: Mutex<Option<KBox<Buffers>>>,
     /// Whether that is there.
     reserved: Atomic<bool>,
+    /// The buffers, and the batches that it filled and that have not ended. It tells stores that wait at
+    /// the limit what it has done, or that it can do nothing.
+    lanes: Arc<Lanes>,
     backoff: Backoff,
-    /// A store waited for the mover in vain.
-    impatience: Impatience,
     /// Whether a store found the pool above its mark since the mover was last done.
     asked: Atomic<bool>,
     /// Whether a store found no memory since the mover last looked.
     memory_wanted: Atomic<bool>,
     /// Whether it is taking segments back, and looks for loads that wait for one.
     recalling: Atomic<bool>,
-    /// Counts what it has done, or that it can do nothing, for stores that wait at the limit.
-    #[pin]
-    progress: EventCount,
     #[pin]
     work: Work<Self>,
 }
@@ -171,14 +170,16 @@ impl WorkItem for Mover {
 }
 
 impl Mover {
-    /// The mover of `contents`, which runs on `queue`.
+    /// The mover of `contents`, which runs on `queue`. Its batches are ended on `writes`, another one.
     ///
     /// Context: may sleep. Errors: [`ENOMEM`].
     pub(crate) fn new(
         contents: Arc<Contents>,
         reader: Arc<Reader>,
         queue: Arc<ReclaimQueue>,
+        writes: Arc<ReclaimQueue>,
     ) -> Result<Arc<Self>> {
+        let lanes = Lanes::new(contents.clone(), writes)?;
         Arc::pin_init(
             pin_init!(Self {
                 contents,
@@ -186,12 +187,11 @@ impl Mover {
                 queue,
                 buffers <- new_mutex!(None),
                 reserved: Atomic::new(false),
+                lanes,
                 backoff: Backoff::new(BACKOFF_MS),
-                impatience: Impatience::new(),
                 asked: Atomic::new(false),
                 memory_wanted: Atomic::new(false),
                 recalling: Atomic::new(false),
-                progress <- EventCount::new(),
                 work <- new_work!("Mover::work"),
             }),
             GFP_KERNEL,
@@ -207,21 +207,25 @@ impl Mover {
             return Ok(());
         }
         let buffers = Buffers {
-            batcher: Batcher::new()?,
+            batcher: Batcher::new(self.lanes.clone())?,
             recaller: Recaller::new(),
         };
         let buffers = KBox::new(buffers, GFP_KERNEL)?;
+        self.lanes.reserve()?;
         self.reader.reserve()?;
         *self.buffers.lock() = Some(buffers);
         self.reserved.store(true, Relaxed);
         Ok(())
     }
 
-    /// Locks the mover: nothing moves until the guard is dropped.
+    /// Locks the mover, and waits for its batches: nothing moves until the guard is dropped, and the mover
+    /// has no reference to a store.
     ///
-    /// Context: may sleep, for as long as a segment takes.
+    /// Context: may sleep, for as long as some segments take.
     pub(crate) fn lock(&self) -> Guard<'_, Option<KBox<Buffers>>, MutexBackend> {
-        self.buffers.lock()
+        let guard = self.buffers.lock();
+        self.lanes.settle();
+        guard
     }
 
     /// Has the mover do what there is to do. If it is about to run already, that is enough.
@@ -234,7 +238,7 @@ impl Mover {
     /// There is something new to do: a store was added.
     pub(crate) fn end_backoff(&self) {
         self.backoff.end();
-        self.impatience.end();
+        self.lanes.impatience.end();
     }
 
     /// Has the mover make room, as the pool is above its mark. Many stores at once ask once: they write
@@ -275,18 +279,18 @@ impl Mover {
         }
         let mut left = msecs_to_jiffies(WAIT_MS);
         loop {
-            let seen = self.progress.count();
+            let seen = self.lanes.progress.count();
             self.ask();
             if contents.is_within_limit() {
                 return true;
             }
-            if self.backoff.is_on() || self.impatience.takes_page() || is_kswapd() {
+            if self.backoff.is_on() || self.lanes.impatience.takes_page() || is_kswapd() {
                 return false;
             }
-            match self.progress.wait_interruptible(seen, left) {
+            match self.lanes.progress.wait_interruptible(seen, left) {
                 Ok(Some(rest)) => left = rest,
                 Ok(None) => {
-                    self.impatience.grow();
+                    self.lanes.impatience.grow();
                     return contents.is_within_limit();
                 }
                 Err(_) => return contents.is_within_limit(),
@@ -294,21 +298,26 @@ impl Mover {
         }
     }
 
-    /// Returns whether there is something to write back, at once.
+    /// Returns whether there is something to write back, at once, beside what is under way.
     fn has_to_write(&self) -> bool {
         let contents = &self.contents;
-        contents.wants_writeback()
+        contents.wants_writeback(self.lanes.under_way().bytes)
             || (self.memory_wanted.xchg(false, Relaxed) && !contents.stores.is_empty())
     }
 
     /// Does what there is to do.
     fn run(self: &Arc<Self>) {
         self.recall();
+        self.lanes.try_anew();
         loop {
             if !self.has_to_write() {
+                // It may free less than it seems.
+                if self.lanes.wait_for_one() {
+                    continue;
+                }
                 // What asks from here on wakes it again.
                 self.asked.xchg(false, Full);
-                if self.contents.is_below_mark() || !self.contents.wants_writeback() {
+                if self.contents.is_below_mark() || !self.contents.wants_writeback(0) {
                     break;
                 }
             }
@@ -316,24 +325,23 @@ impl Mover {
             let Some(buffers) = guard.as_deref_mut() else {
                 break;
             };
-            let written = buffers.batcher.write(&self.contents, usize::MAX);
+            let pages = buffers.batcher.write(&self.contents, usize::MAX);
             drop(guard);
-            match written {
-                Ok(pages) if pages > 0 => self.impatience.end(),
-                // Another segment, or another store, until there is none.
-                Err(error) if error != ENOSPC => (),
-                _ => {
-                    self.backoff.begin();
-                    self.asked.store(false, Relaxed);
-                    self.progress.signal();
-                    return;
-                }
+            let found_nothing = !pages.is_ok_and(|pages| pages > 0);
+            // What could not be written is there again.
+            if found_nothing && self.lanes.wait_for_one() {
+                continue;
             }
-            self.progress.signal();
+            if found_nothing || self.lanes.are_in_vain() {
+                self.backoff.begin();
+                self.asked.store(false, Relaxed);
+                self.lanes.progress.signal();
+                return;
+            }
             self.recall();
         }
         self.backoff.end();
-        self.progress.signal();
+        self.lanes.progress.signal();
         if self.discard_one() {
             // After others that may have woken it meanwhile.
             self.wake();
@@ -346,8 +354,10 @@ impl Mover {
     ///
     /// Context: may sleep.
     pub(crate) fn takes_loads(&self) -> bool {
-        // It may turn to something else just then. That is rare, and costs one batch.
-        self.recalling.load(Relaxed) || self.buffers.try_lock().is_some()
+        // Taking back may wait for a buffer of a batch, and the mover does before it is done.
+        self.lanes.are_settled()
+            // It may turn to something else just then. That is rare, and costs one batch.
+            && (self.recalling.load(Relaxed) || self.buffers.try_lock().is_some())
     }
 
     /// Serves swapoff(2): whole segments are taken back into the cache, in the order of the log, but those
@@ -366,8 +376,7 @@ impl Mover {
                 return;
             };
             let contents = &*self.contents;
-            let Buffers { batcher, recaller } = buffers;
-            let input = &mut batcher.cleaner.input;
+            let recaller = &mut buffers.recaller;
             let (wanted, is_awaited) = match self.reader.next_recall() {
                 // It is looked at only to see where it is: a load takes a mark off anyway. The load waits
                 // where it is found if its store is given up meanwhile.
@@ -381,14 +390,15 @@ impl Mover {
                         recaller.stop();
                         return;
                     }
-                    if !recaller.recall_next(contents, input) {
+                    if !recaller.recall_next(contents, &self.lanes) {
                         return;
                     }
                     continue;
                 }
             };
             if let Some(Redirect { location, .. }) = wanted {
-                recaller.recall_wanted(contents, input, location.store(), location.segment());
+                let (store, segment) = (location.store(), location.segment());
+                recaller.recall_wanted(contents, &self.lanes, store, segment);
             }
             drop(guard);
             if !is_awaited {
@@ -411,29 +421,39 @@ impl Mover {
     /// Writes `pages` pages to the stores, or as many as there are now.
     ///
     /// Context: may sleep, for long. Errors: [`ENXIO`] if there is no store; [`ENOSPC`] if there is no
-    /// room; [`EINTR`]; those of the device.
+    /// room; [`EINTR`].
     pub(crate) fn write_back(&self, pages: usize) -> Result {
         if self.contents.stores.is_empty() {
             return Err(ENXIO);
         }
+        self.lanes.try_anew();
         // What comes meanwhile is not meant.
-        let mut left = pages.min(self.contents.stats.pages_in_cache() as usize);
-        while left > 0 {
-            let mut guard = self.buffers.lock();
-            let buffers = guard.as_deref_mut().ok_or(ENXIO)?;
-            let written = match buffers.batcher.write(&self.contents, left) {
-                Err(error) if error != ENOSPC && error != ENXIO => continue,
-                result => result?,
-            };
-            if written == 0 {
-                break;
+        let stats = &self.contents.stats;
+        let written = || stats.sum(Counter::WrittenPages);
+        let wanted = written() + stats.pages_in_cache().min(pages as u64);
+        loop {
+            // In this order: a batch that ends in between counts twice, and not never.
+            let under_way = self.lanes.under_way().pages;
+            let left = wanted.saturating_sub(written()) as usize;
+            if left == 0 || self.lanes.are_in_vain() {
+                return Ok(());
             }
-            left -= written.min(left);
+            if left > under_way {
+                let mut guard = self.buffers.lock();
+                let buffers = guard.as_deref_mut().ok_or(ENXIO)?;
+                let begun = buffers.batcher.write(&self.contents, left - under_way);
+                drop(guard);
+                // What could not be written, or was loaded meanwhile, is there again.
+                if !begun.is_ok_and(|pages| pages > 0) && !self.lanes.wait_for_one() {
+                    return begun.map(|_| ());
+                }
+            } else {
+                self.lanes.wait_for_one();
+            }
             if kernel::current!().signal_pending() {
                 return Err(EINTR);
             }
         }
-        Ok(())
     }
 
     /// Moves all that `store`, which is being removed, holds to other stores, or to the cache.
@@ -441,8 +461,8 @@ impl Mover {
     /// Context: may sleep, for long. Errors: [`ENOSPC`] if there is no room; [`EIO`] if something cannot
     /// be read; [`ECANCELED`] if the store is not to be removed any more; [`EINTR`].
     pub(crate) fn empty(&self, store: &Arc<BackingStore>) -> Result {
-        // The mover may be filling a segment of it; after that it fills no other.
-        drop(self.buffers.lock());
+        // The mover may be filling a segment of it, or have filled one; after that it fills no other.
+        drop(self.lock());
         for segment in 0..store.log.segments() {
             while store.log.live(segment) > 0 {
                 if !store.state.status().is_removing() {

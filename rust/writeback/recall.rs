@@ -14,10 +14,11 @@ use crate::{
     core::segment::MAX_STORES,
     writeback::{
         backoff::Backoff,
-        segment_io::{
-            SegmentBuffer,
-            Taken, //
+        lanes::{
+            Lanes,
+            SegmentBuffer, //
         },
+        segment_io::Taken, //
     },
 };
 use kernel::{
@@ -62,7 +63,7 @@ impl Recaller {
     pub(crate) fn recall_wanted(
         &mut self,
         contents: &Contents,
-        input: &mut SegmentBuffer,
+        lanes: &Lanes,
         store: usize,
         segment: usize,
     ) {
@@ -77,12 +78,12 @@ impl Recaller {
             segment,
             left,
         };
-        self.recall_segment(contents, input, place);
+        self.recall_segment(contents, lanes, place);
     }
 
     /// Takes back the next segment, while no load waits. Returns whether to go on: what takes more
     /// memory than there may be is left to the loads that want it.
-    pub(crate) fn recall_next(&mut self, contents: &Contents, input: &mut SegmentBuffer) -> bool {
+    pub(crate) fn recall_next(&mut self, contents: &Contents, lanes: &Lanes) -> bool {
         let Some(place) = (self.next.take())
             .filter(|next| next.left > 0 && contents.bytes() < contents.limit.bytes())
         else {
@@ -90,7 +91,7 @@ impl Recaller {
         };
         let segments = (contents.stores).with(place.store, |store| store.log.segments());
         if segments.is_some_and(|segments| place.segment < segments) {
-            self.recall_segment(contents, input, place);
+            self.recall_segment(contents, lanes, place);
         } else {
             self.next = Some(Place {
                 store: (place.store + 1) % MAX_STORES,
@@ -103,7 +104,7 @@ impl Recaller {
 
     /// Takes back what the segment at `place` has of areas that are being swapped off, and goes on
     /// after it, if that is of use.
-    fn recall_segment(&mut self, contents: &Contents, input: &mut SegmentBuffer, mut place: Place) {
+    fn recall_segment(&mut self, contents: &Contents, lanes: &Lanes, mut place: Place) {
         if self.backoff.is_on() {
             return;
         }
@@ -114,7 +115,9 @@ impl Recaller {
                 let taken = store.log.take(place.segment)?;
                 Some((store, taken))
             });
-        let recalled = taken.map(|taken| recall(contents, input, taken, |table| !table.is_on()));
+        let recalled = taken.map(|taken| {
+            lanes.with(|input| recall(contents, input, taken, |table| !table.is_on()))
+        });
         if recalled == Some(Err(ENOMEM)) {
             return self.backoff.begin();
         }
@@ -129,7 +132,7 @@ impl Recaller {
 /// Errors: [`ENOSPC`] if it has not; [`ENOMEM`]; [`EIO`] if something cannot be read.
 pub(crate) fn move_to_cache(
     contents: &Contents,
-    input: &mut SegmentBuffer,
+    lanes: &Lanes,
     store: &Arc<BackingStore>,
     segment: usize,
 ) -> Result {
@@ -140,7 +143,7 @@ pub(crate) fn move_to_cache(
         store.log.seal(taken);
         return Err(ENOSPC);
     }
-    recall(contents, input, (store.clone(), taken), |_| true)
+    lanes.with(|input| recall(contents, input, (store.clone(), taken), |_| true))
 }
 
 /// Takes what is left of a segment back into the cache, of the areas that are `wanted`.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Whole segments, and the buffers that they are read to and written from.
+//! Whole segments, as they are read to buffers and written from them.
 //!
 //! Context of all here: the mover is locked; waits for I/O.
 
@@ -23,21 +23,18 @@ use crate::{
             Record,
             SegmentWriter,
             Walk,
-            BLOCKS,
             INDEX,
             SEGMENT, //
         },
     },
-    kernel_ext::block::{
-        buffer::{
-            Block,
-            BlockBuffer, //
-        },
-        transfer::Transfer,
+    kernel_ext::block::buffer::Block,
+    writeback::lanes::{
+        Copied,
+        SegmentBuffer, //
     },
 };
-use core::convert::Infallible;
 use kernel::{
+    alloc::KVVec,
     prelude::*,
     sync::Arc, //
 };
@@ -45,22 +42,7 @@ use kernel::{
 /// A segment of a store that was taken.
 pub(crate) type Taken = (Arc<BackingStore>, TakenSegment);
 
-/// A buffer of a segment, that segments are read to, or written from.
-pub(crate) struct SegmentBuffer {
-    transfer: Pin<KBox<Transfer<Infallible>>>,
-    /// Room for what is decrypted: a block.
-    room: BlockBuffer,
-}
-
 impl SegmentBuffer {
-    /// Context: may sleep. Errors: [`ENOMEM`].
-    pub(crate) fn new() -> Result<Self> {
-        Ok(Self {
-            transfer: Transfer::new(BLOCKS)?,
-            room: BlockBuffer::new(1)?,
-        })
-    }
-
     /// Reads a segment, to move what is in it elsewhere. One that cannot be read is in doubt from then
     /// on.
     ///
@@ -96,7 +78,14 @@ impl SegmentBuffer {
 
     /// What fills the buffer with records.
     pub(crate) fn writer(&mut self) -> SegmentWriter<'_> {
-        SegmentWriter::new(self.transfer.as_mut().bytes_mut())
+        self.fill().0
+    }
+
+    /// The same, and the list of what was copied from memory, which is empty.
+    pub(crate) fn fill(&mut self) -> (SegmentWriter<'_>, &mut KVVec<Copied>) {
+        self.copies.clear();
+        let writer = SegmentWriter::new(self.transfer.as_mut().bytes_mut());
+        (writer, &mut self.copies)
     }
 
     /// Protects what a writer put into the first `blocks` of the buffer, and writes them to the segment

@@ -86,21 +86,22 @@ flags_of() {
 	echo "$state $((flags & 0x800 ? 1 : 0))"
 }
 
-# What frees memory may take from the reserves on its way to the disk: PF_MEMALLOC.
-takes_from_the_reserves() {
-	local pool writer
+# What frees memory may take from the reserves on its way to the disk: PF_MEMALLOC. Here a task reads
+# what is to be moved elsewhere.
+read_with_reserves() {
+	local pool mover
 	mapped linear DISK 0
 	area file 1G "limit=64M,backing=$disk"
-	start pages -s 2 -k r fill out hold check
+	start_in_store -s 2 -k r fill out hold check
 	find_pool pool file
 	dmsetup suspend --nolockfs --noudevsync store
-	mnt write "$SYSFS/$pool/writeback" all >/dev/null &
-	writer=$!
-	until_true "it waits for the disk" 20 waits_for_the_disk "$writer"
-	equal "state, and whether it may" "D 1" "$(flags_of "$writer")"
+	mnt write "$SYSFS/$pool/remove_backing" "$disk" >/dev/null &
+	mover=$!
+	until_true "it waits for the disk" 20 waits_for_the_disk "$mover"
+	equal "state, and whether it may" "D 1" "$(flags_of "$mover")"
 	dmsetup resume --noudevsync store
-	wait "$writer"
-	equal "pages in the store" 512 "$(stat_of file redirected_pages)"
+	wait "$mover"
+	equal "pages in the store" 0 "$(stat_of file redirected_pages)"
 	equal "whether this task may" "S 0" "$(flags_of "$held_pid")"
 	release
 	gone file
@@ -196,6 +197,35 @@ hangs_at_mount() {
 
 waits_for_the_pool() {
 	[[ $(flags_of "$1") == S* && $(<"/proc/$1/wchan") == *wait* ]]
+}
+
+# And a worker writes, to a disk that takes so few requests that it waits for room in the queue.
+written_with_reserves() {
+	local queue writer
+	scratch_disk
+	queue=/sys/block/${disk#/dev/}/queue
+	area file 1G "limit=64M,backing=$disk"
+	start pages -s 8 -k r fill out hold check
+	put_for_now "$queue/max_sectors_kb" 4
+	tell file writeback all >/dev/null &
+	writer=$!
+	until_true "a worker waits for the disk" 20 a_worker_waits
+	equal "state, and whether it may" "D 1" "$found"
+	put "$queue/max_sectors_kb" 1024
+	wait "$writer"
+	ends_well
+}
+
+# a_worker_waits: of the queue for writes; sets $found to what flags_of says of it.
+a_worker_waits() {
+	local process name
+	for process in /proc/[0-9]*; do
+		read -r name 2>/dev/null <"$process/comm" || continue
+		[[ $name == kworker/*ghostswap_write ]] || continue
+		found=$(flags_of "${process#/proc/}")
+		[[ $found != D* ]] || return 0
+	done
+	return 1
 }
 
 # All that it does fails for a while, and then not any more.
@@ -295,7 +325,8 @@ promise "a slow disk keeps no other task from going on" slow
 promise "pages that find no room do not all wait for a disk that hangs" hangs
 promise "a process that waits for a disk that hangs can be killed" can_be_killed
 promise "nor does it keep other threads from changing what is mapped" others_map
-promise "what is written may take from the reserves of memory" takes_from_the_reserves
+promise "what is moved may take from the reserves of memory" read_with_reserves
+promise "and so may what is written" written_with_reserves
 promise "no other pool waits for an umount that waits for its device" hangs_at_umount
 promise "nor for a mount" hangs_at_mount
 promise "a disk that fails for a while takes pages afterwards" fails_for_a_while

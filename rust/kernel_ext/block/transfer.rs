@@ -65,8 +65,16 @@ const BIO_PAGES: usize = (1 << 20) >> PAGE_SHIFT;
 
 const _: () = assert!(BIO_PAGES <= bindings::BIO_MAX_VECS as usize);
 
-/// What happens when a transfer is done.
+/// What happens when a transfer is done, and before it is begun.
 pub(crate) trait TransferDone: Send + Sized + 'static {
+    /// Makes the buffer what is to be written, before [`Transfer::write`] writes it.
+    ///
+    /// Context: as for [`TransferDone::done`]. Errors: those that the writing is to end with.
+    /// Nothing is written then.
+    fn begin(&mut self, _transfer: Pin<&mut Transfer<Self>>) -> Result {
+        Ok(())
+    }
+
     /// Gives the transfer back. `result` says whether all of it was read or written.
     ///
     /// Context: process, a worker of the queue that was given; may sleep, but if it waits for
@@ -156,6 +164,8 @@ pub(crate) struct Transfer<C: TransferDone> {
     bios: KVec<Opaque<bindings::bio>>,
     job: Option<Job>,
     waiter: Waiter<C>,
+    /// Whether [`TransferDone::begin`] is to be called yet.
+    is_new: bool,
     left: Atomic<usize>,
     /// The first error, or 0.
     error: Atomic<i32>,
@@ -208,6 +218,7 @@ impl<C: TransferDone> Transfer<C> {
                 bios,
                 job: None,
                 waiter: Waiter::None,
+                is_new: false,
                 left: Atomic::new(0),
                 error: Atomic::new(0),
                 requests: 0,
@@ -250,8 +261,30 @@ impl<C: TransferDone> Transfer<C> {
         queue: &ReclaimQueue,
         then: C,
     ) {
+        let mut this = self;
         let job = Job::new(swap, Direction::Read, Charge::Task, first, blocks);
-        self.start(job, queue, then);
+        this.as_mut().take_for(job, queue, then);
+        Self::go_on(this);
+    }
+
+    /// Has a worker of `queue` write `blocks` to pages `first..` of `swap`, which may not be 0. The
+    /// worker has `then` [begin](TransferDone::begin) that; as for [`Transfer::read`], one tells it
+    /// the end.
+    ///
+    /// Context: any but interrupts; never sleeps.
+    pub(crate) fn write(
+        self: Pin<KBox<Self>>,
+        swap: Arc<ClaimedSwap>,
+        first: u64,
+        blocks: Range<usize>,
+        queue: &ReclaimQueue,
+        then: C,
+    ) {
+        let mut this = self;
+        let job = Job::new(swap, Direction::Write, Charge::Root, first, blocks);
+        this.as_mut().take_for(job, queue, then);
+        *this.as_mut().project().is_new = true;
+        queue.enqueue(this);
     }
 
     /// Reads pages `first..` of `swap` into `blocks`.
@@ -286,12 +319,6 @@ impl<C: TransferDone> Transfer<C> {
             first,
             blocks,
         ))
-    }
-
-    fn start(mut self: Pin<KBox<Self>>, job: Job, queue: &ReclaimQueue, then: C) {
-        self.as_mut().take(job);
-        *self.as_mut().project().waiter = Waiter::Worker(queue.guest(), then);
-        Self::go_on(self);
     }
 
     /// Starts what is left to do, or, if nothing is, has the worker called.
@@ -334,6 +361,27 @@ impl<C: TransferDone> Transfer<C> {
             .store(if possible { 0 } else { EINVAL.to_errno() }, Relaxed);
         *this.requests = 0;
         *this.job = Some(job);
+    }
+
+    /// The same, for `then` to be told by a worker of `queue`.
+    fn take_for(mut self: Pin<&mut Self>, job: Job, queue: &ReclaimQueue, then: C) {
+        self.as_mut().take(job);
+        *self.project().waiter = Waiter::Worker(queue.guest(), then);
+    }
+
+    /// Has what will be told begin, if that was not done.
+    fn begin(mut self: Pin<&mut Self>) {
+        let fields = self.as_mut().project();
+        if !core::mem::take(fields.is_new) || fields.error.load(Relaxed) != 0 {
+            return;
+        }
+        let mut waiter = core::mem::replace(fields.waiter, Waiter::None);
+        if let Waiter::Worker(_, then) = &mut waiter {
+            if let Err(error) = then.begin(self.as_mut()) {
+                self.error.store(error.to_errno(), Relaxed);
+            }
+        }
+        *self.project().waiter = waiter;
     }
 
     /// Sets up bios for what is to be done next; returns how many, 0 if there is no more to do.
@@ -459,9 +507,11 @@ impl<C: TransferDone> WorkItem for Transfer<C> {
     type Pointer = Pin<KBox<Self>>;
 
     fn run(mut this: Pin<KBox<Self>>) {
-        let more = this.error.load(Relaxed) == 0
-            && this.job.as_ref().is_some_and(|job| !job.blocks.is_empty());
-        if more {
+        this.as_mut().begin();
+        let rest = (this.job.as_ref()).filter(|job| !job.blocks.is_empty());
+        if let Some(job) = rest.filter(|_| this.error.load(Relaxed) == 0) {
+            // As in `wait()`.
+            let _scope = (job.direction == Direction::Write).then(NoReclaimScope::new);
             return Self::go_on(this);
         }
         let fields = this.as_mut().project();
