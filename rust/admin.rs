@@ -174,7 +174,8 @@ impl StoreAdmin {
         let store = stores.claim(number, path, log)?;
         let mut places = self.places.lock();
         self.mover.reserve()?;
-        let directory = show(&store)?;
+        self.reader.enter(&store)?;
+        let directory = show(&store).inspect_err(|_| self.reader.leave(number))?;
         if let Some(place) = places.get_mut(number) {
             place.store = Occupancy::Shown(directory);
         }
@@ -488,7 +489,7 @@ impl StoreAdmin {
     /// Releases the device of `store`, which was taken out, and tells tasks that wait for its removal the
     /// `outcome`.
     fn release(&self, number: usize, store: Option<Arc<BackingStore>>, outcome: Result) {
-        self.reader.forget(number);
+        self.reader.leave(number);
         // The last reference: the file is released by this task, which holds none of the locks that
         // reclaim may wait for.
         drop(store);

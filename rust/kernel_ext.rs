@@ -12,14 +12,15 @@
 //!   does not sleep.
 //!
 //! Nothing in here knows what the module is for. Of the pure logic in `rust/core`, `zsmalloc` uses the
-//! ownership of objects that a word names ([`crate::core::payload`]), and `sparse_array` the counts of
-//! pins and uses ([`crate::core::pin_count`]): safety rests on both, so both are model-checked on the
-//! host.
+//! ownership of objects that a word names ([`crate::core::payload`]), `sparse_array` the counts of pins
+//! and uses ([`crate::core::pin_count`]), and `transfer` a pile ([`crate::core::pile`]): safety rests on
+//! them, so they are model-checked on the host.
 
 mod bindings;
 pub(crate) mod block;
 pub(crate) mod clock;
 pub(crate) mod cpu_hotplug;
+pub(crate) mod cpus;
 pub(crate) mod crypto;
 pub(crate) mod fs;
 pub(crate) mod mm;

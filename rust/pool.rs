@@ -23,7 +23,15 @@ use crate::{
         Found,
         PoolConfig, //
     },
-    core::{entry::Redirect, segment::Owner, slot::Displaced, PAGE_SIZE},
+    core::{
+        entry::Redirect,
+        segment::Owner,
+        slot::{
+            Displaced,
+            Slot, //
+        },
+        PAGE_SIZE,
+    },
     kernel_ext::{
         cpu_hotplug::OnlineState,
         fs::{
@@ -235,21 +243,23 @@ impl Pool {
         let mut stream = self.contents.cache.stream();
         let mut pages = 0;
         batch.each_page(|slot, mut target| {
-            let found = (cursor.get(slot).ok_or(EIO))
-                .and_then(|slot| self.contents.load(slot, &mut target.page(), &mut stream));
+            let found = cursor.get(slot).ok_or(EIO).and_then(|entry| {
+                let found = (self.contents).load(entry, &mut target.page(), &mut stream)?;
+                Ok((entry, found))
+            });
             match found {
-                Ok(Found::Loaded(filled)) => {
+                Ok((_, Found::Loaded(filled))) => {
                     pages += 1;
                     Ok(filled.into())
                 }
-                Ok(Found::InStore(redirect)) => {
+                Ok((entry, Found::InStore(redirect))) => {
                     // The reader takes one.
                     stream.pause();
                     let owner = Owner {
                         area: area as u8,
                         slot: slot as u32,
                     };
-                    self.load_redirected(table, owner, redirect, target)
+                    Ok(self.load_redirected(table, entry, owner, redirect, target))
                 }
                 Err(error) => {
                     self.contents.stats.load_failed();
@@ -260,38 +270,33 @@ impl Pool {
         self.contents.stats.loads(pages);
     }
 
-    /// Loads a page that was found where `redirect` says, now if it is at hand, or later.
+    /// Has a page loaded that was found where `redirect` says: the page of `slot`, the slot of `owner`.
     fn load_redirected(
         &self,
         table: &Arc<Table>,
+        slot: &Slot<ZsObject>,
         owner: Owner,
         redirect: Redirect,
-        mut target: LoadTarget<'_>,
-    ) -> Result<Loaded> {
-        let load = PendingLoad {
-            table: table.clone(),
-            owner,
-        };
-        if let Some(loaded) = (self.reader).load_cached(&load, redirect, &mut target.page()) {
-            self.contents.stats.loaded(&loaded);
-            return loaded.map(Loaded::from);
-        }
+        target: LoadTarget<'_>,
+    ) -> Loaded {
         // The reader counts it when it is done.
         let (page, put_off) = target.defer();
         let recalled = !table.is_on() && is_in_swapoff();
         // While a store that was given up is there, its device may not answer, and the mover wait for it.
         let takes_loads = || !self.contents.stores.any_given_up() && self.mover.takes_loads();
         if recalled && takes_loads() {
+            let table = table.clone();
+            let load = PendingLoad { table, owner };
             self.reader.wait_for_recall(load, page);
             self.mover.wake();
-            return Ok(put_off);
+            return put_off;
         }
-        self.reader.read(load, page);
+        self.reader.load(slot, owner, page);
         if recalled {
             self.reader.recall_later(redirect);
             self.mover.wake();
         }
-        Ok(put_off)
+        put_off
     }
 
     /// Frees slot `slot` of `table`.

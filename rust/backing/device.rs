@@ -26,16 +26,15 @@ use crate::{
         },
         mm::swapfile::{
             ClaimError,
-            ClaimedSwap,
-            SwapFile, //
+            SwapFile,
+            SwapRef, //
         },
     },
 };
 use kernel::{
     fmt,
     page::PAGE_SHIFT,
-    prelude::*,
-    sync::Arc, //
+    prelude::*, //
 };
 
 /// The smallest backing store: 8 MiB, in pages.
@@ -100,7 +99,7 @@ impl<E: Into<ClaimError>> From<E> for Unusable {
 pub(crate) struct Device {
     /// The number of its store in the pool.
     pub(crate) number: usize,
-    pub(crate) swap: Arc<ClaimedSwap>,
+    pub(crate) swap: SwapRef,
     pub(crate) protection: Protection,
 }
 
@@ -126,7 +125,7 @@ impl Device {
         if header.slots() < MIN_PAGES {
             return Err(Unusable::Small);
         }
-        let swap = Arc::new(file.claim(header.slots())?, GFP_KERNEL)?;
+        let swap = SwapRef::new(file.claim(header.slots())?)?;
         Ok(Self {
             number,
             swap,
@@ -145,11 +144,6 @@ impl Device {
     /// Context: waits for I/O. Errors: those of the device.
     pub(crate) fn discard(&self, segment: usize) -> Result {
         self.swap.discard(Self::page(segment, 0), BLOCKS as u64)
-    }
-
-    /// What reading or writing `block` of `segment` takes: the file, and the page of it.
-    pub(crate) fn at(&self, segment: usize, block: usize) -> (Arc<ClaimedSwap>, u64) {
-        (self.swap.clone(), Self::page(segment, block))
     }
 
     /// Reads all of `segment`, as it is there.
@@ -190,7 +184,7 @@ impl Device {
     }
 
     /// The page of the file that `block` of `segment` is.
-    fn page(segment: usize, block: usize) -> u64 {
+    pub(crate) fn page(segment: usize, block: usize) -> u64 {
         1 + (segment * BLOCKS + block) as u64
     }
 }

@@ -43,6 +43,7 @@ use crate::{
         },
         clock,
         crypto::random,
+        mm::percpu::Counters,
         sync::event_count::EventCount, //
     },
 };
@@ -103,6 +104,8 @@ pub(crate) struct BackingStore {
     #[pin]
     cursor: Mutex<Cursor>,
     counters: [Atomic<u64>; StoreCounter::Count as usize],
+    /// Bytes that were read, and requests for that: each CPU counts its own, for there may be many.
+    reads: Counters<2>,
     /// What is done with it.
     pub(crate) state: StoreState,
     #[pin]
@@ -147,6 +150,7 @@ impl BackingStore {
             }
         }
         let cursor = Cursor::new(random::number() >> (u64::BITS - GENERATION_BITS + 1));
+        let reads = Counters::new()?;
         let store = Arc::pin_init(
             pin_init!(Self {
                 paths,
@@ -154,6 +158,7 @@ impl BackingStore {
                 log: SegmentLog::new(segments),
                 cursor <- new_mutex!(cursor),
                 counters: [const { Atomic::new(0) }; StoreCounter::Count as usize],
+                reads,
                 state: StoreState::new(),
                 write_errors <- new_mutex!(RecentErrors::new()),
                 stale,
@@ -378,7 +383,11 @@ impl BackingStore {
 
     /// What `counter` has come to.
     pub(crate) fn counted(&self, counter: StoreCounter) -> u64 {
-        self.counters[counter as usize].load(Relaxed)
+        match counter {
+            StoreCounter::ReadBytes => self.reads.sum(0),
+            StoreCounter::ReadRequests => self.reads.sum(1),
+            other => self.counters[other as usize].load(Relaxed),
+        }
     }
 
     /// Counts an error of reading, and says so at times.
@@ -435,8 +444,8 @@ impl BackingStore {
         blocks: usize,
         result: Result,
     ) -> Result {
-        self.count(StoreCounter::ReadRequests, transfer.requests() as u64);
-        self.count(StoreCounter::ReadBytes, (blocks * BLOCK) as u64);
+        let (bytes, requests) = (blocks * BLOCK, transfer.requests());
+        self.reads.add_both((0, bytes as u64), (1, requests as u64));
         result.inspect_err(|error| self.read_failed(fmt!("segment {segment}: {error:?}")))
     }
 

@@ -11,6 +11,7 @@
 
 pub mod ages;
 pub mod batch_count;
+pub mod blocks;
 pub mod entry;
 pub mod errors;
 pub mod fmt;
@@ -19,12 +20,14 @@ pub mod limit;
 pub mod log;
 pub mod message;
 pub mod payload;
+pub mod pile;
 pub mod pin_count;
 pub mod pool_name;
 pub mod segment;
 pub mod slot;
 pub mod store_state;
 pub mod sync;
+pub mod transfer_map;
 
 /// Bytes in a page. The entry's length field and the swap header's layout are made for this size.
 pub const PAGE_SIZE: usize = 4096;

@@ -12,6 +12,7 @@
 #include <linux/blk-cgroup.h>
 #include <linux/blkdev.h>
 #include <linux/cpuhotplug.h>
+#include <linux/cpumask.h>
 #include <linux/crc32.h>
 #include <linux/fs.h>
 #include <linux/fs_context.h>
@@ -75,6 +76,8 @@ int kernel_ext_cpuhp_setup_state_multi(const char *name,
 void kernel_ext_cpuhp_remove_multi_state(int state);
 int kernel_ext_cpuhp_state_add_instance(int state, struct hlist_node *node);
 void kernel_ext_cpuhp_state_remove_instance(int state, struct hlist_node *node);
+
+unsigned int kernel_ext_num_online_cpus(void);
 
 bool kernel_ext_current_is_kswapd(void);
 bool kernel_ext_current_is_oom_origin(void);

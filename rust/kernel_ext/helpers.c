@@ -171,6 +171,11 @@ void kernel_ext_cpuhp_state_remove_instance(int state, struct hlist_node *node)
 	cpuhp_state_remove_instance_nocalls(state, node);
 }
 
+unsigned int kernel_ext_num_online_cpus(void)
+{
+	return num_online_cpus();
+}
+
 bool kernel_ext_current_is_kswapd(void)
 {
 	return current_is_kswapd();

@@ -38,7 +38,10 @@
 //! the mover would wait for itself.
 
 use crate::{
-    backing::store::BackingStore,
+    backing::{
+        device::Device,
+        store::BackingStore, //
+    },
     contents::{
         table::Tables,
         Contents, //
@@ -60,6 +63,7 @@ use crate::{
         block::{
             buffer::BlockBuffer,
             transfer::{
+                Landing,
                 Transfer,
                 TransferDone, //
             },
@@ -182,7 +186,7 @@ impl LanesState {
 pub(crate) struct Lanes {
     contents: Arc<Contents>,
     /// Where batches are encrypted, and ended.
-    queue: Arc<ReclaimQueue>,
+    landing: Arc<Landing<Flight>>,
     #[pin]
     state: SpinLock<LanesState>,
     /// Counts batches that ended, and whatever else a store waits for at the limit.
@@ -201,7 +205,7 @@ impl Lanes {
         Arc::pin_init(
             pin_init!(Self {
                 contents,
-                queue,
+                landing: Landing::new(queue)?,
                 state <- new_spinlock!(LanesState {
                     places: [const { BufferPlace::Away }; LANES],
                     ended: 0,
@@ -210,7 +214,7 @@ impl Lanes {
                 }),
                 progress <- EventCount::new(),
                 impatience: Impatience::new(),
-            }),
+            }? Error),
             GFP_KERNEL,
         )
     }
@@ -296,7 +300,8 @@ impl Lanes {
             pages: copies.len(),
             bytes: (blocks * BLOCK) as u64,
         });
-        let (swap, first) = store.device.at(taken.segment(), 0);
+        let swap = store.device.swap.clone();
+        let first = Device::page(taken.segment(), 0);
         let flight = Flight {
             lanes: self.clone(),
             lane,
@@ -307,7 +312,7 @@ impl Lanes {
             room,
             blocks,
         };
-        transfer.write(swap, first, 0..blocks, &self.queue, flight);
+        transfer.write(swap, first, 0..blocks, flight);
     }
 
     /// What is on its way.
@@ -394,6 +399,10 @@ pub(crate) struct Flight {
 }
 
 impl TransferDone for Flight {
+    fn landing(&self) -> &Arc<Landing<Self>> {
+        &self.lanes.landing
+    }
+
     fn begin(&mut self, transfer: Pin<&mut Transfer<Self>>) -> Result {
         (self.store.device).protect(&self.taken, transfer, self.blocks)
     }

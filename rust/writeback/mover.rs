@@ -29,8 +29,8 @@
 //! 6. `Mover::buffers`, a mutex, for one batch; with none of 2 to 4, but where the pool gets its first
 //!    store
 //! 7. `BackingStore::cursor` and `write_errors`, mutexes
-//! 8. spinlocks, none inside of another: the pool's limit, its tables, the reader's state, the mover's
-//!    lanes. [Those of kobjects, of the crypto API, of the PM notifiers]
+//! 8. spinlocks, none inside of another: the pool's limit, its tables, the reader's shards and what it has
+//!    to be recalled, the mover's lanes. [Those of kobjects, of the crypto API, of the PM notifiers]
 //!
 //! The mover in its worker takes 6 to 8. Under 6 it waits for the device, and for a lane, only. It allocates
 //! objects, without waiting, when it recalls, and a discard allocates with `GFP_NOIO`. A worker that writes
@@ -48,8 +48,8 @@
 //! first page took them in the other order. That is no circle: another task that holds the same object is
 //! the mover, which takes no stream.
 //!
-//! A load of a redirected page gives its stream back first, then takes the reader's spinlock; nothing is
-//! taken inside of it. A load of swapoff's tries `Mover::buffers`, and never waits for it.
+//! A load of a redirected page gives its stream back first, then takes the spinlock of a shard of the
+//! reader; nothing is taken inside of it. A load of swapoff's tries `Mover::buffers`, and never waits for it.
 //!
 //! At the limit a store waits on `Lanes::progress`, for 100 ms at most, with none of these locks but the
 //! folios of its batch. It is woken after each batch. The store waits for I/O of the mover, never for its
@@ -406,7 +406,7 @@ impl Mover {
             }
             // From the cache now; or, if that had no room, from the store.
             if let Some((page, load)) = self.reader.end_recall() {
-                self.reader.read(load, page);
+                self.reader.load_recalled(load, page);
             }
         }
     }

@@ -2,23 +2,45 @@
 
 //! Reads pages back from the backing stores.
 //!
-//! A load of a redirected page reads the one or two blocks that its object touches, in a transfer that
-//! was set up before, and ends in a worker; a load never waits for the disk. If all transfers are in use the
-//! load queues up, in its own page. What a transfer read stays in it, as it is on the disk, until it is
-//! used for something else: so the free transfers are a small cache, and pages that were written one after
-//! the other are read with one request for some of them. A load that wants what is being read waits for
-//! that. Each load decrypts and verifies its own record only.
+//! A load of a redirected page reads the one or two blocks that its record touches, in a transfer that
+//! was set up before. It never waits for the disk. What becomes of it is decided under the lock of a shard,
+//! which has some transfers, see [`crate::core::transfer_map`]: it is done at once, or it reads, or it
+//! waits, in its own page. The lock is taken once for a load that waits, twice for one that finds its
+//! blocks, and three times for one that reads: to find a transfer, to end the read, and to give it back.
 //!
-//! A store that is given up may have a device that does not answer. So the loads that wait for what is
-//! being read are kept here, not with the transfer: they are ended with an error, and the transfer is
-//! left to the device.
+//! What a transfer read stays in it, as it is on the disk, until it is used for something else. So the idle
+//! transfers are a cache, and pages that were written one after the other are read with one request for
+//! some of them. Each load decrypts and verifies its own record only, in the one block more that its
+//! transfer has for that. A transfer is used by one thread at a time, and so is that block.
+//!
+//! # What a load keeps
+//!
+//! The page that is put off keeps the area on, and with it the table. The segment that it pinned keeps
+//! the store in its place, and the record as it was. So a load holds a reference to neither; and it does
+//! not look at its slot again, for the mover may move the object, but does not change it.
+//!
+//! A read that is in flight has the pin of the load that it is for; a reference to its shard; and one to the
+//! file. Both are of the shard: other shards do not write to that memory. When a store is taken out, no
+//! segment of it is pinned, so no read of it is in flight, and all that the shards have of the file is
+//! their own reference.
+//!
+//! # Stores that are given up
+//!
+//! Such a store may have a device that does not answer. So a page that is read is not with the transfer: it
+//! waits in the shard, as others that want the same blocks. It is ended with an error, and the transfer,
+//! with its pin, is left to the device.
+//!
+//! # swapoff
 //!
 //! When an area is being swapped off, what swapoff(2) itself loads is given to the mover first, which takes
 //! whole segments back into the cache, see [`crate::writeback::recall`]. What programs load meanwhile is
 //! read at once, as always.
 
 use crate::{
-    backing::store::BackingStore,
+    backing::{
+        device::Device,
+        store::BackingStore, //
+    },
     contents::{
         table::{
             Table,
@@ -28,20 +50,35 @@ use crate::{
         Found, //
     },
     core::{
+        blocks::Blocks,
         entry::Redirect,
         log::PinnedSegment,
         message::Message,
         segment::{
-            self,
             Owner,
-            Record, //
+            Record,
+            MAX_STORES, //
+        },
+        slot::Slot,
+        transfer_map::{
+            Ended,
+            InUse,
+            LoadQueue,
+            Lookup,
+            MapEntry,
+            TransferMap,
+            Wants,
+            MAX_TRANSFERS,
+            NO_GROUP, //
         },
     },
     kernel_ext::{
         block::transfer::{
+            Landing,
             Transfer,
             TransferDone, //
         },
+        cpus::online_cpus,
         mm::{
             pending_page::{
                 PendingPage,
@@ -51,6 +88,8 @@ use crate::{
                 DestPage,
                 Filled, //
             },
+            swapfile::SwapRef,
+            zsmalloc::ZsObject,
         },
         sync::workqueue::ReclaimQueue,
     },
@@ -61,16 +100,32 @@ use kernel::{
     prelude::*,
     processor::cpu_relax,
     sync::{
+        lock::{
+            spinlock::SpinLockBackend,
+            Guard, //
+        },
         Arc,
+        SetOnce,
         SpinLock, //
     },
 };
 
-/// Loads that are in flight at once.
-const TRANSFERS: usize = 32;
+/// There is a shard for each CPU that is online when the first store comes, but so many at least: a disk
+/// may serve hundreds of requests at once, and a group gets three quarters of a shard. And so many at most.
+const MIN_SHARDS: usize = 6;
+const MAX_SHARDS: usize = 64;
 
-/// Blocks that one object touches at most.
+/// Blocks that one record touches at most.
 const MAX_BLOCKS: usize = 2;
+
+/// What is used by one thread at a time, to read or to unpack.
+type ReadTransfer = Pin<KBox<Transfer<Read>>>;
+
+/// Context: may sleep. Errors: [`ENOMEM`].
+fn new_transfer() -> Result<ReadTransfer> {
+    // One more, for what is decrypted.
+    Transfer::new(MAX_BLOCKS + 1)
+}
 
 /// What a load wants.
 #[derive(Clone)]
@@ -86,64 +141,57 @@ impl PendingLoad {
     }
 }
 
-/// Which blocks these are: of a segment, in one generation of it.
-#[derive(Clone, PartialEq, Eq)]
-struct Blocks {
-    store: usize,
-    segment: usize,
-    generation: u64,
-    range: Range<usize>,
-}
-
-impl Blocks {
-    /// Those that the object at `redirect` touches.
-    fn of(redirect: Redirect, generation: u64) -> Self {
-        Self {
-            store: redirect.location.store(),
-            segment: redirect.location.segment(),
-            generation,
-            range: segment::blocks(redirect.location.unit(), redirect.length.bytes()),
-        }
-    }
-
-    /// Returns whether all of `wanted` are among them.
-    fn cover(&self, wanted: &Self) -> bool {
-        self.store == wanted.store
-            && self.segment == wanted.segment
-            && self.generation == wanted.generation
-            && self.range.start <= wanted.range.start
-            && wanted.range.end <= self.range.end
-    }
-}
-
-/// A transfer that is not in flight, and the blocks that it has cached.
-struct CachedBlocks {
-    transfer: Pin<KBox<Transfer<Read>>>,
-    blocks: Option<Blocks>,
-}
-
-impl CachedBlocks {
-    /// One that has nothing cached.
-    ///
-    /// Context: may sleep. Errors: [`ENOMEM`].
-    fn new() -> Result<Self> {
-        Ok(Self {
-            // One more, for what is decrypted.
-            transfer: Transfer::new(MAX_BLOCKS + 1)?,
-            blocks: None,
-        })
-    }
-
-    /// Returns whether it has all that are `wanted`.
-    fn cover(&self, wanted: &Blocks) -> bool {
-        (self.blocks.as_ref()).is_some_and(|blocks| blocks.cover(wanted))
-    }
-}
-
-/// Blocks that are being read, and the loads that wait for them: first the one that they are read for.
-struct InFlight {
+/// A load of what is in a segment that it has pinned.
+struct PinnedLoad {
+    owner: Owner,
+    redirect: Redirect,
     blocks: Blocks,
-    loads: PendingQueue<PendingLoad>,
+    /// [`None`] if it waits for its own read, which has that.
+    pinned: Option<PinnedSegment>,
+}
+
+impl Wants for (PendingPage, PinnedLoad) {
+    type Grant = Option<PinnedSegment>;
+
+    fn blocks(&self) -> Blocks {
+        self.1.blocks
+    }
+
+    fn group(&self) -> u64 {
+        NO_GROUP
+    }
+
+    fn take_grant(&mut self) -> Option<PinnedSegment> {
+        self.1.pinned.take()
+    }
+}
+
+impl LoadQueue for PendingQueue<PinnedLoad> {
+    type Load = (PendingPage, PinnedLoad);
+
+    fn push(&mut self, (page, load): (PendingPage, PinnedLoad)) {
+        Self::push(self, page, load);
+    }
+
+    fn pop(&mut self) -> Option<(PendingPage, PinnedLoad)> {
+        Self::pop(self)
+    }
+
+    fn append(&mut self, others: Self) {
+        Self::append(self, others);
+    }
+
+    fn is_empty(&self) -> bool {
+        Self::is_empty(self)
+    }
+}
+
+/// Where a page was found.
+enum Located {
+    /// In memory. It was loaded.
+    Loaded(Filled),
+    /// In a segment, which is pinned now.
+    Pinned(PinnedLoad),
 }
 
 /// What the mover is to take back.
@@ -154,20 +202,10 @@ pub(crate) enum Recall {
     Segment(Redirect),
 }
 
-/// What is locked.
-struct ReaderState {
-    /// The transfer used last is the last.
-    free: KVec<CachedBlocks>,
-    /// What the others read now.
-    in_flight: KVec<InFlight>,
-    /// How many transfers there are, without those that were left to devices of stores that were given
-    /// up.
-    transfers: usize,
-    /// Loads that wait for a transfer. There are none while one is free.
-    waiting: PendingQueue<PendingLoad>,
-    /// Loads that wait for their segment to be taken back.
-    recalls: PendingQueue<PendingLoad>,
-    /// Where swapoff(2) last read a page while the mover had other work.
+/// What swapoff wants to be taken back.
+struct Recalls {
+    loads: PendingQueue<PendingLoad>,
+    /// Where it last read a page while the mover had other work.
     passed: Option<Redirect>,
 }
 
@@ -177,8 +215,10 @@ pub(crate) struct Reader {
     contents: Arc<Contents>,
     /// Where reads end.
     queue: Arc<ReclaimQueue>,
+    /// There are some from the first store on.
+    shards: SetOnce<KVec<Arc<Shard>>>,
     #[pin]
-    state: SpinLock<ReaderState>,
+    recalls: SpinLock<Recalls>,
 }
 
 impl Reader {
@@ -190,12 +230,9 @@ impl Reader {
             pin_init!(Self {
                 contents,
                 queue,
-                state <- new_spinlock!(ReaderState {
-                    free: KVec::new(),
-                    in_flight: KVec::new(),
-                    transfers: 0,
-                    waiting: PendingQueue::new(),
-                    recalls: PendingQueue::new(),
+                shards: SetOnce::new(),
+                recalls <- new_spinlock!(Recalls {
+                    loads: PendingQueue::new(),
                     passed: None,
                 }),
             }),
@@ -207,235 +244,376 @@ impl Reader {
     ///
     /// Context: may sleep; called once. Errors: [`ENOMEM`].
     pub(crate) fn reserve(&self) -> Result {
-        let mut free = KVec::with_capacity(TRANSFERS, GFP_KERNEL)?;
-        for _ in 0..TRANSFERS {
-            free.push(CachedBlocks::new()?, GFP_KERNEL)?;
+        let count = online_cpus().clamp(MIN_SHARDS, MAX_SHARDS);
+        let mut shards = KVec::with_capacity(count, GFP_KERNEL)?;
+        for _ in 0..count {
+            shards.push(Shard::new(&self.contents, &self.queue)?, GFP_KERNEL)?;
         }
-        let in_flight = KVec::with_capacity(TRANSFERS, GFP_KERNEL)?;
-        let mut state = self.state.lock();
-        state.free = free;
-        state.in_flight = in_flight;
-        state.transfers = TRANSFERS;
+        self.shards.populate(shards);
         Ok(())
+    }
+
+    /// From now on `store` may be read.
+    ///
+    /// Context: may sleep; the stores are locked. Errors: [`ENOMEM`].
+    pub(crate) fn enter(&self, store: &BackingStore) -> Result {
+        for shard in self.shards() {
+            let file = (store.device.swap.split()).inspect_err(|_| self.leave(store.number()))?;
+            shard.put_file(store.number(), Some(file));
+        }
+        Ok(())
+    }
+
+    /// Lets go of store `number`, of which no segment is pinned any more, and of what was read of it.
+    ///
+    /// Context: may sleep.
+    pub(crate) fn leave(&self, number: usize) {
+        for shard in self.shards() {
+            shard.put_file(number, None);
+        }
+    }
+
+    /// Ends the loads that wait for store `number`, which was given up, with an error. Transfers that its
+    /// device has are left to it, and others are made in their place, as far as there is memory. No load
+    /// waits for the mover any more, which may wait for the device, too.
+    ///
+    /// Context: may sleep.
+    pub(crate) fn abandon(&self, number: usize) {
+        for shard in self.shards() {
+            shard.abandon(number);
+        }
+        while let Some((page, load)) = self.end_recall() {
+            self.load_recalled(load, page);
+        }
+    }
+
+    fn shards(&self) -> &[Arc<Shard>] {
+        self.shards.as_ref().map_or(&[], |shards| &shards[..])
     }
 
     /// Has `page` wait for its segment to be taken back.
     pub(crate) fn wait_for_recall(&self, load: PendingLoad, page: PendingPage) {
-        self.state.lock().recalls.push(page, load);
+        self.recalls.lock().loads.push(page, load);
     }
 
     /// Has the segment at `redirect` taken back once the mover gets to it. No load waits for that.
     pub(crate) fn recall_later(&self, redirect: Redirect) {
-        self.state.lock().passed = Some(redirect);
+        self.recalls.lock().passed = Some(redirect);
     }
 
     /// What is to be taken back next: first what loads wait for.
     pub(crate) fn next_recall(&self) -> Option<Recall> {
-        let mut state = self.state.lock();
-        match state.recalls.first() {
+        let mut recalls = self.recalls.lock();
+        match recalls.loads.first() {
             Some(load) => Some(Recall::Load(load.clone())),
-            None => state.passed.take().map(Recall::Segment),
+            None => recalls.passed.take().map(Recall::Segment),
         }
     }
 
     /// The first load that waits for its segment to be taken back. It waits no more.
     pub(crate) fn end_recall(&self) -> Option<(PendingPage, PendingLoad)> {
-        self.state.lock().recalls.pop()
+        self.recalls.lock().loads.pop()
     }
 
-    /// Loads the page of `load` from blocks that are cached; [`None`] if none are, or it is not at
-    /// `redirect` any more.
+    /// Loads the page of `load`, which waited for its segment, into `page`, from wherever it is now.
+    ///
+    /// Context: as [`Reader::load`].
+    pub(crate) fn load_recalled(&self, load: PendingLoad, page: PendingPage) {
+        match load.slot() {
+            Some(slot) => self.load(&slot, load.owner, page),
+            None => end_load(&self.contents, page, Err(EIO)),
+        };
+    }
+
+    /// Loads `page`, which is that of `slot`, the slot of `owner`, from wherever it is.
     ///
     /// Context: may sleep; memory may be being reclaimed; waits for neither memory nor I/O.
-    pub(crate) fn load_cached(
-        self: &Arc<Self>,
-        load: &PendingLoad,
-        redirect: Redirect,
+    pub(crate) fn load(&self, slot: &Slot<ZsObject>, owner: Owner, mut page: PendingPage) {
+        let loaded = match self.locate(slot, owner, &mut page.page()) {
+            Ok(Located::Loaded(filled)) => Ok(filled),
+            Ok(Located::Pinned(load)) => {
+                let shards = self.shards();
+                if let Some(shard) = shards.get(load.blocks.shard(shards.len())) {
+                    return shard.load((page, load));
+                }
+                // There is a store, so there are shards.
+                return finish_load(&self.contents, page, load, Err(EIO));
+            }
+            Err(error) => Err(error),
+        };
+        end_load(&self.contents, page, loaded);
+    }
+
+    /// Pins the segment that has the page of `slot`; or loads `page`, if it is in memory now.
+    fn locate(
+        &self,
+        slot: &Slot<ZsObject>,
+        owner: Owner,
         page: &mut DestPage<'_>,
-    ) -> Option<Result<Filled>> {
-        let slot = load.slot()?;
-        let stores = &self.contents.stores;
-        let pinned = stores.pin(redirect)?;
-        let wanted = Blocks::of(redirect, pinned.generation());
-        let cached = slot
-            .still(redirect)
-            .then(|| self.state.lock().take_cached(&wanted))
-            .flatten();
-        let loaded = cached.map(|mut cached| {
-            let loaded = self.unpack(&mut cached, load, redirect, page);
-            (cached, loaded)
-        });
-        stores.unpin(wanted.store, pinned);
-        let (cached, loaded) = loaded?;
-        self.serve_waiting(cached);
-        Some(loaded)
-    }
-
-    /// Loads the page of `load` into `page`, from wherever it is.
-    ///
-    /// Context: as [`Reader::load_cached`].
-    pub(crate) fn read(self: &Arc<Self>, load: PendingLoad, page: PendingPage) {
-        let cached = {
-            let mut state = self.state.lock();
-            match state.free.remove(0) {
-                Ok(cached) => cached,
-                Err(_) => return state.waiting.push(page, load),
-            }
-        };
-        if let Some(cached) = self.read_with(cached, load, page) {
-            self.serve_waiting(cached);
-        }
-    }
-
-    /// Loads the page of `load` with the transfer of `cached`, or has it wait for one that reads the
-    /// same. Gives `cached` back if it is not needed, or not any more.
-    fn read_with(
-        self: &Arc<Self>,
-        mut cached: CachedBlocks,
-        load: PendingLoad,
-        mut page: PendingPage,
-    ) -> Option<CachedBlocks> {
-        let stores = &self.contents.stores;
-        let loaded = loop {
-            let Some(slot) = load.slot() else {
-                break Err(EIO);
-            };
-            let mut stream = self.contents.cache.stream();
-            match (self.contents).load(&slot, &mut page.page(), &mut stream) {
-                Ok(Found::Loaded(filled)) => break Ok(filled),
-                Err(error) => break Err(error),
-                Ok(Found::InStore(redirect)) => {
-                    let Some(pinned) = stores.pin(redirect) else {
-                        cpu_relax();
-                        continue;
-                    };
-                    let wanted = Blocks::of(redirect, pinned.generation());
-                    let (store, range) = (wanted.store, wanted.range.clone());
-                    if !slot.still(redirect) {
-                        stores.unpin(store, pinned);
-                        continue;
-                    }
-                    if cached.cover(&wanted) {
-                        let loaded = self.unpack(&mut cached, &load, redirect, &mut page.page());
-                        stores.unpin(store, pinned);
-                        break loaded;
-                    }
-                    let at = |store: &BackingStore| {
-                        (!store.is_given_up()).then(|| store.device.at(wanted.segment, range.start))
-                    };
-                    let Some((file, first)) = stores.with(store, at).flatten() else {
-                        stores.unpin(store, pinned);
-                        break Err(EIO);
-                    };
-                    drop(slot);
-                    if !self.state.lock().begin(wanted, load, page) {
-                        // First, for the pin keeps this from being the last reference.
-                        drop(file);
-                        stores.unpin(store, pinned);
-                        return Some(cached);
-                    }
-                    let read = Read {
-                        reader: self.clone(),
-                        redirect,
-                        pinned,
-                    };
-                    let blocks = 0..range.len();
-                    cached.transfer.read(file, first, blocks, &self.queue, read);
-                    return None;
-                }
-            }
-        };
-        self.end_load(page, loaded);
-        Some(cached)
-    }
-
-    /// Serves the loads that wait for a transfer with that of `cached`, until none waits or it is in
-    /// flight again.
-    fn serve_waiting(self: &Arc<Self>, mut cached: CachedBlocks) {
+    ) -> Result<Located> {
+        let Contents { cache, stores, .. } = &*self.contents;
+        let mut stream = cache.stream();
         loop {
-            let (page, load) = {
-                let mut state = self.state.lock();
-                match state.waiting.pop() {
-                    Some(next) => next,
-                    None => return state.keep(cached),
-                }
+            let redirect = match self.contents.load(slot, page, &mut stream)? {
+                Found::Loaded(filled) => return Ok(Located::Loaded(filled)),
+                Found::InStore(redirect) => redirect,
             };
-            match self.read_with(cached, load, page) {
-                Some(back) => cached = back,
-                None => return,
+            if let Some(pinned) = stores.pin(redirect) {
+                let blocks = Blocks::of(redirect, pinned.generation());
+                if slot.still(redirect) {
+                    return Ok(Located::Pinned(PinnedLoad {
+                        owner,
+                        redirect,
+                        blocks,
+                        pinned: Some(pinned),
+                    }));
+                }
+                stores.unpin(blocks.store(), pinned);
             }
+            cpu_relax();
         }
     }
+}
 
-    /// Ends the loads that wait for store `store`, which was given up, with an error. Transfers that
-    /// its device has are left to it, and others are made in their place, as far as there is memory. No
-    /// load waits for the mover any more, which may wait for the device, too.
-    ///
-    /// Context: may sleep.
-    pub(crate) fn abandon(self: &Arc<Self>, store: usize) {
-        let (mut loads, missing) = self.state.lock().abandon(store);
-        while let Some((page, _)) = loads.pop() {
-            self.end_load(page, Err(EIO));
+/// Ends a load that was put off.
+fn end_load(contents: &Contents, page: PendingPage, loaded: Result<Filled>) {
+    contents.stats.loaded(&loaded);
+    page.finish(loaded);
+}
+
+/// Ends a load of what is in a segment, and its pin.
+fn finish_load(contents: &Contents, page: PendingPage, load: PinnedLoad, loaded: Result<Filled>) {
+    if let Some(pinned) = load.pinned {
+        contents.stores.unpin(load.blocks.store(), pinned);
+    }
+    end_load(contents, page, loaded);
+}
+
+/// Loads that wait.
+type Loads = PendingQueue<PinnedLoad>;
+
+/// What is locked of a shard.
+struct ShardState {
+    map: TransferMap<KVec<MapEntry<Loads, ReadTransfer>>, Loads, ReadTransfer>,
+    /// The file of each store, while the store may be read.
+    files: [Option<SwapRef>; MAX_STORES],
+}
+
+impl ShardState {
+    /// The file that `blocks` are in.
+    fn file_of(&self, blocks: &Blocks) -> Option<SwapRef> {
+        self.files.get(blocks.store())?.clone()
+    }
+
+    /// Returns whether there is one.
+    fn has_file_of(&self, blocks: &Blocks) -> bool {
+        self.files.get(blocks.store()).is_some_and(Option::is_some)
+    }
+}
+
+/// Some transfers of a reader, for loads of some blocks.
+#[pin_data]
+struct Shard {
+    contents: Arc<Contents>,
+    landing: Arc<Landing<Read>>,
+    #[pin]
+    state: SpinLock<ShardState>,
+}
+
+impl Shard {
+    fn new(contents: &Arc<Contents>, queue: &Arc<ReclaimQueue>) -> Result<Arc<Self>> {
+        let mut entries = KVec::with_capacity(MAX_TRANSFERS, GFP_KERNEL)?;
+        for _ in 0..MAX_TRANSFERS {
+            entries.push(MapEntry::new(new_transfer()?), GFP_KERNEL)?;
+        }
+        Arc::pin_init(
+            pin_init!(Self {
+                contents: contents.clone(),
+                landing: Landing::new(queue.clone())?,
+                state <- new_spinlock!(ShardState {
+                    map: TransferMap::new(entries),
+                    files: [const { None }; MAX_STORES],
+                }),
+            }? Error),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Puts the file of store `number`, in place of what was there. Nothing is kept of what was read of
+    /// that.
+    fn put_file(&self, number: usize, file: Option<SwapRef>) {
+        let mut state = self.state.lock();
+        state.map.forget_store(number);
+        let before = match state.files.get_mut(number) {
+            Some(place) => core::mem::replace(place, file),
+            None => file,
+        };
+        drop(state);
+        // Not under the lock: it may be the last reference.
+        drop(before);
+    }
+
+    /// Ends what waits for store `number`, as [`Reader::abandon`].
+    fn abandon(self: &Arc<Self>, number: usize) {
+        let mut state = self.state.lock();
+        let mut loads = state.map.abandon(number);
+        let missing = state.map.missing();
+        // Loads that come from now on are not for its device.
+        let file = state.files.get_mut(number).and_then(Option::take);
+        drop(state);
+        drop(file);
+        while let Some((page, load)) = loads.pop() {
+            self.finish(page, load, Err(EIO));
         }
         for _ in 0..missing {
             // One that comes back is used again, if there are too few.
-            if let Ok(cached) = CachedBlocks::new() {
-                self.take_back(cached);
-            }
-        }
-        while let Some((page, load)) = self.end_recall() {
-            self.read(load, page);
-        }
-    }
-
-    /// Forgets what is cached of store `store`, which is taken out.
-    pub(crate) fn forget(&self, store: usize) {
-        for cached in &mut self.state.lock().free {
-            if (cached.blocks.as_ref()).is_some_and(|blocks| blocks.store == store) {
-                cached.blocks = None;
-            }
-        }
-    }
-
-    /// Uses a transfer that was left to a device, or made for such a one, if there are too few.
-    fn take_back(self: &Arc<Self>, cached: CachedBlocks) {
-        {
-            let mut state = self.state.lock();
-            if state.transfers >= TRANSFERS {
+            let Ok(transfer) = new_transfer() else {
                 return;
-            }
-            state.transfers += 1;
+            };
+            let mut state = self.state.lock();
+            let ended = state.map.add(transfer);
+            self.go_on(state, ended);
         }
-        self.serve_waiting(cached);
     }
 
-    /// Writes to `page` the object at `redirect`, which is in blocks that are cached.
+    /// Does what there is to do for `load`, which is in blocks of this shard.
+    fn load(self: &Arc<Self>, load: (PendingPage, PinnedLoad)) {
+        let mut state = self.state.lock();
+        if !state.has_file_of(&load.1.blocks) {
+            // The store was given up.
+            drop(state);
+            let (page, load) = load;
+            return self.finish(page, load, Err(EIO));
+        }
+        match state.map.look_up(load) {
+            Lookup::Waits => (),
+            Lookup::Cached(in_use, mut transfer, (page, load)) => {
+                drop(state);
+                self.serve(page, load, &in_use, transfer.as_mut());
+                self.end(in_use, transfer);
+            }
+            Lookup::Read(in_use, transfer, pinned) => {
+                let file = state.file_of(&in_use.blocks());
+                drop(state);
+                let read = self.read_of(in_use, pinned);
+                match file {
+                    Some(file) => {
+                        let (first, blocks) = read.place();
+                        transfer.read(file, first, blocks, read);
+                    }
+                    None => {
+                        let in_use = read.fail(EIO);
+                        self.end(in_use, transfer);
+                    }
+                }
+            }
+        }
+    }
+
+    fn read_of(self: &Arc<Self>, in_use: InUse, pinned: Option<PinnedSegment>) -> Read {
+        Read {
+            shard: self.clone(),
+            in_use,
+            pinned,
+        }
+    }
+
+    /// Gives `transfer` back, which has what `in_use` says or nothing, after it served those that wait
+    /// for that.
+    fn end(self: &Arc<Self>, in_use: InUse, transfer: ReadTransfer) {
+        let mut state = self.state.lock();
+        let ended = state.map.end(in_use, transfer);
+        self.go_on(state, ended);
+    }
+
+    /// Goes on with a transfer as `ended` says, until it is given back. `state` is locked.
+    fn go_on<'a>(
+        self: &'a Arc<Self>,
+        mut state: Guard<'a, ShardState, SpinLockBackend>,
+        mut ended: Ended<Loads, ReadTransfer>,
+    ) {
+        loop {
+            let (in_use, transfer) = match ended {
+                Ended::Idle => return,
+                Ended::Surplus(transfer) => {
+                    drop(state);
+                    // Not under the lock.
+                    drop(transfer);
+                    return;
+                }
+                Ended::Serve(in_use, mut transfer, mut loads) => {
+                    drop(state);
+                    while let Some((page, load)) = loads.pop() {
+                        self.serve(page, load, &in_use, transfer.as_mut());
+                    }
+                    (in_use, transfer)
+                }
+                Ended::Read(in_use, transfer, pinned) => {
+                    let file = state.file_of(&in_use.blocks());
+                    drop(state);
+                    let read = self.read_of(in_use, pinned);
+                    if let Some(file) = file {
+                        let (first, blocks) = read.place();
+                        // Not by this thread: it may have to wait, for the sake of the other load.
+                        return transfer.read_later(file, first, blocks, read);
+                    }
+                    (read.fail(EIO), transfer)
+                }
+            };
+            state = self.state.lock();
+            ended = state.map.end(in_use, transfer);
+        }
+    }
+
+    /// Ends `load` with its record in `transfer`, which has the blocks that `in_use` says.
+    fn serve(
+        &self,
+        mut page: PendingPage,
+        load: PinnedLoad,
+        in_use: &InUse,
+        transfer: Pin<&mut Transfer<Read>>,
+    ) {
+        let loaded = self.unpack(&load, &in_use.blocks(), transfer, &mut page.page());
+        self.finish(page, load, loaded);
+    }
+
+    /// Ends the pin that a read of `blocks` had.
+    fn end_pin(&self, blocks: &Blocks, pinned: Option<PinnedSegment>) {
+        if let Some(pinned) = pinned {
+            self.contents.stores.unpin(blocks.store(), pinned);
+        }
+    }
+
+    /// Ends `load`.
+    fn finish(&self, page: PendingPage, load: PinnedLoad, loaded: Result<Filled>) {
+        finish_load(&self.contents, page, load, loaded);
+    }
+
+    /// Writes to `page` the object of `load`, whose record is in `transfer`, which has blocks `has`.
     fn unpack(
         &self,
-        cached: &mut CachedBlocks,
-        load: &PendingLoad,
-        redirect: Redirect,
+        load: &PinnedLoad,
+        has: &Blocks,
+        transfer: Pin<&mut Transfer<Read>>,
         page: &mut DestPage<'_>,
     ) -> Result<Filled> {
-        let blocks = cached.blocks.as_ref().ok_or(EIO)?;
         let record = Record {
-            unit: redirect.location.unit(),
+            unit: load.redirect.location.unit(),
             owner: load.owner,
-            length: redirect.length.bytes(),
+            length: load.redirect.length.bytes(),
         };
-        let message = Message::object(blocks.generation, &record);
-        let (read, room) = (cached.transfer.as_mut().blocks_mut())
+        let message = Message::object(load.blocks.generation(), &record);
+        let (read, room) = (transfer.blocks_mut())
             .split_at_mut_checked(MAX_BLOCKS)
             .ok_or(EIO)?;
-        let read = read
-            .get(message.block() - blocks.range.start..)
-            .ok_or(EIO)?;
+        let skip = (message.block()).checked_sub(has.range().start);
+        let read = skip.and_then(|skip| read.get(skip..)).ok_or(EIO)?;
         let room = room.first_mut().ok_or(EIO)?;
         // The pin keeps the store in its place.
-        let content = self.contents.stores.with(blocks.store, |store| {
+        let content = self.contents.stores.with(load.blocks.store(), |store| {
             let content = store.device.protection.verify(&message, read, room);
             content.map_err(|error| {
-                store.read_failed(fmt!("segment {}: {error}", blocks.segment));
+                store.read_failed(fmt!("segment {}: {error}", load.blocks.segment()));
                 EIO
             })
         });
@@ -443,107 +621,71 @@ impl Reader {
         let object = content.get(..record.length).ok_or(EIO)?;
         self.contents.cache.unpack(object, page)
     }
-
-    /// Ends a load that was put off.
-    fn end_load(&self, page: PendingPage, loaded: Result<Filled>) {
-        self.contents.stats.loaded(&loaded);
-        page.finish(loaded);
-    }
 }
 
-impl ReaderState {
-    /// Takes a transfer that has all blocks cached that are `wanted`.
-    fn take_cached(&mut self, wanted: &Blocks) -> Option<CachedBlocks> {
-        let at = (self.free.iter()).rposition(|cached| cached.cover(wanted))?;
-        self.free.remove(at).ok()
-    }
-
-    /// Keeps a transfer that is not in flight any more.
-    fn keep(&mut self, cached: CachedBlocks) {
-        // There was room for all of them from the start.
-        let _ = self.free.push_within_capacity(cached);
-    }
-
-    /// Enters a load that wants `blocks`. Returns whether they are to be read for it: if they are being
-    /// read already, it waits for that.
-    fn begin(&mut self, blocks: Blocks, load: PendingLoad, page: PendingPage) -> bool {
-        let same = (self.in_flight.iter_mut()).find(|other| other.blocks.cover(&blocks));
-        if let Some(same) = same {
-            same.loads.push(page, load);
-            return false;
-        }
-        let mut loads = PendingQueue::new();
-        loads.push(page, load);
-        // There is room for all transfers.
-        let _ = (self.in_flight).push_within_capacity(InFlight { blocks, loads });
-        true
-    }
-
-    /// `blocks` were read. Returns the load that they were read for; the others that waited are served
-    /// next. [`None`] if they were abandoned.
-    fn end(&mut self, blocks: &Blocks) -> Option<(PendingPage, PendingLoad)> {
-        let at = (self.in_flight.iter()).position(|other| other.blocks == *blocks)?;
-        let mut loads = self.in_flight.remove(at).ok()?.loads;
-        let first = loads.pop();
-        self.waiting.put_first(loads);
-        first
-    }
-
-    /// Takes out what is being read of store `store`. Returns the loads that wait for it, and how many
-    /// transfers there are too few.
-    fn abandon(&mut self, store: usize) -> (PendingQueue<PendingLoad>, usize) {
-        let mut loads = PendingQueue::new();
-        let of_store = |other: &InFlight| other.blocks.store == store;
-        while let Some(at) = self.in_flight.iter().position(of_store) {
-            let Ok(abandoned) = self.in_flight.remove(at) else {
-                break;
-            };
-            loads.put_first(abandoned.loads);
-            self.transfers -= 1;
-        }
-        (loads, TRANSFERS.saturating_sub(self.transfers))
-    }
-}
-
-/// What is done when the blocks of a page were read.
+/// What is done when the blocks of a page were read. The page is not here: it waits.
 struct Read {
-    reader: Arc<Reader>,
-    redirect: Redirect,
-    pinned: PinnedSegment,
+    shard: Arc<Shard>,
+    in_use: InUse,
+    /// That of the load that it is for.
+    pinned: Option<PinnedSegment>,
+}
+
+impl Read {
+    /// The first page of the file that is read, and where to.
+    fn place(&self) -> (u64, Range<usize>) {
+        let blocks = self.in_use.blocks();
+        let range = blocks.range();
+        let first = Device::page(blocks.segment(), range.start);
+        (first, 0..range.len())
+    }
+
+    /// Ends the load with `error`, unless it was ended when its store was given up; and others that wait
+    /// for the same blocks read for themselves.
+    fn fail(self, error: Error) -> InUse {
+        let Self {
+            shard,
+            in_use,
+            pinned,
+        } = self;
+        let failed = shard.state.lock().map.fail(&in_use);
+        if let Some((page, load)) = failed {
+            shard.finish(page, load, Err(error));
+        }
+        shard.end_pin(&in_use.blocks(), pinned);
+        in_use
+    }
 }
 
 impl TransferDone for Read {
-    fn done(self, transfer: Pin<KBox<Transfer<Self>>>, result: Result) {
-        let Self {
-            reader,
-            redirect,
-            pinned,
-        } = self;
-        let stores = &reader.contents.stores;
-        let blocks = Blocks::of(redirect, pinned.generation());
-        let number = blocks.store;
+    fn landing(&self) -> &Arc<Landing<Self>> {
+        &self.shard.landing
+    }
+
+    fn done(self, transfer: ReadTransfer, result: Result) {
+        let blocks = self.in_use.blocks();
         // The pin keeps the store in its place.
-        let read = stores
-            .with(number, |store| {
-                store.finish_read(&transfer, blocks.segment, blocks.range.len(), result)
+        let read = (self.shard.contents.stores)
+            .with(blocks.store(), |store| {
+                store.finish_read(&transfer, blocks.segment(), blocks.range().len(), result)
             })
             .unwrap_or(Err(EIO));
-        let first = reader.state.lock().end(&blocks);
-        let Some((mut page, load)) = first else {
-            stores.unpin(number, pinned);
-            return reader.take_back(CachedBlocks {
-                transfer,
-                blocks: None,
-            });
-        };
-        let mut cached = CachedBlocks {
-            transfer,
-            blocks: read.is_ok().then_some(blocks),
-        };
-        let loaded =
-            read.and_then(|()| reader.unpack(&mut cached, &load, redirect, &mut page.page()));
-        stores.unpin(number, pinned);
-        reader.end_load(page, loaded);
-        reader.serve_waiting(cached);
+        match read {
+            Ok(()) => {
+                let Self {
+                    shard,
+                    in_use,
+                    pinned,
+                } = self;
+                // Its load is the first of those that are served.
+                shard.end(in_use, transfer);
+                shard.end_pin(&blocks, pinned);
+            }
+            Err(error) => {
+                let shard = self.shard.clone();
+                let in_use = self.fail(error);
+                shard.end(in_use, transfer);
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@
  *
  * usage: pagebench FILE PAGES COMPRESSOR[,...] BACKEND[,...] MEASURE[,...]
  *
- * For the backends see backends.h; "swap" can be named for "empty" and "slow".
+ * For the backends see backends.h; "swap" can be named for "empty", "depth" and "slow".
  *
  * Prints lines "figure BACKEND COMPRESSOR WHAT VALUE". Times are nanoseconds per
  * page, which are instructions per page in a virtual machine that counts them.
@@ -52,6 +52,12 @@
  *   encrypted  writing back with encryption
  *   write-one, encrypted-one  the same with one CPU
  *
+ * depth, with a disk that is memory and done in 10 microseconds; the least of some rounds
+ *   depth-1     a touch of each page on the disk, in no order; not encrypted
+ *   depth-256   the same by 256 threads at once
+ *   depth-1-encrypted, depth-256-encrypted  the same by ghostswap with encrypt=on
+ *   late-256, late-256-encrypted  256 threads, with a disk that is done in 5 milliseconds
+ *
  * empty, in bytes
  *   empty-64G, empty-1T  RAM for swapon of an area of that size
  *
@@ -63,6 +69,7 @@
  */
 #define _GNU_SOURCE
 #include <glob.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdint.h>
 #include <sys/wait.h>
@@ -79,6 +86,8 @@
 
 #define THP		"/sys/kernel/mm/transparent_hugepage/"
 #define SLOW_DISK	"/dev/vda"
+#define MEMORY_DISK	"/dev/nullb0"
+#define MEMORY_DISK_PARAMETERS	"nr_devices=1 gb=1 memory_backed=1 irqmode=2 hw_queue_depth=256"
 
 static void run(const char *command)
 {
@@ -691,6 +700,106 @@ static void measure_slow(const struct backend *backend, const char *comp)
 	free(order);
 }
 
+#define DEPTH		256
+#define DEPTH_ROUNDS	3
+
+/* Threads that touch pages, each every so many of an order. */
+static struct {
+	pthread_barrier_t begin;
+	char *memory;
+	const size_t *order;
+	size_t count;
+} touchers;
+
+static void *touch(void *first)
+{
+	pthread_barrier_wait(&touchers.begin);
+	for (size_t i = (size_t)first; i < pages; i += touchers.count)
+		*(volatile char *)(touchers.memory + touchers.order[i] * PAGE);
+	return NULL;
+}
+
+/* Nanoseconds a page, on all CPUs. */
+static double touch_all(char *memory, const size_t *order, size_t count)
+{
+	pthread_t threads[DEPTH];
+	pthread_attr_t attributes;
+	cpu_set_t all;
+	double time;
+
+	CPU_ZERO(&all);
+	for (long cpu = 0; cpu < sysconf(_SC_NPROCESSORS_ONLN); cpu++)
+		CPU_SET(cpu, &all);
+	touchers.memory = memory;
+	touchers.order = order;
+	touchers.count = count;
+	if (pthread_barrier_init(&touchers.begin, NULL, count + 1) ||
+	    pthread_attr_init(&attributes) ||
+	    pthread_attr_setstacksize(&attributes, 16 * PAGE) ||
+	    pthread_attr_setaffinity_np(&attributes, sizeof(all), &all))
+		errx(1, "pthread attributes");
+	for (size_t i = 0; i < count; i++)
+		if (pthread_create(&threads[i], &attributes, touch, (void *)i))
+			errx(1, "pthread_create");
+	time = now();
+	pthread_barrier_wait(&touchers.begin);
+	for (size_t i = 0; i < count; i++)
+		pthread_join(threads[i], NULL);
+	time = now() - time;
+	pthread_attr_destroy(&attributes);
+	pthread_barrier_destroy(&touchers.begin);
+	return time / pages;
+}
+
+/* The disk waits before it is done, so there is no use in one thread. */
+static bool is_late;
+
+static void measure_depth_of(const struct backend *backend, const char *comp, const char *how)
+{
+	static const size_t depths[] = { 1, DEPTH };
+	size_t *order = malloc(pages * sizeof(*order));
+	char what[32];
+
+	put_order(order, true);
+	for (size_t i = is_late; i < ARRAY_SIZE(depths); i++) {
+		double least = 0;
+
+		for (int round = 0; round < DEPTH_ROUNDS; round++) {
+			char *memory = map(MADV_NOHUGEPAGE);
+			double time;
+
+			page_out(memory);
+			backend->write_back();
+			time = touch_all(memory, order, depths[i]);
+			if (memcmp(memory, corpus, pages * PAGE))
+				errx(1, "%s with %s: pages came back wrong", backend->name, comp);
+			if (!round || time < least)
+				least = time;
+			unmap(memory);
+		}
+		snprintf(what, sizeof(what), "%s-%zu%s", is_late ? "late" : "depth", depths[i],
+			 how);
+		FIGURE(what, least);
+	}
+	free(order);
+}
+
+static void measure_depth(const struct backend *backend, const char *comp)
+{
+	if (backend->on != backend->on_store)
+		make_store();
+	backend->prepare(comp);
+	backend->on_store(comp);
+	if (!strcmp(backend->name, "ghostswap")) {
+		measure_depth_of(backend, comp, "-encrypted");
+		backend->off();
+		ghost_on(comp, "50%", ",encrypt=off", disk);
+	}
+	measure_depth_of(backend, comp, "");
+	backend->off();
+	backend->clean_up();
+}
+
 /* Slab caches and those of CPUs may take a page more or less. */
 #define EMPTY_ROUNDS	5
 
@@ -780,7 +889,7 @@ static void measure_in_group(const char *comp, const char *names,
 		err(1, "fork");
 	if (!child) {
 		put(CGROUP "cgroup.procs", "0");
-		if (has(names, swap.name) && measure == measure_slow)
+		if (has(names, swap.name) && measure != measure_store)
 			measure(&swap, comp);
 		for (size_t i = 0; i < ARRAY_SIZE(backends); i++) {
 			if (!has(names, backends[i].name))
@@ -804,6 +913,11 @@ static void measure_stores(const char *comp, const char *names)
 static void measure_all_slow(const char *comp, const char *names)
 {
 	measure_in_group(comp, names, measure_slow);
+}
+
+static void measure_all_depths(const char *comp, const char *names)
+{
+	measure_in_group(comp, names, measure_depth);
 }
 
 static void measure_all_shared(const char *comp, const char *names)
@@ -919,6 +1033,15 @@ int main(int argc, char **argv)
 		for_each(argv[3], names, measure_all_shared);
 	if (has(measures, "empty"))
 		for_each(argv[3], names, measure_all_empty);
+	if (has(measures, "depth")) {
+		disk = MEMORY_DISK;
+		run("modprobe null_blk completion_nsec=10000 " MEMORY_DISK_PARAMETERS);
+		for_each(argv[3], names, measure_all_depths);
+		run("modprobe -r null_blk");
+		is_late = true;
+		run("modprobe null_blk completion_nsec=5000000 " MEMORY_DISK_PARAMETERS);
+		for_each(argv[3], names, measure_all_depths);
+	}
 	if (has(measures, "slow")) {
 		disk = SLOW_DISK;
 		for_each(argv[3], names, measure_all_slow);

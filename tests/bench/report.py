@@ -8,7 +8,20 @@ import re
 import subprocess
 
 from inputs import CORPORA
-from rows import EMPTY, HOT, JOBS, PHASES, RAM, SCALE, SLOW, STORE, WHERE, Row, whole_text
+from rows import (
+    DEPTH,
+    EMPTY,
+    HOT,
+    JOBS,
+    PHASES,
+    RAM,
+    SCALE,
+    SLOW,
+    STORE,
+    WHERE,
+    Row,
+    whole_text,
+)
 
 JOB_NAMES = {
     "compile": "a C compiler",
@@ -154,6 +167,8 @@ class Run:
         yield "An area with nothing in it", EMPTY, empty
         yield "Whose instructions they are, a page", WHERE, of("profile")
         yield "What grows with the machine, a page", SCALE, of("scale")
+        yield "Reads at depth, a page", DEPTH, of("scale")
+        yield "Reads at depth, on the clock", DEPTH, of("scale-clock")
         yield "A disk of 200 requests a second", SLOW, of("disk")
         yield "Whole jobs", JOBS, of("jobs")
 

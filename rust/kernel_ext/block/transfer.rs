@@ -3,35 +3,41 @@
 //! Reading and writing of claimed swap, which needs no memory once it is set up.
 //!
 //! A [`Transfer`] is a buffer together with all that its I/O takes: bios, their vectors, and a work
-//! item for the end. So starting one allocates nothing and waits for nothing, and may be done while
-//! memory is reclaimed and within `submit_bio()`. That is how forward progress is guaranteed: code
-//! that must get on keeps transfers in reserve. One comes back when the device has done its part
-//! and a worker of the [`ReclaimQueue`], which has a thread set aside, has run; neither waits for
-//! memory. That worker may drop the last reference to claimed swap, and so release it: keep one
-//! elsewhere. A load that finds none left queues up, in a
+//! item. So starting one allocates nothing and waits for nothing, and may be done while memory is
+//! reclaimed and within `submit_bio()`. That is how forward progress is guaranteed: code that must
+//! get on keeps transfers in reserve. One comes back when the device has done its part and, unless
+//! that was at once, a worker of the [`ReclaimQueue`] has run, which has a thread set aside; neither
+//! waits for memory. That worker may drop the last reference to claimed swap, and so release it:
+//! keep one elsewhere. A load that finds none left queues up, in a
 //! [`PendingQueue`](crate::kernel_ext::mm::pending_page::PendingQueue), for the next to come back.
 //! Below, the block layer has reserves of its own, as for all swap. No architecture with 64 bits
 //! and Rust has caches that would have to be flushed where a buffer is vmalloc's.
 //!
+//! The device may be done with a transfer before its last bio was submitted, in an interrupt, or
+//! never have been asked. So the thread that submits counts as one bio more. Whoever ends the count
+//! has the transfer: the thread that submitted goes on with it, as it would with a device that is
+//! waited for; an interrupt puts it on its [`Landing`], where a worker takes up all that are there.
+//!
 //! C header: [`include/linux/bio.h`](srctree/include/linux/bio.h)
 
-use crate::kernel_ext::{
-    bindings,
-    block::buffer::{
-        Block,
-        BlockBuffer, //
-    },
-    mm::{
-        reclaim::NoReclaimScope,
-        swapfile::ClaimedSwap, //
-    },
-    sync::workqueue::{
-        Guest,
-        ReclaimQueue, //
+use crate::{
+    core::pile::Pile,
+    kernel_ext::{
+        bindings,
+        block::buffer::{
+            Block,
+            BlockBuffer, //
+        },
+        mm::{
+            reclaim::NoReclaimScope,
+            swapfile::SwapRef, //
+        },
+        sync::workqueue::ReclaimQueue,
     },
 };
 use core::{
     convert::Infallible,
+    marker::PhantomData,
     ops::Range, //
 };
 use kernel::{
@@ -50,6 +56,7 @@ use kernel::{
             Full,
             Relaxed, //
         },
+        rcu,
         Arc,
         Completion, //
     },
@@ -67,6 +74,9 @@ const _: () = assert!(BIO_PAGES <= bindings::BIO_MAX_VECS as usize);
 
 /// What happens when a transfer is done, and before it is begun.
 pub(crate) trait TransferDone: Send + Sized + 'static {
+    /// Where it is taken up if it is not done at once.
+    fn landing(&self) -> &Arc<Landing<Self>>;
+
     /// Makes the buffer what is to be written, before [`Transfer::write`] writes it.
     ///
     /// Context: as for [`TransferDone::done`]. Errors: those that the writing is to end with.
@@ -77,17 +87,114 @@ pub(crate) trait TransferDone: Send + Sized + 'static {
 
     /// Gives the transfer back. `result` says whether all of it was read or written.
     ///
-    /// Context: process, a worker of the queue that was given; may sleep, but if it waits for
-    /// memory, so does all that waits for the transfer. Errors: [`EINVAL`] if it is not within the
-    /// claimed swap; those of the device, of which the first to come counts. What a failed read
-    /// left in it is undefined.
+    /// Context: process: the task that started it, or a worker of the landing's queue. May sleep,
+    /// but if it waits for memory, so does all that waits for the transfer. Errors: [`EINVAL`] if it
+    /// is not within the claimed swap; those of the device, of which the first to come counts. What
+    /// a failed read left in it is undefined.
     fn done(self, transfer: Pin<KBox<Transfer<Self>>>, result: Result);
 }
 
 /// For transfers that are only waited for.
 impl TransferDone for Infallible {
+    fn landing(&self) -> &Arc<Landing<Self>> {
+        match *self {}
+    }
+
     fn done(self, _: Pin<KBox<Transfer<Self>>>, _: Result) {
         match self {}
+    }
+}
+
+/// Where transfers come that the device is done with, for a worker to go on with.
+///
+/// A worker takes up all that are there. So where the device is done with many at a time, they cost
+/// one worker, and not one each.
+///
+/// Its owner keeps it until no transfer is in flight, and then waits for a grace period of RCU. So
+/// what ends in an interrupt does not have to end the landing, which cannot be done there.
+///
+/// # Invariants
+///
+/// The numbers on `landed` are addresses of transfers that were pinned boxes, and are the pile's.
+#[pin_data]
+pub(crate) struct Landing<C: TransferDone> {
+    queue: Arc<ReclaimQueue>,
+    landed: Pile,
+    #[pin]
+    work: Work<Self>,
+    _landed: PhantomData<Pin<KBox<Transfer<C>>>>,
+}
+
+impl_has_work! {
+    impl{C: TransferDone} HasWork<Self> for Landing<C> { self.work }
+}
+
+impl<C: TransferDone> Landing<C> {
+    /// One whose workers are of `queue`.
+    ///
+    /// Context: may sleep. Errors: [`ENOMEM`].
+    pub(crate) fn new(queue: Arc<ReclaimQueue>) -> Result<Arc<Self>> {
+        // INVARIANT: Nothing is on the pile.
+        Arc::pin_init(
+            pin_init!(Self {
+                queue,
+                landed: Pile::new(),
+                work <- new_work!("Landing::work"),
+                _landed: PhantomData,
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Has a worker take up `transfer`.
+    ///
+    /// Context: any, interrupts included.
+    ///
+    /// # Safety
+    ///
+    /// It was a pinned box, and is given away by this.
+    unsafe fn put(self: Arc<Self>, transfer: *mut Transfer<C>) {
+        // A worker may be done with it before this returns.
+        let _guard = rcu::read_lock();
+        // INVARIANT: By the requirement of this function.
+        let first = self.landed.put(transfer as u64, |below| {
+            // SAFETY: As above: it is not the pile's yet.
+            unsafe { (*transfer).below = below };
+        });
+        if first {
+            self.queue.enqueue(self.clone());
+        }
+        // By the rule for owners, this is not the last reference.
+        drop(self);
+    }
+}
+
+impl<C: TransferDone> WorkItem for Landing<C> {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        // The last to come is on top; the first is the first to be served.
+        let mut top = this.landed.take();
+        let mut turned = 0;
+        while top != 0 {
+            let transfer = top as *mut Transfer<C>;
+            // SAFETY: By the type invariants, it is a transfer, and it was just taken up.
+            let below = unsafe { core::mem::replace(&mut (*transfer).below, turned) };
+            turned = top;
+            top = below;
+        }
+        while turned != 0 {
+            // SAFETY: As above; it was a pinned box.
+            let transfer =
+                unsafe { Pin::new_unchecked(KBox::from_raw(turned as *mut Transfer<C>)) };
+            turned = transfer.below;
+            if transfer.has_more() {
+                // It may have to wait to be submitted. The others do not wait for that.
+                this.queue.enqueue(transfer);
+            } else {
+                transfer.finish();
+            }
+        }
     }
 }
 
@@ -121,7 +228,7 @@ enum Charge {
 
 /// What is to be moved yet.
 struct Job {
-    swap: Arc<ClaimedSwap>,
+    swap: SwapRef,
     direction: Direction,
     charge: Charge,
     /// The next page of it.
@@ -133,8 +240,8 @@ struct Job {
 /// What is told at the end.
 enum Waiter<C> {
     None,
-    /// A worker of the queue that is to come.
-    Worker(Guest, C),
+    /// The task that started it, or a worker.
+    Then(C),
     /// A task that waits in [`Transfer::wait`], until it is done.
     Task(*const Completion),
 }
@@ -154,8 +261,9 @@ enum Waiter<C> {
 /// # Invariants
 ///
 /// - `vecs` has the page of each block of `buffer`, in order.
-/// - While `left` is not 0, so many of `bios` are with the block layer or about to be, and this
-///   value is theirs: nothing but `left` and `error` is written, and it is not dropped.
+/// - While `left` is not 0, so many of `bios`, or one less and the thread that submits them, have
+///   the value: nothing but `left` and `error` is written, and it is not dropped. Who takes `left`
+///   to 0 has it alone.
 #[pin_data]
 pub(crate) struct Transfer<C: TransferDone> {
     buffer: BlockBuffer,
@@ -171,6 +279,8 @@ pub(crate) struct Transfer<C: TransferDone> {
     error: Atomic<i32>,
     /// Bios that the last job took.
     requests: usize,
+    /// The one below it on the pile of a landing.
+    below: u64,
     #[pin]
     work: Work<Self>,
 }
@@ -222,6 +332,7 @@ impl<C: TransferDone> Transfer<C> {
                 left: Atomic::new(0),
                 error: Atomic::new(0),
                 requests: 0,
+                below: 0,
                 work <- new_work!("Transfer::work"),
             }),
             GFP_KERNEL,
@@ -248,43 +359,57 @@ impl<C: TransferDone> Transfer<C> {
         self.requests
     }
 
-    /// Reads pages `first..` of `swap` into `blocks`; then `then` is told by a worker of `queue`,
-    /// which let go of `swap` just before.
+    /// Reads pages `first..` of `swap` into `blocks`. Then lets go of `swap`, and calls `then`: at once,
+    /// if the device is done by the time that all is submitted, or in a worker.
     ///
     /// Context: process, also within `submit_bio()` and where memory is reclaimed; does not wait
-    /// for memory or for I/O of ours.
+    /// for memory or for I/O of ours. As [`TransferDone::done`].
     pub(crate) fn read(
         self: Pin<KBox<Self>>,
-        swap: Arc<ClaimedSwap>,
+        swap: SwapRef,
         first: u64,
         blocks: Range<usize>,
-        queue: &ReclaimQueue,
         then: C,
     ) {
-        let mut this = self;
-        let job = Job::new(swap, Direction::Read, Charge::Task, first, blocks);
-        this.as_mut().take_for(job, queue, then);
-        Self::go_on(this);
+        self.ready(
+            Job::new(swap, Direction::Read, Charge::Task, first, blocks),
+            then,
+        )
+        .go_on();
     }
 
-    /// Has a worker of `queue` write `blocks` to pages `first..` of `swap`, which may not be 0. The
-    /// worker has `then` [begin](TransferDone::begin) that; as for [`Transfer::read`], one tells it
-    /// the end.
+    /// As [`Transfer::read`], but all of it is done by a worker.
+    ///
+    /// Context: any; never sleeps.
+    pub(crate) fn read_later(
+        self: Pin<KBox<Self>>,
+        swap: SwapRef,
+        first: u64,
+        blocks: Range<usize>,
+        then: C,
+    ) {
+        let landing = then.landing().clone();
+        let job = Job::new(swap, Direction::Read, Charge::Task, first, blocks);
+        landing.queue.enqueue(self.ready(job, then));
+    }
+
+    /// Has a worker write `blocks` to pages `first..` of `swap`, which may not be 0. The worker has
+    /// `then` [begin](TransferDone::begin) that, and tells it the end if the device is done by then; else
+    /// another does.
     ///
     /// Context: any but interrupts; never sleeps.
     pub(crate) fn write(
         self: Pin<KBox<Self>>,
-        swap: Arc<ClaimedSwap>,
+        swap: SwapRef,
         first: u64,
         blocks: Range<usize>,
-        queue: &ReclaimQueue,
         then: C,
     ) {
-        let mut this = self;
+        let landing = then.landing().clone();
         let job = Job::new(swap, Direction::Write, Charge::Root, first, blocks);
-        this.as_mut().take_for(job, queue, then);
+        let mut this = self.ready(job, then);
         *this.as_mut().project().is_new = true;
-        queue.enqueue(this);
+        landing.queue.enqueue(this);
     }
 
     /// Reads pages `first..` of `swap` into `blocks`.
@@ -294,12 +419,17 @@ impl<C: TransferDone> Transfer<C> {
     /// [`TransferDone::done`].
     pub(crate) fn read_and_wait(
         self: Pin<&mut Self>,
-        swap: &Arc<ClaimedSwap>,
+        swap: &SwapRef,
         first: u64,
         blocks: Range<usize>,
     ) -> Result {
-        let swap = swap.clone();
-        self.wait(Job::new(swap, Direction::Read, Charge::Root, first, blocks))
+        self.wait(Job::new(
+            swap.clone(),
+            Direction::Read,
+            Charge::Root,
+            first,
+            blocks,
+        ))
     }
 
     /// Writes `blocks` to pages `first..` of `swap`, which may not be 0.
@@ -307,13 +437,12 @@ impl<C: TransferDone> Transfer<C> {
     /// Context and errors: as [`Transfer::read_and_wait`].
     pub(crate) fn write_and_wait(
         self: Pin<&mut Self>,
-        swap: &Arc<ClaimedSwap>,
+        swap: &SwapRef,
         first: u64,
         blocks: Range<usize>,
     ) -> Result {
-        let swap = swap.clone();
         self.wait(Job::new(
-            swap,
+            swap.clone(),
             Direction::Write,
             Charge::Root,
             first,
@@ -321,31 +450,81 @@ impl<C: TransferDone> Transfer<C> {
         ))
     }
 
-    /// Starts what is left to do, or, if nothing is, has the worker called.
+    fn ready(mut self: Pin<KBox<Self>>, job: Job, then: C) -> Pin<KBox<Self>> {
+        self.as_mut().take(job);
+        *self.as_mut().project().waiter = Waiter::Then(then);
+        self
+    }
+
+    /// Has what will be told begin, if that was not done.
+    fn begin(mut self: Pin<&mut Self>) {
+        let fields = self.as_mut().project();
+        if !core::mem::take(fields.is_new) || fields.error.load(Relaxed) != 0 {
+            return;
+        }
+        let mut waiter = core::mem::replace(fields.waiter, Waiter::None);
+        if let Waiter::Then(then) = &mut waiter {
+            if let Err(error) = then.begin(self.as_mut()) {
+                self.error.store(error.to_errno(), Relaxed);
+            }
+        }
+        *self.project().waiter = waiter;
+    }
+
+    /// Returns whether something is left to do.
+    fn has_more(&self) -> bool {
+        self.error.load(Relaxed) == 0
+            && (self.job.as_ref()).is_some_and(|job| !job.blocks.is_empty())
+    }
+
+    /// Starts what is left to do. If the device is done with all of it at once, finishes.
     fn go_on(mut self: Pin<KBox<Self>>) {
-        let count = self.as_mut().prepare();
-        // SAFETY: The value does not move out of its box. From here on it is owned by its bios, and
-        // is made a box again in `landed()`.
-        let this = KBox::into_raw(unsafe { Pin::into_inner_unchecked(self) });
-        // SAFETY: It was just given to so many prepared bios.
-        unsafe { Self::submit(this, count) };
+        let is_write = (self.job.as_ref()).is_some_and(|job| job.direction == Direction::Write);
+        loop {
+            let count = self.as_mut().prepare();
+            // SAFETY: The value does not move out of its box, which is made again below or where the
+            // waiter is told.
+            let this = KBox::into_raw(unsafe { Pin::into_inner_unchecked(self) });
+            // As in `wait()`; a read that a fault waits for does without.
+            let scope = is_write.then(NoReclaimScope::new);
+            // SAFETY: It was just given to so many prepared bios, and to this thread.
+            let landed = unsafe { Self::submit(this, count) };
+            drop(scope);
+            if !landed {
+                return;
+            }
+            // SAFETY: It is this thread's again, and was a pinned box.
+            self = unsafe { Pin::new_unchecked(KBox::from_raw(this)) };
+            if !self.has_more() {
+                return self.finish();
+            }
+        }
+    }
+
+    /// Gives it back.
+    fn finish(mut self: Pin<KBox<Self>>) {
+        let fields = self.as_mut().project();
+        *fields.job = None;
+        let result = to_result(fields.error.load(Relaxed));
+        if let Waiter::Then(then) = core::mem::replace(fields.waiter, Waiter::None) {
+            then.done(self, result);
+        }
     }
 
     fn wait(mut self: Pin<&mut Self>, job: Job) -> Result {
         // As reclaim does when it writes to swap, whatever is below that.
         let _scope = NoReclaimScope::new();
         self.as_mut().take(job);
-        loop {
+        while self.has_more() {
             let count = self.as_mut().prepare();
-            if count == 0 {
-                break;
-            }
             pin_init::stack_pin_init!(let done = Completion::new());
             *self.as_mut().project().waiter = Waiter::Task(&raw const *done);
             // SAFETY: The value is not moved. `self` is borrowed for as long as this function runs,
-            // and is not used until the bios have landed.
-            unsafe { Self::submit(self.as_mut().get_unchecked_mut(), count) };
-            done.wait_for_completion();
+            // and is not used until all have landed.
+            let landed = unsafe { Self::submit(self.as_mut().get_unchecked_mut(), count) };
+            if !landed {
+                done.wait_for_completion();
+            }
             *self.as_mut().project().waiter = Waiter::None;
         }
         let this = self.project();
@@ -363,31 +542,12 @@ impl<C: TransferDone> Transfer<C> {
         *this.job = Some(job);
     }
 
-    /// The same, for `then` to be told by a worker of `queue`.
-    fn take_for(mut self: Pin<&mut Self>, job: Job, queue: &ReclaimQueue, then: C) {
-        self.as_mut().take(job);
-        *self.project().waiter = Waiter::Worker(queue.guest(), then);
-    }
-
-    /// Has what will be told begin, if that was not done.
-    fn begin(mut self: Pin<&mut Self>) {
-        let fields = self.as_mut().project();
-        if !core::mem::take(fields.is_new) || fields.error.load(Relaxed) != 0 {
-            return;
-        }
-        let mut waiter = core::mem::replace(fields.waiter, Waiter::None);
-        if let Waiter::Worker(_, then) = &mut waiter {
-            if let Err(error) = then.begin(self.as_mut()) {
-                self.error.store(error.to_errno(), Relaxed);
-            }
-        }
-        *self.project().waiter = waiter;
-    }
-
     /// Sets up bios for what is to be done next; returns how many, 0 if there is no more to do.
     fn prepare(self: Pin<&mut Self>) -> usize {
         // SAFETY: Nothing is moved out of it.
         let this = unsafe { self.get_unchecked_mut() };
+        // INVARIANT: The caller has it, and submits what is prepared.
+        this.left.store(1, Relaxed);
         let Some(job) = &mut this.job else { return 0 };
         if this.error.load(Relaxed) != 0 {
             return 0;
@@ -432,25 +592,20 @@ impl<C: TransferDone> Transfer<C> {
             count += 1;
         }
         this.requests += count;
-        // INVARIANT: The caller submits the bios that were prepared next.
-        this.left.store(count, Relaxed);
+        // INVARIANT: As above.
+        this.left.store(count + 1, Relaxed);
         count
     }
 
-    /// Submits the first `count` bios. If that is 0, tells the waiter at once.
+    /// Submits the first `count` bios. Returns whether all have ended: then the value is the caller's
+    /// again. If not, the waiter is told when they have, and the value is not the caller's any more.
     ///
     /// # Safety
     ///
-    /// `this` is valid until the waiter is told, and until then it has no other user. `prepare()`
-    /// has returned `count`.
-    unsafe fn submit(this: *mut Self, count: usize) {
-        if count == 0 {
-            // SAFETY: By the requirement of this function; no bio is left.
-            unsafe { Self::landed(this) };
-            return;
-        }
-        // SAFETY: As above. The bios do not move, and those to come keep the value until they, too,
-        // are submitted; it is not touched after the last.
+    /// `this` is valid, and has no other user. `prepare()` has returned `count`.
+    unsafe fn submit(this: *mut Self, count: usize) -> bool {
+        // SAFETY: By the requirement of this function. The bios do not move, and this thread keeps the
+        // value until it takes its own count off.
         unsafe {
             let bios = (*this).bios.as_mut_ptr();
             for index in 0..count {
@@ -458,6 +613,7 @@ impl<C: TransferDone> Transfer<C> {
                 (*bio).bi_private = this.cast();
                 bindings::submit_bio(bio);
             }
+            (*this).left.fetch_sub(1usize, Full) == 1
         }
     }
 
@@ -484,19 +640,15 @@ impl<C: TransferDone> Transfer<C> {
     ///
     /// # Safety
     ///
-    /// `this` is as `submit()` wants it, and no bio of it is left.
+    /// `this` was given to `submit()`, and the caller took `left` to 0.
     unsafe fn landed(this: *mut Self) {
         // SAFETY: By the requirement of this function, this is the only user until the waiter is
         // told, which is the last that is done to it here. A waiting task keeps its `Completion`
-        // until then; a guest keeps the queue, and is read before the transfer is the worker's. A
-        // transfer with a worker was a pinned box, see `go_on()`.
+        // until then. A transfer with a `then` was a pinned box, see `go_on()`.
         unsafe {
             match &(*this).waiter {
                 Waiter::Task(done) => (**done).complete_all(),
-                Waiter::Worker(guest, _) => {
-                    let queue: *const _ = guest.queue();
-                    (*queue).enqueue(Pin::new_unchecked(KBox::from_raw(this)));
-                }
+                Waiter::Then(then) => then.landing().clone().put(this),
                 Waiter::None => (),
             }
         }
@@ -508,26 +660,13 @@ impl<C: TransferDone> WorkItem for Transfer<C> {
 
     fn run(mut this: Pin<KBox<Self>>) {
         this.as_mut().begin();
-        let rest = (this.job.as_ref()).filter(|job| !job.blocks.is_empty());
-        if let Some(job) = rest.filter(|_| this.error.load(Relaxed) == 0) {
-            // As in `wait()`.
-            let _scope = (job.direction == Direction::Write).then(NoReclaimScope::new);
-            return Self::go_on(this);
-        }
-        let fields = this.as_mut().project();
-        *fields.job = None;
-        let result = to_result(fields.error.load(Relaxed));
-        if let Waiter::Worker(guest, then) = core::mem::replace(fields.waiter, Waiter::None) {
-            // From here on it is an ordinary work item, which the queue waits for.
-            drop(guest);
-            then.done(this, result);
-        }
+        this.go_on();
     }
 }
 
 impl Job {
     fn new(
-        swap: Arc<ClaimedSwap>,
+        swap: SwapRef,
         direction: Direction,
         charge: Charge,
         page: u64,

@@ -206,20 +206,27 @@ impl<T> PendingQueue<T> {
         self.last = node.as_ptr();
     }
 
-    /// Puts the pages of `others`, in their order, before those that are there.
+    /// Appends the pages of `others`, in their order.
     ///
     /// Context: any; takes no memory.
-    pub(crate) fn put_first(&mut self, mut others: Self) {
-        if others.first.is_null() {
+    pub(crate) fn append(&mut self, mut others: Self) {
+        let first = core::mem::replace(&mut others.first, core::ptr::null_mut());
+        if first.is_null() {
             return;
         }
-        // SAFETY: By the type invariants, `last` is a node, as there is a first.
-        // INVARIANT: The nodes of `others` are owned by this value, and `others` has none.
-        unsafe { (*others.last).next = self.first };
         if self.first.is_null() {
-            self.last = others.last;
+            self.first = first;
+        } else {
+            // SAFETY: By the type invariants, `last` is a node, as there is a first.
+            // INVARIANT: The nodes of `others` are owned by this value, and `others` has none.
+            unsafe { (*self.last).next = first };
         }
-        self.first = core::mem::replace(&mut others.first, core::ptr::null_mut());
+        self.last = others.last;
+    }
+
+    /// Returns whether no page is in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_null()
     }
 
     /// What the first page waits for.
@@ -242,6 +249,12 @@ impl<T> PendingQueue<T> {
         // INVARIANT: As above.
         self.first = node.next;
         Some((node.page, node.what))
+    }
+}
+
+impl<T> Default for PendingQueue<T> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -14,7 +14,10 @@ use crate::kernel_ext::{
     bindings,
     fs::file::read_first_page, //
 };
-use core::ptr::NonNull;
+use core::{
+    ops::Deref,
+    ptr::NonNull, //
+};
 use kernel::{
     alloc::KVVec,
     block::{
@@ -36,6 +39,7 @@ use kernel::{
     },
     prelude::*,
     str::CString,
+    sync::Arc,
 };
 
 /// Why something is not claimed.
@@ -295,6 +299,47 @@ impl ClaimedSwap {
             page += row;
         }
         Ok(())
+    }
+}
+
+/// A reference to claimed swap. With the last it is released.
+///
+/// Clones of a reference share a count. References that were split off have a count of their own, so
+/// that CPUs which clone different ones do not write to the same memory.
+///
+/// # Examples
+///
+/// ```ignore
+/// let swap = SwapRef::new(file.claim(2048).map_err(ClaimError::error)?)?;
+/// let (here, there) = (swap.split()?, swap.split()?);
+/// // These two have nothing to do with each other.
+/// let (one, other) = (here.clone(), there.clone());
+/// ```
+#[derive(Clone)]
+pub(crate) struct SwapRef(Arc<Arc<ClaimedSwap>>);
+
+impl SwapRef {
+    /// The first reference to `swap`.
+    ///
+    /// Context: may sleep. Errors: [`ENOMEM`].
+    pub(crate) fn new(swap: ClaimedSwap) -> Result<Self> {
+        let swap = Arc::new(swap, GFP_KERNEL)?;
+        Ok(Self(Arc::new(swap, GFP_KERNEL)?))
+    }
+
+    /// Another reference, with a count of its own.
+    ///
+    /// Context: may sleep. Errors: [`ENOMEM`].
+    pub(crate) fn split(&self) -> Result<Self> {
+        Ok(Self(Arc::new(Arc::clone(&*self.0), GFP_KERNEL)?))
+    }
+}
+
+impl Deref for SwapRef {
+    type Target = ClaimedSwap;
+
+    fn deref(&self) -> &ClaimedSwap {
+        &self.0
     }
 }
 

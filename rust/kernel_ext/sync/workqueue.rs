@@ -8,14 +8,6 @@ use crate::kernel_ext::bindings;
 use core::ptr::NonNull;
 use kernel::{
     prelude::*,
-    sync::{
-        atomic::{
-            Atomic,
-            Full,
-            Relaxed, //
-        },
-        Completion,
-    },
     workqueue::{
         Queue,
         RawWorkItem, //
@@ -34,24 +26,16 @@ use kernel::{
 /// // Until here, `work` has run.
 /// queue.flush();
 /// ```
-pub(crate) struct ReclaimQueue(Pin<KBox<QueueInner>>);
-
+///
 /// # Invariants
 ///
-/// `queue` is of `alloc_workqueue()`, and owned by this value. `guests` counts the [`Guest`]s, and
-/// the [`ReclaimQueue`]; the one that takes it to 0 completes `left`.
-#[pin_data]
-struct QueueInner {
-    queue: NonNull<bindings::workqueue_struct>,
-    guests: Atomic<usize>,
-    #[pin]
-    left: Completion,
-}
+/// The pointer is of `alloc_workqueue()`, and owned by this value.
+pub(crate) struct ReclaimQueue(NonNull<bindings::workqueue_struct>);
 
 // SAFETY: A workqueue may be used and destroyed by any task.
-unsafe impl Send for QueueInner {}
+unsafe impl Send for ReclaimQueue {}
 // SAFETY: As above.
-unsafe impl Sync for QueueInner {}
+unsafe impl Sync for ReclaimQueue {}
 
 impl ReclaimQueue {
     /// A new queue, for work that may wait for its turn.
@@ -69,32 +53,19 @@ impl ReclaimQueue {
     }
 
     fn with_flags(name: &CStr, flags: bindings::wq_flags) -> Result<Self> {
-        let queue = allocate(name, bindings::wq_flags_WQ_MEM_RECLAIM | flags)?;
-        // INVARIANT: It was just allocated, and has no guests.
-        let inner = KBox::pin_init(
-            pin_init!(QueueInner {
-                queue,
-                guests: Atomic::new(1),
-                left <- Completion::new(),
-            }),
-            GFP_KERNEL,
-        );
-        match inner {
-            Ok(inner) => Ok(Self(inner)),
-            Err(error) => {
-                // SAFETY: It was just allocated, and has no other owner.
-                unsafe { bindings::destroy_workqueue(queue.as_ptr()) };
-                Err(error)
-            }
-        }
+        // INVARIANT: It was just allocated.
+        Ok(Self(allocate(
+            name,
+            bindings::wq_flags_WQ_MEM_RECLAIM | flags,
+        )?))
     }
 
     /// Waits until all work is done that was queued before this is called.
     ///
     /// Context: may sleep; not one of its own workers.
     pub(crate) fn flush(&self) {
-        // SAFETY: The queue is valid by the invariants of `QueueInner`.
-        unsafe { bindings::__flush_workqueue(self.0.queue.as_ptr()) };
+        // SAFETY: By the type invariants, the queue is valid.
+        unsafe { bindings::__flush_workqueue(self.0.as_ptr()) };
     }
 
     /// Queues `work`. If it is queued already, it is given back, and dropped.
@@ -104,62 +75,15 @@ impl ReclaimQueue {
     where
         W: RawWorkItem<ID> + Send + 'static,
     {
-        let _ = self.0.queue().enqueue(work);
-    }
-
-    /// Announces work that is queued later.
-    pub(in crate::kernel_ext) fn guest(&self) -> Guest {
-        self.0.guests.fetch_add(1usize, Relaxed);
-        // INVARIANT: It was just counted.
-        Guest(NonNull::from(&*self.0))
-    }
-}
-
-impl QueueInner {
-    fn queue(&self) -> &Queue {
-        // SAFETY: By the type invariants, it is valid as long as this value.
-        unsafe { Queue::from_raw(self.queue.as_ptr()) }
-    }
-
-    /// Ends one of those that `guests` counts. The value may be gone when this returns.
-    fn leave(&self) {
-        if self.guests.fetch_sub(1usize, Full) == 1 {
-            self.left.complete_all();
-        }
+        // SAFETY: By the type invariants, the queue is valid as long as this value.
+        let _ = unsafe { Queue::from_raw(self.0.as_ptr()) }.enqueue(work);
     }
 }
 
 impl Drop for ReclaimQueue {
     fn drop(&mut self) {
-        self.0.leave();
-        self.0.left.wait_for_completion();
-        // SAFETY: By the type invariants; no guest is left. It runs what is queued first.
-        unsafe { bindings::destroy_workqueue(self.0.queue.as_ptr()) };
-    }
-}
-
-/// Work that is not queued yet, but will be: the queue stays until this is dropped, though nothing
-/// else of the queue's users is kept.
-///
-/// # Invariants
-///
-/// It is counted in `guests` of the `QueueInner` that it points to, which thus is valid.
-pub(in crate::kernel_ext) struct Guest(NonNull<QueueInner>);
-
-// SAFETY: It is a reference to what can be shared.
-unsafe impl Send for Guest {}
-
-impl Guest {
-    pub(in crate::kernel_ext) fn queue(&self) -> &Queue {
-        // SAFETY: By the type invariants.
-        unsafe { self.0.as_ref() }.queue()
-    }
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariants; nothing touches the queue through this value afterwards.
-        unsafe { self.0.as_ref() }.leave();
+        // SAFETY: By the type invariants. It runs what is queued first.
+        unsafe { bindings::destroy_workqueue(self.0.as_ptr()) };
     }
 }
 

@@ -7,12 +7,16 @@
 
 mod batch_count;
 mod heap;
+#[path = "../common/loads.rs"]
+mod loads;
 #[path = "../common/object.rs"]
 mod object;
+mod pile;
 mod pin_count;
 mod redirect;
 mod slot;
 mod store_state;
 mod tally;
+mod transfer_map;
 mod transitions;
 mod world;

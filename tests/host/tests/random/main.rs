@@ -13,6 +13,8 @@ mod header;
 mod heap;
 #[path = "../common/input.rs"]
 mod input;
+#[path = "../common/loads.rs"]
+mod loads;
 mod log;
 mod message;
 #[path = "../common/model.rs"]
@@ -23,6 +25,7 @@ mod options;
 mod redirect;
 mod segment;
 mod table;
+mod transfer_map;
 
 use proptest::test_runner::Config;
 

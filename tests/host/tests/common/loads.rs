@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Loads that want blocks, and wait in lists.
+
+use std::collections::VecDeque;
+
+use ghostswap_core::blocks::Blocks;
+use ghostswap_core::entry::Redirect;
+use ghostswap_core::payload::Length;
+use ghostswap_core::segment::{
+    Location,
+    BLOCK,
+    UNIT, //
+};
+use ghostswap_core::transfer_map::{
+    LoadQueue,
+    Wants,
+    NO_GROUP, //
+};
+
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    pub number: usize,
+    pub blocks: Blocks,
+    pub group: u64,
+    /// What reads for it has its grant.
+    pub reads: bool,
+}
+
+impl Load {
+    pub fn new(number: usize, blocks: Blocks, group: u64) -> Self {
+        Self {
+            number,
+            blocks,
+            group,
+            reads: false,
+        }
+    }
+}
+
+impl Wants for Load {
+    /// The number of the load.
+    type Grant = usize;
+
+    fn blocks(&self) -> Blocks {
+        self.blocks
+    }
+
+    fn group(&self) -> u64 {
+        // That went with the grant.
+        if self.reads {
+            NO_GROUP
+        } else {
+            self.group
+        }
+    }
+
+    fn take_grant(&mut self) -> usize {
+        assert!(!self.reads, "load {} reads twice", self.number);
+        self.reads = true;
+        self.number
+    }
+}
+
+#[derive(Default)]
+pub struct Queue(pub VecDeque<Load>);
+
+impl LoadQueue for Queue {
+    type Load = Load;
+
+    fn push(&mut self, load: Load) {
+        self.0.push_back(load);
+    }
+
+    fn pop(&mut self) -> Option<Load> {
+        self.0.pop_front()
+    }
+
+    fn append(&mut self, mut others: Self) {
+        self.0.append(&mut others.0);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// `count` blocks from `first` on, as a record touches them.
+pub fn blocks(store: usize, segment: usize, generation: u64, first: usize, count: usize) -> Blocks {
+    let units = BLOCK / UNIT;
+    // In the first unit of the first block, or in the last.
+    let unit = first * units + if count == 2 { units - 1 } else { 0 };
+    let location = Location::new(store, segment, unit).expect("it is a place");
+    let length = Length::new(100).expect("an object may have it");
+    let blocks = Blocks::of(Redirect { location, length }, generation);
+    assert_eq!(blocks.range(), first..first + count);
+    blocks
+}

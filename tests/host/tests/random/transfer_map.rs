@@ -1,0 +1,652 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Transfers and the loads that wait for them, against a model that keeps lists: random loads, reads
+//! that end well or fail, and stores that are given up, one step at a time.
+
+use std::collections::VecDeque;
+
+use ghostswap_core::blocks::Blocks;
+use ghostswap_core::segment::BLOCKS;
+use ghostswap_core::transfer_map::{
+    Ended,
+    InUse,
+    Lookup,
+    MapEntry,
+    TransferMap,
+    NO_GROUP, //
+};
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use crate::{
+    config,
+    loads::{
+        blocks,
+        Load,
+        Queue, //
+    },
+};
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// Of a group.
+    Load(Blocks, u64),
+    /// The user of one of those in use is done.
+    Done(Index),
+    /// One of those that read fails.
+    Fail(Index),
+    /// This store is given up.
+    GiveUp(usize),
+    /// There is memory for another transfer.
+    Add,
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let any_blocks = (0..2usize, 0..2usize, 0..2u64, 0..20usize, 1..=2usize).prop_map(
+        |(store, segment, generation, first, count)| {
+            blocks(store, segment, generation, first, count)
+        },
+    );
+    prop_oneof![
+        6 => (any_blocks, NO_GROUP..4).prop_map(|(blocks, group)| Step::Load(blocks, group)),
+        4 => any::<Index>().prop_map(Step::Done),
+        1 => any::<Index>().prop_map(Step::Fail),
+        1 => prop_oneof![(0..2usize).prop_map(Step::GiveUp), Just(Step::Add)],
+    ]
+}
+
+/// A transfer: its number, and what it has.
+#[derive(Debug, PartialEq)]
+struct Transfer {
+    number: usize,
+    has: Option<Blocks>,
+}
+
+/// A transfer in use.
+struct User {
+    in_use: InUse,
+    transfer: Transfer,
+    /// The load that uses it.
+    load: Load,
+    /// Whether the load found its blocks there.
+    cached: bool,
+    /// Whether it was left to a device.
+    left: bool,
+}
+
+/// What became of the loads, by number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fate {
+    Open,
+    Served,
+    Failed,
+}
+
+type Map = TransferMap<Vec<MapEntry<Queue, Transfer>>, Queue, Transfer>;
+
+struct World {
+    map: Map,
+    loads: Vec<Load>,
+    /// What each transfer has, or reads.
+    has: Vec<Option<Blocks>>,
+    /// Those that are idle, in the order in which they will be used.
+    idle: VecDeque<usize>,
+    users: Vec<User>,
+    /// How many were left to devices, and have no other in their place.
+    missing: usize,
+    /// How many there were at first.
+    count: usize,
+    fates: Vec<Fate>,
+}
+
+/// A group at a store.
+fn party(load: &Load) -> (u64, usize) {
+    (load.group, load.blocks.store())
+}
+
+/// Returns whether a load of `wanted` finds `has`.
+fn finds(has: &Blocks, wanted: &Blocks) -> bool {
+    let (start, end) = (has.range().start, has.range().end);
+    (has.store(), has.segment(), has.generation())
+        == (wanted.store(), wanted.segment(), wanted.generation())
+        && start <= wanted.range().start
+        && wanted.range().end <= end
+        && (start == wanted.range().start || wanted.range().start % 8 != 0)
+}
+
+fn map(count: usize) -> Map {
+    let transfers = (0..count).map(|number| Transfer { number, has: None });
+    TransferMap::new(transfers.map(MapEntry::new).collect())
+}
+
+impl World {
+    fn new(count: usize) -> Self {
+        Self {
+            map: map(count),
+            loads: Vec::new(),
+            has: vec![None; count],
+            idle: (0..count).collect(),
+            users: Vec::new(),
+            missing: 0,
+            count,
+            fates: Vec::new(),
+        }
+    }
+
+    /// Those that have what `load` wants, or read it and not for another group.
+    fn having(&self, load: &Load) -> Vec<usize> {
+        (0..self.has.len())
+            .filter(|&at| self.has[at].is_some_and(|has| finds(&has, &load.blocks)))
+            .filter(|&at| {
+                let user = self.users.iter().find(|user| user.transfer.number == at);
+                user.is_none_or(|user| {
+                    user.cached || [NO_GROUP, load.group].contains(&user.load.group)
+                })
+            })
+            .collect()
+    }
+
+    /// How many transfers the party of `load` has.
+    fn of_party(&self, load: &Load) -> usize {
+        let users = self.users.iter();
+        users
+            .filter(|user| !user.cached && !user.left && party(&user.load) == party(load))
+            .count()
+    }
+
+    fn may_use(&self, load: &Load) -> bool {
+        self.idle.len() > self.count / 4 || self.of_party(load) < self.idle.len()
+    }
+
+    fn use_idle(&mut self, number: usize) {
+        let place = self.idle.iter().position(|&idle| idle == number);
+        self.idle.remove(place.expect("it is idle"));
+    }
+
+    fn load(&mut self, blocks: Blocks, group: u64) {
+        let load = Load::new(self.fates.len(), blocks, group);
+        self.fates.push(Fate::Open);
+        self.loads.push(load);
+        let having = self.having(&load);
+        match self.map.look_up(load) {
+            Lookup::Cached(in_use, transfer, given_back) => {
+                assert_eq!(given_back.number, load.number);
+                assert!(having.contains(&transfer.number));
+                assert_eq!(transfer.has, Some(in_use.blocks()));
+                self.use_idle(transfer.number);
+                self.users.push(User {
+                    in_use,
+                    transfer,
+                    load,
+                    cached: true,
+                    left: false,
+                });
+            }
+            Lookup::Read(in_use, transfer, grant) => {
+                assert_eq!(grant, load.number);
+                assert_eq!(having, [], "it is there");
+                assert!(self.may_use(&load), "its party has its share");
+                assert_eq!(
+                    self.idle.front(),
+                    Some(&transfer.number),
+                    "another was idle for longer"
+                );
+                self.use_idle(transfer.number);
+                self.read(in_use, transfer, grant);
+            }
+            Lookup::Waits => {
+                assert!(
+                    having.iter().any(|number| !self.idle.contains(number)) || !self.may_use(&load),
+                    "it waits for nothing"
+                );
+            }
+        }
+    }
+
+    fn read(&mut self, in_use: InUse, mut transfer: Transfer, grant: usize) {
+        let load = self.loads[grant];
+        assert_eq!(self.fates[grant], Fate::Open);
+        assert_eq!(in_use.blocks(), load.blocks);
+        // What it has is overwritten.
+        transfer.has = None;
+        self.has[transfer.number] = Some(load.blocks);
+        self.users.push(User {
+            in_use,
+            transfer,
+            load,
+            cached: false,
+            left: false,
+        });
+        let most = self.count - self.count / 4;
+        assert!(self.of_party(&load) <= most, "a party has all");
+    }
+
+    fn settle(&mut self, load: Load, fate: Fate) {
+        assert_eq!(self.fates[load.number], Fate::Open, "load {}", load.number);
+        self.fates[load.number] = fate;
+    }
+
+    fn serve(&mut self, load: Load, transfer: &Transfer) {
+        assert!(transfer.has.is_some_and(|has| has.cover(&load.blocks)));
+        self.settle(load, Fate::Served);
+    }
+
+    /// The user of `users[index]` is done. If it read, that went well.
+    fn done(&mut self, index: usize) {
+        let User {
+            in_use,
+            mut transfer,
+            load,
+            cached,
+            left,
+        } = self.users.swap_remove(index);
+        transfer.has = Some(in_use.blocks());
+        if cached {
+            self.serve(load, &transfer);
+        }
+        self.end(in_use, transfer, left);
+        if !cached && !left {
+            assert_eq!(self.fates[load.number], Fate::Served, "it was read for");
+        }
+    }
+
+    /// The user of `users[index]` reads, and that fails.
+    fn fail(&mut self, index: usize) {
+        let User {
+            in_use,
+            mut transfer,
+            load,
+            left,
+            ..
+        } = self.users.swap_remove(index);
+        match self.map.fail(&in_use) {
+            Some(failed) => {
+                assert!(!left && failed.number == load.number);
+                self.settle(failed, Fate::Failed);
+            }
+            None => assert!(left),
+        }
+        self.has[transfer.number] = None;
+        transfer.has = None;
+        self.end(in_use, transfer, left);
+    }
+
+    fn end(&mut self, in_use: InUse, transfer: Transfer, left: bool) {
+        let number = transfer.number;
+        let ended = self.map.end(in_use, transfer);
+        if left {
+            self.filled(&ended);
+        }
+        self.go_on(number, ended);
+    }
+
+    /// A transfer came that may be in place of a missing one.
+    fn filled(&mut self, ended: &Ended<Queue, Transfer>) {
+        if matches!(ended, Ended::Surplus(_)) {
+            assert_eq!(self.missing, 0, "one is missing");
+        } else {
+            assert!(self.missing > 0, "none is missing");
+            self.missing -= 1;
+        }
+        assert_eq!(self.missing, self.map.missing());
+    }
+
+    fn go_on(&mut self, number: usize, mut ended: Ended<Queue, Transfer>) {
+        loop {
+            match ended {
+                Ended::Serve(in_use, transfer, mut queue) => {
+                    while let Some(load) = queue.0.pop_front() {
+                        self.serve(load, &transfer);
+                    }
+                    ended = self.map.end(in_use, transfer);
+                }
+                Ended::Read(in_use, transfer, grant) => {
+                    assert_eq!(transfer.number, number);
+                    return self.read(in_use, transfer, grant);
+                }
+                Ended::Idle => {
+                    match self.has[number] {
+                        Some(_) => self.idle.push_back(number),
+                        None => self.idle.push_front(number),
+                    }
+                    return;
+                }
+                Ended::Surplus(_) => return,
+            }
+        }
+    }
+
+    /// There is memory for another transfer.
+    fn add(&mut self) {
+        let number = self.has.len();
+        self.has.push(None);
+        let ended = self.map.add(Transfer { number, has: None });
+        self.filled(&ended);
+        self.go_on(number, ended);
+    }
+
+    /// Gives up store `store`.
+    fn give_up(&mut self, store: usize) {
+        let mut loads = self.map.abandon(store);
+        while let Some(load) = loads.0.pop_front() {
+            assert_eq!(load.blocks.store(), store);
+            self.settle(load, Fate::Failed);
+        }
+        for user in &mut self.users {
+            if user.load.blocks.store() == store && !user.cached && !user.left {
+                user.left = true;
+                self.missing += 1;
+            }
+        }
+        assert_eq!(self.missing, self.map.missing());
+        for has in &mut self.has {
+            if has.is_some_and(|has| has.store() == store) {
+                *has = None;
+            }
+        }
+        // Those that are being served will be.
+        let are_served =
+            (self.users.iter()).any(|user| user.cached && user.in_use.blocks().store() == store);
+        let waits =
+            |load: &Load| load.blocks.store() == store && self.fates[load.number] == Fate::Open;
+        assert!(
+            are_served || !self.loads.iter().any(waits),
+            "a load waits for a store that was given up"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(config(2000))]
+
+    /// Each load is served once, from its blocks, or was read for in vain, once; and it does not wait for
+    /// a store that was given up.
+    #[test]
+    fn each_load_is_served_once(
+        count in 1..6usize,
+        steps in proptest::collection::vec(any_step(), 1..200),
+    ) {
+        let mut world = World::new(count);
+        for step in steps {
+            match step {
+                Step::Load(blocks, group) => world.load(blocks, group),
+                Step::Done(index) if !world.users.is_empty() => {
+                    world.done(index.index(world.users.len()));
+                }
+                Step::Fail(index) if !world.users.is_empty() => {
+                    let index = index.index(world.users.len());
+                    if world.users[index].cached {
+                        world.done(index);
+                    } else {
+                        world.fail(index);
+                    }
+                }
+                Step::GiveUp(store) => world.give_up(store),
+                Step::Add => world.add(),
+                _ => (),
+            }
+            let in_use = world.users.iter().filter(|user| !user.left).count();
+            assert_eq!(in_use + world.idle.len() + world.missing, count);
+        }
+        while !world.users.is_empty() {
+            world.done(0);
+        }
+        assert!(world.fates.iter().all(|fate| *fate != Fate::Open), "a load still waits");
+    }
+
+    /// Each block has a map, and those of a row have the same one.
+    #[test]
+    fn maps_share_the_blocks(maps in 1..65usize, segment in 0..1usize << 27, store in 0..8usize) {
+        let mut loads = vec![0; maps];
+        for first in 0..BLOCKS {
+            let shard = blocks(store, segment, 0, first, 1).shard(maps);
+            assert_eq!(shard, blocks(store, segment, 1, first / 8 * 8, 1).shard(maps));
+            loads[shard] += 1;
+        }
+        // No map has much more than its part.
+        let most = loads.iter().max().copied().unwrap_or(0);
+        assert!(most <= BLOCKS / maps * 2 + 4 * 8, "{most} of {BLOCKS} in one of {maps} maps");
+    }
+}
+
+/// The load `number` of block `first`.
+fn load(number: usize, group: u64, store: usize, first: usize) -> Load {
+    Load::new(number, blocks(store, 0, 0, first, 1), group)
+}
+
+/// Begins `load`. Returns what it uses, or [`None`] if it waits.
+fn begin(map: &mut Map, load: Load) -> Option<(InUse, Transfer)> {
+    match map.look_up(load) {
+        Lookup::Cached(in_use, transfer, _) | Lookup::Read(in_use, transfer, _) => {
+            Some((in_use, transfer))
+        }
+        Lookup::Waits => None,
+    }
+}
+
+/// Ends the use of a transfer, for as long as it has what loads want. Returns what comes of it then.
+fn end(map: &mut Map, (mut in_use, mut transfer): (InUse, Transfer)) -> Ended<Queue, Transfer> {
+    loop {
+        match map.end(in_use, transfer) {
+            Ended::Serve(again, same, _) => (in_use, transfer) = (again, same),
+            ended => return ended,
+        }
+    }
+}
+
+/// The same of one for which a load waits. Returns its new use, and the number of the load.
+fn end_and_read(map: &mut Map, user: (InUse, Transfer)) -> ((InUse, Transfer), usize) {
+    match end(map, user) {
+        Ended::Read(in_use, transfer, grant) => ((in_use, transfer), grant),
+        _ => panic!("loads wait"),
+    }
+}
+
+#[test]
+fn a_load_finds_what_has_its_block_and_the_one_before() {
+    let load = |first, count| Load::new(0, blocks(0, 0, 0, first, count), NO_GROUP);
+    let mut map = map(2);
+    let user = begin(&mut map, load(4, 2)).expect("all are idle");
+    assert!(matches!(end(&mut map, user), Ended::Idle));
+    let Lookup::Cached(in_use, _, _) = map.look_up(load(5, 1)) else {
+        panic!("it was read")
+    };
+    assert_eq!(in_use.blocks(), load(4, 2).blocks);
+    assert!(matches!(map.look_up(load(4, 1)), Lookup::Waits));
+    assert!(matches!(map.look_up(load(5, 2)), Lookup::Read(..)));
+}
+
+/// One party wants more than there is, and nothing of it ends: its group is throttled, or its store
+/// hangs.
+#[test]
+fn others_find_transfers_beside_one_that_hangs() {
+    for (group, store) in [(1, 1), (NO_GROUP, 1), (1, 0)] {
+        let mut map = map(64);
+        let hanging: Vec<_> = (0..500)
+            .filter_map(|first| begin(&mut map, load(first, 1, 0, first)))
+            .collect();
+        assert_eq!(hanging.len(), 48, "three quarters");
+        if (group, store) == (1, 0) {
+            assert!(begin(&mut map, load(500, group, store, 500)).is_none());
+            continue;
+        }
+        for number in 0..1000 {
+            let user = begin(&mut map, load(number, group, store, number % 500))
+                .expect("there are transfers for others");
+            assert!(matches!(end(&mut map, user), Ended::Idle));
+        }
+        // What waited is next.
+        for user in hanging {
+            let _ = end_and_read(&mut map, user);
+        }
+    }
+}
+
+#[test]
+fn six_parties_have_all() {
+    let mut map = map(64);
+    let shares: Vec<_> = (1..8)
+        .map(|group| {
+            let loads = (0..100).map(|first| load(first, group, 0, first));
+            loads.filter_map(|load| begin(&mut map, load)).count()
+        })
+        .collect();
+    assert_eq!(shares, [48, 8, 4, 2, 1, 1, 0]);
+}
+
+/// Whichever transfer of a party is next, the load is that which came first.
+#[test]
+fn a_party_is_served_in_order() {
+    let mut map = map(64);
+    let mut users: VecDeque<_> = (0..300)
+        .filter_map(|first| begin(&mut map, load(first, 1, 0, first)))
+        .collect();
+    // From both ends.
+    for number in 48..300 {
+        let next = if number % 2 == 0 {
+            users.pop_front()
+        } else {
+            users.pop_back()
+        };
+        let (user, next) = end_and_read(&mut map, next.expect("they are in use"));
+        assert_eq!(next, number);
+        users.push_back(user);
+    }
+}
+
+#[test]
+fn a_party_without_transfers_is_next() {
+    let mut map = map(4);
+    // Each has one, and loads behind it. Their numbers are their groups.
+    let load = |group: usize, first| load(group, group as u64, 0, first);
+    let mut users: Vec<_> = (1..5)
+        .map(|group| begin(&mut map, load(group, group)).expect("one is idle"))
+        .collect();
+    for group in 1..5 {
+        for first in 10..15 {
+            assert!(begin(&mut map, load(group, 10 * first + group)).is_none());
+        }
+    }
+    assert!(begin(&mut map, load(9, 9)).is_none());
+    assert_eq!(end_and_read(&mut map, users.remove(2)).1, 9);
+    // Those that were behind it are the next that have none.
+    assert_eq!(end_and_read(&mut map, users.remove(0)).1, 3);
+    // Now they have one, and the others of them wait for that.
+    assert_eq!(end_and_read(&mut map, users.remove(0)).1, 1);
+}
+
+#[test]
+fn no_group_waits_for_the_read_of_another() {
+    let mut map = map(8);
+    let (first, transfer) = begin(&mut map, load(0, 1, 0, 3)).expect("all are idle");
+    assert!(
+        begin(&mut map, load(1, 1, 0, 3)).is_none(),
+        "the same group"
+    );
+    let (second, _) = begin(&mut map, load(2, 2, 0, 3)).expect("it reads for itself");
+    assert_eq!(second.blocks(), first.blocks());
+    // Once it was read, it is for all.
+    let Ended::Serve(first, transfer, followers) = map.end(first, transfer) else {
+        panic!("a load waits")
+    };
+    assert_eq!(followers.0.len(), 2);
+    assert!(
+        begin(&mut map, load(3, 5, 0, 3)).is_none(),
+        "it is being unpacked"
+    );
+    assert!(matches!(map.end(first, transfer), Ended::Serve(..)));
+    // And so is what no group pays for.
+    let _read = begin(&mut map, load(4, NO_GROUP, 0, 7)).expect("some are idle");
+    assert!(begin(&mut map, load(5, 5, 0, 7)).is_none());
+}
+
+#[test]
+fn nothing_is_kept_of_a_store_that_is_forgotten() {
+    let load = |store, first| load(0, NO_GROUP, store, first);
+    let mut map = map(8);
+    for (store, first) in [(0, 4), (0, 7), (1, 4), (1, 7)] {
+        let user = begin(&mut map, load(store, first)).expect("all are idle");
+        assert!(matches!(end(&mut map, user), Ended::Idle));
+    }
+    // One load was served, and has not ended its transfer yet.
+    let Lookup::Cached(in_use, transfer, _) = map.look_up(load(0, 4)) else {
+        panic!("it was read")
+    };
+    map.forget_store(0);
+    assert!(matches!(map.end(in_use, transfer), Ended::Idle));
+    for first in [4, 7] {
+        assert!(
+            matches!(map.look_up(load(0, first)), Lookup::Read(..)),
+            "it was kept"
+        );
+        assert!(
+            matches!(map.look_up(load(1, first)), Lookup::Cached(..)),
+            "it is another store's"
+        );
+    }
+}
+
+/// All transfers may be with a device that does not answer, and its store is given up.
+#[test]
+fn a_store_that_is_given_up_leaves_none_waiting() {
+    let mut map = map(4);
+    let left: Vec<_> = (1..5)
+        .map(|group| begin(&mut map, load(0, group, 1, group as usize)).expect("one is idle"))
+        .collect();
+    // Behind one of those, or for any, or for the same blocks.
+    for (number, (group, store, first)) in [(1, 1, 10), (9, 1, 10), (1, 0, 10), (2, 1, 2)]
+        .into_iter()
+        .enumerate()
+    {
+        assert!(begin(&mut map, load(10 + number, group, store, first)).is_none());
+    }
+    let mut ended: Vec<_> = (map.abandon(1).0.into_iter())
+        .map(|load| load.number)
+        .collect();
+    ended.sort_unstable();
+    assert_eq!(ended, [0, 0, 0, 0, 10, 11, 13]);
+    assert_eq!(map.missing(), 4);
+    // What waits for another store goes on as soon as there is a transfer.
+    let new = |number| Transfer { number, has: None };
+    let Ended::Read(in_use, transfer, 12) = map.add(new(4)) else {
+        panic!("a load waits")
+    };
+    // Or when one comes back after all: it has nothing.
+    let mut left = left.into_iter();
+    let (first, back) = left.next().expect("there are four");
+    assert!(map.fail(&first).is_none());
+    assert!(matches!(map.end(first, back), Ended::Idle));
+    assert_eq!(map.missing(), 2);
+    assert!(matches!(map.add(new(5)), Ended::Idle));
+    assert!(matches!(map.add(new(6)), Ended::Idle));
+    assert!(matches!(map.add(new(7)), Ended::Surplus(_)));
+    // In its place is another.
+    for (in_use, back) in left {
+        assert!(matches!(map.end(in_use, back), Ended::Surplus(_)));
+    }
+    assert!(matches!(end(&mut map, (in_use, transfer)), Ended::Idle));
+    assert!(matches!(
+        map.look_up(load(0, NO_GROUP, 0, 10)),
+        Lookup::Cached(..)
+    ));
+    for group in 1..4 {
+        let read = map.look_up(load(0, group, 1, group as usize));
+        assert!(matches!(read, Lookup::Read(..)), "nothing was kept");
+    }
+}
+
+#[test]
+fn another_generation_or_store_is_something_else() {
+    let has = blocks(1, 7, 3, 4, 2);
+    assert!(has.cover(&blocks(1, 7, 3, 5, 1)));
+    for other in [
+        blocks(0, 7, 3, 5, 1),
+        blocks(1, 6, 3, 5, 1),
+        blocks(1, 7, 4, 5, 1),
+        blocks(1, 7, 3, 6, 1),
+        blocks(1, 7, 3, 5, 2),
+        blocks(1, 7, 3, 3, 1),
+    ] {
+        assert!(!has.cover(&other), "{other:?}");
+    }
+}
