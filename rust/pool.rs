@@ -33,6 +33,7 @@ use crate::{
         PAGE_SIZE,
     },
     kernel_ext::{
+        block::io_group::IoGroup,
         cpu_hotplug::OnlineState,
         fs::{
             fs_context::FsLog,
@@ -62,7 +63,8 @@ use crate::{
         mover::Mover,
         reader::{
             PendingLoad,
-            Reader, //
+            Reader,
+            RecalledLoad, //
         },
     },
 };
@@ -281,17 +283,18 @@ impl Pool {
     ) -> Loaded {
         // The reader counts it when it is done.
         let (page, put_off) = target.defer();
+        let group = IoGroup::current();
         let recalled = !table.is_on() && is_in_swapoff();
         // While a store that was given up is there, its device may not answer, and the mover wait for it.
         let takes_loads = || !self.contents.stores.any_given_up() && self.mover.takes_loads();
         if recalled && takes_loads() {
             let table = table.clone();
             let load = PendingLoad { table, owner };
-            self.reader.wait_for_recall(load, page);
+            (self.reader).wait_for_recall(RecalledLoad { load, group }, page);
             self.mover.wake();
             return put_off;
         }
-        self.reader.load(slot, owner, page);
+        self.reader.load(slot, owner, group, page);
         if recalled {
             self.reader.recall_later(redirect);
             self.mover.wake();

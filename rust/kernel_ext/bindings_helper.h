@@ -11,6 +11,7 @@
 #include <linux/bio.h>
 #include <linux/blk-cgroup.h>
 #include <linux/blkdev.h>
+#include <linux/cgroup.h>
 #include <linux/cpuhotplug.h>
 #include <linux/cpumask.h>
 #include <linux/crc32.h>
@@ -94,7 +95,9 @@ const void *kernel_ext_zero_page(void);
 struct gendisk *kernel_ext_blk_alloc_disk(struct queue_limits *lim);
 
 struct page *kernel_ext_kvmalloc_page(const void *address);
-void kernel_ext_bio_associate_root(struct bio *bio);
+void *kernel_ext_current_get_io_css(void);
+void kernel_ext_css_put(void *css);
+void kernel_ext_bio_charge(struct bio *bio, void *css);
 bool kernel_ext_bdev_is_zoned(struct block_device *bdev);
 bool kernel_ext_bdev_read_only(struct block_device *bdev);
 unsigned int kernel_ext_bdev_max_discard_sectors(struct block_device *bdev);

@@ -222,10 +222,28 @@ struct page *kernel_ext_kvmalloc_page(const void *address)
 	return is_vmalloc_addr(address) ? vmalloc_to_page(address) : virt_to_page(address);
 }
 
-/* The group of all that is nobody's. It has no limits. */
-void kernel_ext_bio_associate_root(struct bio *bio)
+/* Null for the root group: no reference to it is counted. */
+void *kernel_ext_current_get_io_css(void)
 {
-	bio_associate_blkg_from_css(bio, blkcg_root_css);
+#ifdef CONFIG_BLK_CGROUP
+	struct cgroup_subsys_state *css = task_get_css(current, io_cgrp_id);
+
+	if (css != blkcg_root_css)
+		return css;
+#endif
+	return NULL;
+}
+
+void kernel_ext_css_put(void *css)
+{
+#ifdef CONFIG_BLK_CGROUP
+	css_put(css);
+#endif
+}
+
+void kernel_ext_bio_charge(struct bio *bio, void *css)
+{
+	bio_associate_blkg_from_css(bio, css);
 }
 
 bool kernel_ext_bdev_is_zoned(struct block_device *bdev)

@@ -62,6 +62,10 @@ use crate::{
     kernel_ext::{
         block::{
             buffer::BlockBuffer,
+            io_group::{
+                self,
+                IoGroup, //
+            },
             transfer::{
                 Landing,
                 Transfer,
@@ -401,6 +405,11 @@ pub(crate) struct Flight {
 impl TransferDone for Flight {
     fn landing(&self) -> &Arc<Landing<Self>> {
         &self.lanes.landing
+    }
+
+    fn group(&self) -> &IoGroup {
+        // The pages are of many groups, and others wait for it.
+        &io_group::ROOT
     }
 
     fn begin(&mut self, transfer: Pin<&mut Transfer<Self>>) -> Result {

@@ -8,6 +8,9 @@
 //! waits, in its own page. The lock is taken once for a load that waits, twice for one that finds its
 //! blocks, and three times for one that reads: to find a transfer, to end the read, and to give it back.
 //!
+//! A read is charged to the group of the task that wants the page, also where a worker starts it. No load
+//! waits for a read of another group, which may be throttled, and no group has all transfers.
+//!
 //! What a transfer read stays in it, as it is on the disk, until it is used for something else. So the idle
 //! transfers are a cache, and pages that were written one after the other are read with one request for
 //! some of them. Each load decrypts and verifies its own record only, in the one block more that its
@@ -73,10 +76,16 @@ use crate::{
         },
     },
     kernel_ext::{
-        block::transfer::{
-            Landing,
-            Transfer,
-            TransferDone, //
+        block::{
+            io_group::{
+                self,
+                IoGroup, //
+            },
+            transfer::{
+                Landing,
+                Transfer,
+                TransferDone, //
+            },
         },
         cpus::online_cpus,
         mm::{
@@ -141,28 +150,43 @@ impl PendingLoad {
     }
 }
 
+/// A load of swapoff's that waits until its segment was taken back.
+pub(crate) struct RecalledLoad {
+    pub(crate) load: PendingLoad,
+    /// The group of its task.
+    pub(crate) group: IoGroup,
+}
+
+/// What a load has to read by.
+struct ReadGrant {
+    /// Keeps the store in its place, and the record as it is.
+    pinned: PinnedSegment,
+    /// What the read is charged to: the group of the task that wants the page.
+    group: IoGroup,
+}
+
 /// A load of what is in a segment that it has pinned.
 struct PinnedLoad {
     owner: Owner,
     redirect: Redirect,
     blocks: Blocks,
     /// [`None`] if it waits for its own read, which has that.
-    pinned: Option<PinnedSegment>,
+    grant: Option<ReadGrant>,
 }
 
 impl Wants for (PendingPage, PinnedLoad) {
-    type Grant = Option<PinnedSegment>;
+    type Grant = Option<ReadGrant>;
 
     fn blocks(&self) -> Blocks {
         self.1.blocks
     }
 
     fn group(&self) -> u64 {
-        NO_GROUP
+        (self.1.grant.as_ref()).map_or(NO_GROUP, |grant| grant.group.number())
     }
 
-    fn take_grant(&mut self) -> Option<PinnedSegment> {
-        self.1.pinned.take()
+    fn take_grant(&mut self) -> Option<ReadGrant> {
+        self.1.grant.take()
     }
 }
 
@@ -204,7 +228,7 @@ pub(crate) enum Recall {
 
 /// What swapoff wants to be taken back.
 struct Recalls {
-    loads: PendingQueue<PendingLoad>,
+    loads: PendingQueue<RecalledLoad>,
     /// Where it last read a page while the mover had other work.
     passed: Option<Redirect>,
 }
@@ -292,7 +316,7 @@ impl Reader {
     }
 
     /// Has `page` wait for its segment to be taken back.
-    pub(crate) fn wait_for_recall(&self, load: PendingLoad, page: PendingPage) {
+    pub(crate) fn wait_for_recall(&self, load: RecalledLoad, page: PendingPage) {
         self.recalls.lock().loads.push(page, load);
     }
 
@@ -305,31 +329,39 @@ impl Reader {
     pub(crate) fn next_recall(&self) -> Option<Recall> {
         let mut recalls = self.recalls.lock();
         match recalls.loads.first() {
-            Some(load) => Some(Recall::Load(load.clone())),
+            Some(recalled) => Some(Recall::Load(recalled.load.clone())),
             None => recalls.passed.take().map(Recall::Segment),
         }
     }
 
     /// The first load that waits for its segment to be taken back. It waits no more.
-    pub(crate) fn end_recall(&self) -> Option<(PendingPage, PendingLoad)> {
+    pub(crate) fn end_recall(&self) -> Option<(PendingPage, RecalledLoad)> {
         self.recalls.lock().loads.pop()
     }
 
-    /// Loads the page of `load`, which waited for its segment, into `page`, from wherever it is now.
+    /// Loads the page of `recalled`, which waited for its segment, into `page`, from wherever it is now.
     ///
     /// Context: as [`Reader::load`].
-    pub(crate) fn load_recalled(&self, load: PendingLoad, page: PendingPage) {
+    pub(crate) fn load_recalled(&self, recalled: RecalledLoad, page: PendingPage) {
+        let RecalledLoad { load, group } = recalled;
         match load.slot() {
-            Some(slot) => self.load(&slot, load.owner, page),
+            Some(slot) => self.load(&slot, load.owner, group, page),
             None => end_load(&self.contents, page, Err(EIO)),
         };
     }
 
-    /// Loads `page`, which is that of `slot`, the slot of `owner`, from wherever it is.
+    /// Loads `page`, which is that of `slot`, the slot of `owner`, from wherever it is. If it is read, that
+    /// is charged to `group`.
     ///
     /// Context: may sleep; memory may be being reclaimed; waits for neither memory nor I/O.
-    pub(crate) fn load(&self, slot: &Slot<ZsObject>, owner: Owner, mut page: PendingPage) {
-        let loaded = match self.locate(slot, owner, &mut page.page()) {
+    pub(crate) fn load(
+        &self,
+        slot: &Slot<ZsObject>,
+        owner: Owner,
+        group: IoGroup,
+        mut page: PendingPage,
+    ) {
+        let loaded = match self.locate(slot, owner, group, &mut page.page()) {
             Ok(Located::Loaded(filled)) => Ok(filled),
             Ok(Located::Pinned(load)) => {
                 let shards = self.shards();
@@ -349,6 +381,7 @@ impl Reader {
         &self,
         slot: &Slot<ZsObject>,
         owner: Owner,
+        group: IoGroup,
         page: &mut DestPage<'_>,
     ) -> Result<Located> {
         let Contents { cache, stores, .. } = &*self.contents;
@@ -365,7 +398,7 @@ impl Reader {
                         owner,
                         redirect,
                         blocks,
-                        pinned: Some(pinned),
+                        grant: Some(ReadGrant { pinned, group }),
                     }));
                 }
                 stores.unpin(blocks.store(), pinned);
@@ -383,8 +416,8 @@ fn end_load(contents: &Contents, page: PendingPage, loaded: Result<Filled>) {
 
 /// Ends a load of what is in a segment, and its pin.
 fn finish_load(contents: &Contents, page: PendingPage, load: PinnedLoad, loaded: Result<Filled>) {
-    if let Some(pinned) = load.pinned {
-        contents.stores.unpin(load.blocks.store(), pinned);
+    if let Some(grant) = load.grant {
+        contents.stores.unpin(load.blocks.store(), grant.pinned);
     }
     end_load(contents, page, loaded);
 }
@@ -492,10 +525,10 @@ impl Shard {
                 self.serve(page, load, &in_use, transfer.as_mut());
                 self.end(in_use, transfer);
             }
-            Lookup::Read(in_use, transfer, pinned) => {
+            Lookup::Read(in_use, transfer, grant) => {
                 let file = state.file_of(&in_use.blocks());
                 drop(state);
-                let read = self.read_of(in_use, pinned);
+                let read = self.read_of(in_use, grant);
                 match file {
                     Some(file) => {
                         let (first, blocks) = read.place();
@@ -510,11 +543,11 @@ impl Shard {
         }
     }
 
-    fn read_of(self: &Arc<Self>, in_use: InUse, pinned: Option<PinnedSegment>) -> Read {
+    fn read_of(self: &Arc<Self>, in_use: InUse, grant: Option<ReadGrant>) -> Read {
         Read {
             shard: self.clone(),
             in_use,
-            pinned,
+            grant,
         }
     }
 
@@ -548,10 +581,10 @@ impl Shard {
                     }
                     (in_use, transfer)
                 }
-                Ended::Read(in_use, transfer, pinned) => {
+                Ended::Read(in_use, transfer, grant) => {
                     let file = state.file_of(&in_use.blocks());
                     drop(state);
-                    let read = self.read_of(in_use, pinned);
+                    let read = self.read_of(in_use, grant);
                     if let Some(file) = file {
                         let (first, blocks) = read.place();
                         // Not by this thread: it may have to wait, for the sake of the other load.
@@ -578,9 +611,9 @@ impl Shard {
     }
 
     /// Ends the pin that a read of `blocks` had.
-    fn end_pin(&self, blocks: &Blocks, pinned: Option<PinnedSegment>) {
-        if let Some(pinned) = pinned {
-            self.contents.stores.unpin(blocks.store(), pinned);
+    fn end_grant(&self, blocks: &Blocks, grant: Option<ReadGrant>) {
+        if let Some(grant) = grant {
+            self.contents.stores.unpin(blocks.store(), grant.pinned);
         }
     }
 
@@ -628,7 +661,7 @@ struct Read {
     shard: Arc<Shard>,
     in_use: InUse,
     /// That of the load that it is for.
-    pinned: Option<PinnedSegment>,
+    grant: Option<ReadGrant>,
 }
 
 impl Read {
@@ -646,13 +679,13 @@ impl Read {
         let Self {
             shard,
             in_use,
-            pinned,
+            grant,
         } = self;
         let failed = shard.state.lock().map.fail(&in_use);
         if let Some((page, load)) = failed {
             shard.finish(page, load, Err(error));
         }
-        shard.end_pin(&in_use.blocks(), pinned);
+        shard.end_grant(&in_use.blocks(), grant);
         in_use
     }
 }
@@ -660,6 +693,10 @@ impl Read {
 impl TransferDone for Read {
     fn landing(&self) -> &Arc<Landing<Self>> {
         &self.shard.landing
+    }
+
+    fn group(&self) -> &IoGroup {
+        (self.grant.as_ref()).map_or(&io_group::ROOT, |grant| &grant.group)
     }
 
     fn done(self, transfer: ReadTransfer, result: Result) {
@@ -675,11 +712,11 @@ impl TransferDone for Read {
                 let Self {
                     shard,
                     in_use,
-                    pinned,
+                    grant,
                 } = self;
                 // Its load is the first of those that are served.
                 shard.end(in_use, transfer);
-                shard.end_pin(&blocks, pinned);
+                shard.end_grant(&blocks, grant);
             }
             Err(error) => {
                 let shard = self.shard.clone();

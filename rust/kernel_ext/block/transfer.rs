@@ -24,9 +24,15 @@ use crate::{
     core::pile::Pile,
     kernel_ext::{
         bindings,
-        block::buffer::{
-            Block,
-            BlockBuffer, //
+        block::{
+            buffer::{
+                Block,
+                BlockBuffer, //
+            },
+            io_group::{
+                IoGroup,
+                ROOT, //
+            },
         },
         mm::{
             reclaim::NoReclaimScope,
@@ -77,6 +83,9 @@ pub(crate) trait TransferDone: Send + Sized + 'static {
     /// Where it is taken up if it is not done at once.
     fn landing(&self) -> &Arc<Landing<Self>>;
 
+    /// The group that it is charged to, whatever task starts it.
+    fn group(&self) -> &IoGroup;
+
     /// Makes the buffer what is to be written, before [`Transfer::write`] writes it.
     ///
     /// Context: as for [`TransferDone::done`]. Errors: those that the writing is to end with.
@@ -97,6 +106,10 @@ pub(crate) trait TransferDone: Send + Sized + 'static {
 /// For transfers that are only waited for.
 impl TransferDone for Infallible {
     fn landing(&self) -> &Arc<Landing<Self>> {
+        match *self {}
+    }
+
+    fn group(&self) -> &IoGroup {
         match *self {}
     }
 
@@ -216,21 +229,10 @@ impl Direction {
     }
 }
 
-/// Whose I/O it is, for the limits of control groups.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Charge {
-    /// That of the task that starts it.
-    Task,
-    /// That of the root group, which has no limits: other tasks wait for it than the one that starts
-    /// it.
-    Root,
-}
-
 /// What is to be moved yet.
 struct Job {
     swap: SwapRef,
     direction: Direction,
-    charge: Charge,
     /// The next page of it.
     page: u64,
     /// The blocks of the buffer that go there and after it.
@@ -371,11 +373,8 @@ impl<C: TransferDone> Transfer<C> {
         blocks: Range<usize>,
         then: C,
     ) {
-        self.ready(
-            Job::new(swap, Direction::Read, Charge::Task, first, blocks),
-            then,
-        )
-        .go_on();
+        self.ready(Job::new(swap, Direction::Read, first, blocks), then)
+            .go_on();
     }
 
     /// As [`Transfer::read`], but all of it is done by a worker.
@@ -389,7 +388,7 @@ impl<C: TransferDone> Transfer<C> {
         then: C,
     ) {
         let landing = then.landing().clone();
-        let job = Job::new(swap, Direction::Read, Charge::Task, first, blocks);
+        let job = Job::new(swap, Direction::Read, first, blocks);
         landing.queue.enqueue(self.ready(job, then));
     }
 
@@ -406,7 +405,7 @@ impl<C: TransferDone> Transfer<C> {
         then: C,
     ) {
         let landing = then.landing().clone();
-        let job = Job::new(swap, Direction::Write, Charge::Root, first, blocks);
+        let job = Job::new(swap, Direction::Write, first, blocks);
         let mut this = self.ready(job, then);
         *this.as_mut().project().is_new = true;
         landing.queue.enqueue(this);
@@ -423,13 +422,7 @@ impl<C: TransferDone> Transfer<C> {
         first: u64,
         blocks: Range<usize>,
     ) -> Result {
-        self.wait(Job::new(
-            swap.clone(),
-            Direction::Read,
-            Charge::Root,
-            first,
-            blocks,
-        ))
+        self.wait(Job::new(swap.clone(), Direction::Read, first, blocks))
     }
 
     /// Writes `blocks` to pages `first..` of `swap`, which may not be 0.
@@ -441,13 +434,7 @@ impl<C: TransferDone> Transfer<C> {
         first: u64,
         blocks: Range<usize>,
     ) -> Result {
-        self.wait(Job::new(
-            swap.clone(),
-            Direction::Write,
-            Charge::Root,
-            first,
-            blocks,
-        ))
+        self.wait(Job::new(swap.clone(), Direction::Write, first, blocks))
     }
 
     fn ready(mut self: Pin<KBox<Self>>, job: Job, then: C) -> Pin<KBox<Self>> {
@@ -552,6 +539,11 @@ impl<C: TransferDone> Transfer<C> {
         if this.error.load(Relaxed) != 0 {
             return 0;
         }
+        // A task that waits does so for others, too.
+        let group = match &this.waiter {
+            Waiter::Then(then) => then.group(),
+            _ => &ROOT,
+        };
         let mut count = 0;
         for bio in &this.bios {
             if job.blocks.is_empty() {
@@ -570,18 +562,18 @@ impl<C: TransferDone> Transfer<C> {
             let bio = bio.get();
             // SAFETY: The bio is not in flight, and `blocks` is within the buffer, see `take()`, so
             // within the vectors; no other bio of this round has these. The block layer only reads
-            // the vectors. The claimed swap keeps the device, which the bio is associated with.
+            // the vectors. The claimed swap keeps the device. Without a device, the bio is charged to no
+            // group yet.
             unsafe {
                 bindings::bio_init(
                     bio,
-                    job.swap.device(),
+                    core::ptr::null_mut(),
                     this.vecs.as_mut_ptr().add(job.blocks.start),
                     pages as u16,
                     job.direction.operation(),
                 );
-                if job.charge == Charge::Root {
-                    bindings::kernel_ext_bio_associate_root(bio);
-                }
+                (*bio).bi_bdev = job.swap.device();
+                group.charge(bio);
                 (*bio).bi_vcnt = pages as u16;
                 (*bio).bi_iter.bi_size = (pages << PAGE_SHIFT) as u32;
                 (*bio).bi_iter.bi_sector = sector;
@@ -665,17 +657,10 @@ impl<C: TransferDone> WorkItem for Transfer<C> {
 }
 
 impl Job {
-    fn new(
-        swap: SwapRef,
-        direction: Direction,
-        charge: Charge,
-        page: u64,
-        blocks: Range<usize>,
-    ) -> Self {
+    fn new(swap: SwapRef, direction: Direction, page: u64, blocks: Range<usize>) -> Self {
         Self {
             swap,
             direction,
-            charge,
             page,
             blocks,
         }
