@@ -44,7 +44,6 @@ use kernel::{
         Arc,
         Mutex, //
     },
-    time::msecs_to_jiffies,
     types::ScopeGuard,
 };
 
@@ -197,7 +196,8 @@ impl StoreAdmin {
     pub(crate) fn remove(&self, path: &CStr, log: &FsLog<'_>) -> Result {
         match self.begin_removal(path, log)? {
             Removal::Begun(store) => self.finish_removal(store, log),
-            Removal::UnderWay(number, ended) => self.wait_for(|| {
+            // With no reference to the store, which would keep the device.
+            Removal::UnderWay(number, ended) => self.changes.wait_for_interruptible(|| {
                 let places = self.places.lock();
                 let place = places.get(number).filter(|place| place.ended != ended)?;
                 Some(place.outcome)
@@ -302,20 +302,6 @@ impl StoreAdmin {
         }
     }
 
-    /// Waits until `look`, which is called after each change, returns something. It has no reference to a
-    /// store, which would keep the device. [`EINTR`].
-    fn wait_for<T>(&self, look: impl Fn() -> Option<T>) -> Result<T> {
-        loop {
-            let seen = self.changes.count();
-            if let Some(found) = look() {
-                return Ok(found);
-            }
-            // The time is only for it to be looked at again.
-            let waited = (self.changes).wait_interruptible(seen, msecs_to_jiffies(1000));
-            waited.map_err(|_| EINTR)?;
-        }
-    }
-
     /// Has `store` stay, if it is being removed, which ends with `error` then. Returns whether it was.
     fn keep(&self, places: &mut StorePlaces, store: &BackingStore, error: Error) -> bool {
         let kept = store.state.keep();
@@ -406,7 +392,7 @@ impl StoreAdmin {
             drop(places);
             drop(store);
             let is_leaving = || (self.places.lock().iter()).any(|place| place.is_leaving(path));
-            return self.wait_for(|| (!is_leaving()).then_some(()));
+            return (self.changes).wait_for_interruptible(|| (!is_leaving()).then_some(()));
         }
         let directory = self.take_place(&mut places, &store);
         drop(places);
@@ -440,8 +426,7 @@ impl StoreAdmin {
                 self.give_back(number);
             }
         }
-        let ended = || self.removals.load(Acquire) == 0;
-        while !self.changes.wait_until(msecs_to_jiffies(1000), ended) {}
+        (self.changes).wait_for(|| (self.removals.load(Acquire) == 0).then_some(()));
     }
 
     /// The store at `path`, which is shown. [`ENOENT`] if there is none; `log` is told.

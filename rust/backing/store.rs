@@ -371,9 +371,7 @@ impl BackingStore {
     ///
     /// Context: may sleep, whatever signals the task has.
     pub(crate) fn wait_for_readers(&self) {
-        let is_idle = || self.log.is_idle();
-        // The time is only for it to be looked at again.
-        while !self.drained.wait_until(msecs_to_jiffies(1000), is_idle) {}
+        (self.drained).wait_for(|| self.log.is_idle().then_some(()));
     }
 
     /// Adds `delta` to `counter`.

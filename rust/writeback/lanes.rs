@@ -87,7 +87,6 @@ use kernel::{
         Arc,
         SpinLock, //
     },
-    time::msecs_to_jiffies,
 };
 
 const LANES: usize = Lane::ALL.len();
@@ -240,14 +239,7 @@ impl Lanes {
 
     /// Calls `find` after each event, until it finds something.
     fn wait_for<R>(&self, mut find: impl FnMut(&mut LanesState) -> Option<R>) -> R {
-        loop {
-            let seen = self.progress.count();
-            if let Some(found) = find(&mut self.state.lock()) {
-                return found;
-            }
-            // The time is only for it to be looked at again.
-            self.progress.wait(seen, msecs_to_jiffies(1000));
-        }
+        self.progress.wait_for(|| find(&mut self.state.lock()))
     }
 
     /// Waits until a batch may be filled.

@@ -15,9 +15,16 @@ use kernel::{
         Atomic,
         Full, //
     },
-    time::Jiffies,
+    time::{
+        msecs_to_jiffies,
+        Jiffies, //
+    },
     types::Opaque,
 };
+
+/// A task that waits for as long as it takes looks again after this time, in milliseconds, so that it is
+/// not taken for hung.
+const LOOK_AGAIN_MS: u32 = 1000;
 
 /// A count of events, and a queue for tasks that wait for the next.
 ///
@@ -108,6 +115,37 @@ impl EventCount {
                 Some(rest) => left = rest,
                 None => return false,
             }
+        }
+    }
+
+    /// Waits until `look`, which is called after each event, finds something, however long that takes and
+    /// whatever signals the task has.
+    ///
+    /// Context: may sleep.
+    pub(crate) fn wait_for<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
+        loop {
+            let seen = self.count();
+            if let Some(found) = look() {
+                return found;
+            }
+            self.wait(seen, msecs_to_jiffies(LOOK_AGAIN_MS));
+        }
+    }
+
+    /// As [`EventCount::wait_for`], but ends with [`EINTR`] if the task has a signal.
+    ///
+    /// Context: may sleep.
+    pub(crate) fn wait_for_interruptible<T>(
+        &self,
+        mut look: impl FnMut() -> Option<T>,
+    ) -> Result<T> {
+        loop {
+            let seen = self.count();
+            if let Some(found) = look() {
+                return Ok(found);
+            }
+            let waited = self.wait_interruptible(seen, msecs_to_jiffies(LOOK_AGAIN_MS));
+            waited.map_err(|_| EINTR)?;
         }
     }
 
