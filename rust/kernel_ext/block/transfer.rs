@@ -14,7 +14,7 @@
 //! and Rust has caches that would have to be flushed where a buffer is vmalloc's.
 //!
 //! The device may be done with a transfer before its last bio was submitted, in an interrupt, or
-//! never have been asked. So the thread that submits counts as one bio more. Whoever ends the count
+//! never have been asked. So the thread that submits counts as one bio more. What ends the count
 //! has the transfer: the thread that submitted goes on with it, as it would with a device that is
 //! waited for; an interrupt puts it on its [`Landing`], where a worker takes up all that are there.
 //!
@@ -42,7 +42,6 @@ use crate::{
     },
 };
 use core::{
-    convert::Infallible,
     marker::PhantomData,
     ops::Range, //
 };
@@ -101,21 +100,6 @@ pub(crate) trait TransferDone: Send + Sized + 'static {
     /// is not within the claimed swap; those of the device, of which the first to come counts. What
     /// a failed read left in it is undefined.
     fn done(self, transfer: Pin<KBox<Transfer<Self>>>, result: Result);
-}
-
-/// For transfers that are only waited for.
-impl TransferDone for Infallible {
-    fn landing(&self) -> &Arc<Landing<Self>> {
-        match *self {}
-    }
-
-    fn group(&self) -> &IoGroup {
-        match *self {}
-    }
-
-    fn done(self, _: Pin<KBox<Transfer<Self>>>, _: Result) {
-        match self {}
-    }
 }
 
 /// Where transfers come that the device is done with, for a worker to go on with.
@@ -254,7 +238,7 @@ enum Waiter<C> {
 /// # Examples
 ///
 /// ```ignore
-/// let mut transfer = Transfer::<Infallible>::new(4)?;
+/// let mut transfer = Transfer::<Example>::new(4)?;
 /// transfer.as_mut().bytes_mut().fill(0xa5);
 /// transfer.as_mut().write_and_wait(&swap, 1, 0..4)?;
 /// transfer.as_mut().read_and_wait(&swap, 1, 0..4)?;
@@ -264,7 +248,7 @@ enum Waiter<C> {
 ///
 /// - `vecs` has the page of each block of `buffer`, in order.
 /// - While `left` is not 0, so many of `bios`, or one less and the thread that submits them, have
-///   the value: nothing but `left` and `error` is written, and it is not dropped. Who takes `left`
+///   the value: nothing but `left` and `error` is written, and it is not dropped. What takes `left`
 ///   to 0 has it alone.
 #[pin_data]
 pub(crate) struct Transfer<C: TransferDone> {
@@ -387,9 +371,7 @@ impl<C: TransferDone> Transfer<C> {
         blocks: Range<usize>,
         then: C,
     ) {
-        let landing = then.landing().clone();
-        let job = Job::new(swap, Direction::Read, first, blocks);
-        landing.queue.enqueue(self.ready(job, then));
+        self.later(Job::new(swap, Direction::Read, first, blocks), then);
     }
 
     /// Has a worker write `blocks` to pages `first..` of `swap`, which may not be 0. The worker has
@@ -404,11 +386,7 @@ impl<C: TransferDone> Transfer<C> {
         blocks: Range<usize>,
         then: C,
     ) {
-        let landing = then.landing().clone();
-        let job = Job::new(swap, Direction::Write, first, blocks);
-        let mut this = self.ready(job, then);
-        *this.as_mut().project().is_new = true;
-        landing.queue.enqueue(this);
+        self.later(Job::new(swap, Direction::Write, first, blocks), then);
     }
 
     /// Reads pages `first..` of `swap` into `blocks`.
@@ -438,9 +416,16 @@ impl<C: TransferDone> Transfer<C> {
     }
 
     fn ready(mut self: Pin<KBox<Self>>, job: Job, then: C) -> Pin<KBox<Self>> {
+        *self.as_mut().project().is_new = job.direction == Direction::Write;
         self.as_mut().take(job);
         *self.as_mut().project().waiter = Waiter::Then(then);
         self
+    }
+
+    /// Has a worker begin, and go on.
+    fn later(self: Pin<KBox<Self>>, job: Job, then: C) {
+        let landing = then.landing().clone();
+        landing.queue.enqueue(self.ready(job, then));
     }
 
     /// Has what will be told begin, if that was not done.
