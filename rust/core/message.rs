@@ -3,7 +3,7 @@
 //! What of a segment is protected by itself: an object, or an index.
 //!
 //! A message has a tag after it, which shows that it is what was written there. The tag is made with
-//! a number that no other message has in the life of the store, its nonce. Whoever reads the message
+//! a number that no other message has in the life of the store, its nonce. What reads the message
 //! makes the nonce of what the memory knows, and nothing that the disk says is part of it:
 //!
 //! ```text

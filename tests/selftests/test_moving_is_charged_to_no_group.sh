@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # What the mover writes and reads is charged to no control group but the root, which has
-# no limits, whoever has it do so: a group of little I/O slows down no other.
+# no limits, whatever task has it do so: a group of little I/O slows down no other.
 
 . "$(dirname "$0")/lib.sh"
 

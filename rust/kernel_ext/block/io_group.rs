@@ -10,7 +10,7 @@ use kernel::prelude::*;
 /// A control group that I/O is charged to, and throttled for.
 ///
 /// The block layer charges a bio to the group of the task that makes it. So what a worker reads for a
-/// task would be nobody's; this is how it is that task's.
+/// task would be charged to the root group; this has it charged to the group of that task.
 ///
 /// # Examples
 ///
