@@ -656,6 +656,28 @@ where
         let transfer = entry.idle.take()?;
         let (before, after) = (entry.before, entry.after);
         self.idle -= 1;
+        self.join(before, after);
+        Some(transfer)
+    }
+
+    /// Puts transfer `at` at the end of the list of idle ones.
+    fn append_idle(&mut self, at: u8) {
+        self.idle += 1;
+        self.join(self.last_idle, at);
+        self.join(at, NONE);
+    }
+
+    /// Puts transfer `at`, which has nothing that a load may want, at the beginning of the list of idle
+    /// ones.
+    fn prepend_idle(&mut self, at: u8) {
+        self.idle += 1;
+        self.join(at, self.first_idle);
+        self.join(NONE, at);
+    }
+
+    /// Has `after` follow `before` in the list of idle ones. [`NONE`] is in front of the first and behind
+    /// the last.
+    fn join(&mut self, before: u8, after: u8) {
         match before {
             NONE => self.first_idle = after,
             before => self.entry(before).after = after,
@@ -663,32 +685,6 @@ where
         match after {
             NONE => self.last_idle = before,
             after => self.entry(after).before = before,
-        }
-        Some(transfer)
-    }
-
-    /// Puts transfer `at` at the end of the list of idle ones.
-    fn append_idle(&mut self, at: u8) {
-        let last = core::mem::replace(&mut self.last_idle, at);
-        self.idle += 1;
-        let entry = self.entry(at);
-        (entry.before, entry.after) = (last, NONE);
-        match last {
-            NONE => self.first_idle = at,
-            last => self.entry(last).after = at,
-        }
-    }
-
-    /// Puts transfer `at`, which has nothing that a load may want, at the beginning of the list of idle
-    /// ones.
-    fn prepend_idle(&mut self, at: u8) {
-        let first = core::mem::replace(&mut self.first_idle, at);
-        self.idle += 1;
-        let entry = self.entry(at);
-        (entry.before, entry.after) = (NONE, first);
-        match first {
-            NONE => self.last_idle = at,
-            first => self.entry(first).before = at,
         }
     }
 }
