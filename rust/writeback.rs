@@ -11,6 +11,7 @@
 //! | [`segment_io`] | whole segments, as they are read and written |
 //! | [`lanes`] | the buffers for that, and batches on their way, while the mover fills the next |
 //! | [`reader`] | loads single pages from the stores, beside the mover |
+//! | [`shard`] | some of the transfers for that, and the loads that wait for them |
 //! | [`backoff`] | a time in which nothing is tried again |
 //!
 //! Each of them knows those below it only.
@@ -23,3 +24,4 @@ pub(crate) mod mover;
 pub(crate) mod reader;
 pub(crate) mod recall;
 pub(crate) mod segment_io;
+pub(crate) mod shard;

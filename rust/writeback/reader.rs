@@ -2,48 +2,15 @@
 
 //! Reads pages back from the backing stores.
 //!
-//! A load of a redirected page reads the one or two blocks that its record touches, in a transfer that
-//! was set up before. It never waits for the disk. What becomes of it is decided under the lock of a shard,
-//! which has some transfers, see [`crate::core::transfer_map`]: it is done at once, or it reads, or it
-//! waits, in its own page. The lock is taken once for a load that waits, twice for one that finds its
-//! blocks, and three times for one that reads: to find a transfer, to end the read, and to give it back.
-//!
-//! A read is charged to the group of the task that wants the page, also where a worker starts it. No load
-//! waits for a read of another group, which may be throttled, and no group has all transfers.
-//!
-//! What a transfer read stays in it, as it is on the disk, until it is used for something else. So the idle
-//! transfers are a cache, and pages that were written one after the other are read with one request for
-//! some of them. Each load decrypts and verifies its own record only, in the one block more that its
-//! transfer has for that. A transfer is used by one thread at a time, and so is that block.
-//!
-//! # What a load keeps
-//!
-//! The page that is put off keeps the area on, and with it the table. The segment that it pinned keeps
-//! the store in its place, and the record as it was. So a load holds a reference to neither; and it does
-//! not look at its slot again, for the mover may move the object, but does not change it.
-//!
-//! A read that is in flight has the pin of the load that it is for; a reference to its shard; and one to the
-//! file. Both are of the shard: other shards do not write to that memory. When a store is taken out, no
-//! segment of it is pinned, so no read of it is in flight, and all that the shards have of the file is
-//! their own reference.
-//!
-//! # Stores that are given up
-//!
-//! Such a store may have a device that does not answer. So a page that is read is not with the transfer: it
-//! waits in the shard, as others that want the same blocks. It is ended with an error, and the transfer,
-//! with its pin, is left to the device.
-//!
-//! # swapoff
+//! A load of a redirected page pins the segment that its record is in, and goes to a shard of transfers,
+//! which reads it, see [`crate::writeback::shard`].
 //!
 //! When an area is being swapped off, what swapoff(2) itself loads is given to the mover first, which takes
 //! whole segments back into the cache, see [`crate::writeback::recall`]. What programs load meanwhile is
 //! read at once, as always.
 
 use crate::{
-    backing::{
-        device::Device,
-        store::BackingStore, //
-    },
+    backing::store::BackingStore,
     contents::{
         table::{
             Table,
@@ -55,38 +22,11 @@ use crate::{
     core::{
         blocks::Blocks,
         entry::Redirect,
-        log::PinnedSegment,
-        message::Message,
-        segment::{
-            Owner,
-            Record,
-            MAX_STORES, //
-        },
-        slot::Slot,
-        transfer_map::{
-            Ended,
-            InUse,
-            LoadQueue,
-            Lookup,
-            MapEntry,
-            TransferMap,
-            Wants,
-            MAX_TRANSFERS,
-            NO_GROUP, //
-        },
+        segment::Owner,
+        slot::Slot, //
     },
     kernel_ext::{
-        block::{
-            io_group::{
-                self,
-                IoGroup, //
-            },
-            transfer::{
-                Landing,
-                Transfer,
-                TransferDone, //
-            },
-        },
+        block::io_group::IoGroup,
         cpus::online_cpus,
         mm::{
             pending_page::{
@@ -97,22 +37,23 @@ use crate::{
                 DestPage,
                 Filled, //
             },
-            swapfile::SwapRef,
-            zsmalloc::ZsObject,
+            zsmalloc::ZsObject, //
         },
         sync::workqueue::ReclaimQueue,
     },
+    writeback::shard::{
+        end_load,
+        finish_load,
+        PinnedLoad,
+        ReadGrant,
+        Shard, //
+    },
 };
-use core::ops::Range;
 use kernel::{
     new_spinlock,
     prelude::*,
     processor::cpu_relax,
     sync::{
-        lock::{
-            spinlock::SpinLockBackend,
-            Guard, //
-        },
         Arc,
         SetOnce,
         SpinLock, //
@@ -123,18 +64,6 @@ use kernel::{
 /// may serve hundreds of requests at once, and a group gets three quarters of a shard. And so many at most.
 const MIN_SHARDS: usize = 6;
 const MAX_SHARDS: usize = 64;
-
-/// Blocks that one record touches at most.
-const MAX_BLOCKS: usize = 2;
-
-/// What is used by one thread at a time, to read or to unpack.
-type ReadTransfer = Pin<KBox<Transfer<Read>>>;
-
-/// Context: may sleep. Errors: [`ENOMEM`].
-fn new_transfer() -> Result<ReadTransfer> {
-    // One more, for what is decrypted.
-    Transfer::new(MAX_BLOCKS + 1)
-}
 
 /// What a load wants.
 #[derive(Clone)]
@@ -155,59 +84,6 @@ pub(crate) struct RecalledLoad {
     pub(crate) load: PendingLoad,
     /// The group of its task.
     pub(crate) group: IoGroup,
-}
-
-/// What a load has to read by.
-struct ReadGrant {
-    /// Keeps the store in its place, and the record as it is.
-    pinned: PinnedSegment,
-    /// What the read is charged to: the group of the task that wants the page.
-    group: IoGroup,
-}
-
-/// A load of what is in a segment that it has pinned.
-struct PinnedLoad {
-    owner: Owner,
-    redirect: Redirect,
-    blocks: Blocks,
-    /// [`None`] if it waits for its own read, which has that.
-    grant: Option<ReadGrant>,
-}
-
-impl Wants for (PendingPage, PinnedLoad) {
-    type Grant = Option<ReadGrant>;
-
-    fn blocks(&self) -> Blocks {
-        self.1.blocks
-    }
-
-    fn group(&self) -> u64 {
-        (self.1.grant.as_ref()).map_or(NO_GROUP, |grant| grant.group.number())
-    }
-
-    fn take_grant(&mut self) -> Option<ReadGrant> {
-        self.1.grant.take()
-    }
-}
-
-impl LoadQueue for PendingQueue<PinnedLoad> {
-    type Load = (PendingPage, PinnedLoad);
-
-    fn push(&mut self, (page, load): (PendingPage, PinnedLoad)) {
-        Self::push(self, page, load);
-    }
-
-    fn pop(&mut self) -> Option<(PendingPage, PinnedLoad)> {
-        Self::pop(self)
-    }
-
-    fn append(&mut self, others: Self) {
-        Self::append(self, others);
-    }
-
-    fn is_empty(&self) -> bool {
-        Self::is_empty(self)
-    }
 }
 
 /// Where a page was found.
@@ -404,325 +280,6 @@ impl Reader {
                 stores.unpin(blocks.store(), pinned);
             }
             cpu_relax();
-        }
-    }
-}
-
-/// Ends a load that was put off.
-fn end_load(contents: &Contents, page: PendingPage, loaded: Result<Filled>) {
-    contents.stats.loaded(&loaded);
-    page.finish(loaded);
-}
-
-/// Ends a load of what is in a segment, and its pin.
-fn finish_load(contents: &Contents, page: PendingPage, load: PinnedLoad, loaded: Result<Filled>) {
-    if let Some(grant) = load.grant {
-        contents.stores.unpin(load.blocks.store(), grant.pinned);
-    }
-    end_load(contents, page, loaded);
-}
-
-/// Loads that wait.
-type Loads = PendingQueue<PinnedLoad>;
-
-/// What is locked of a shard.
-struct ShardState {
-    map: TransferMap<KVec<MapEntry<Loads, ReadTransfer>>, Loads, ReadTransfer>,
-    /// The file of each store, while the store may be read.
-    files: [Option<SwapRef>; MAX_STORES],
-}
-
-impl ShardState {
-    /// The file that `blocks` are in.
-    fn file_of(&self, blocks: &Blocks) -> Option<SwapRef> {
-        self.files.get(blocks.store())?.clone()
-    }
-
-    /// Returns whether there is one.
-    fn has_file_of(&self, blocks: &Blocks) -> bool {
-        self.files.get(blocks.store()).is_some_and(Option::is_some)
-    }
-}
-
-/// Some transfers of a reader, for loads of some blocks.
-#[pin_data]
-struct Shard {
-    contents: Arc<Contents>,
-    landing: Arc<Landing<Read>>,
-    #[pin]
-    state: SpinLock<ShardState>,
-}
-
-impl Shard {
-    fn new(contents: &Arc<Contents>, queue: &Arc<ReclaimQueue>) -> Result<Arc<Self>> {
-        let mut entries = KVec::with_capacity(MAX_TRANSFERS, GFP_KERNEL)?;
-        for _ in 0..MAX_TRANSFERS {
-            entries.push(MapEntry::new(new_transfer()?), GFP_KERNEL)?;
-        }
-        Arc::pin_init(
-            pin_init!(Self {
-                contents: contents.clone(),
-                landing: Landing::new(queue.clone())?,
-                state <- new_spinlock!(ShardState {
-                    map: TransferMap::new(entries),
-                    files: [const { None }; MAX_STORES],
-                }),
-            }? Error),
-            GFP_KERNEL,
-        )
-    }
-
-    /// Puts the file of store `number`, in place of what was there. Nothing is kept of what was read of
-    /// that.
-    fn put_file(&self, number: usize, file: Option<SwapRef>) {
-        let mut state = self.state.lock();
-        state.map.forget_store(number);
-        let before = match state.files.get_mut(number) {
-            Some(place) => core::mem::replace(place, file),
-            None => file,
-        };
-        drop(state);
-        // Not under the lock: it may be the last reference.
-        drop(before);
-    }
-
-    /// Ends what waits for store `number`, as [`Reader::abandon`].
-    fn abandon(self: &Arc<Self>, number: usize) {
-        let mut state = self.state.lock();
-        let mut loads = state.map.abandon(number);
-        let missing = state.map.missing();
-        // Loads that come from now on are not for its device.
-        let file = state.files.get_mut(number).and_then(Option::take);
-        drop(state);
-        drop(file);
-        while let Some((page, load)) = loads.pop() {
-            self.finish(page, load, Err(EIO));
-        }
-        for _ in 0..missing {
-            // One that comes back is used again, if there are too few.
-            let Ok(transfer) = new_transfer() else {
-                return;
-            };
-            let mut state = self.state.lock();
-            let ended = state.map.add(transfer);
-            self.go_on(state, ended);
-        }
-    }
-
-    /// Does what there is to do for `load`, which is in blocks of this shard.
-    fn load(self: &Arc<Self>, load: (PendingPage, PinnedLoad)) {
-        let mut state = self.state.lock();
-        if !state.has_file_of(&load.1.blocks) {
-            // The store was given up.
-            drop(state);
-            let (page, load) = load;
-            return self.finish(page, load, Err(EIO));
-        }
-        match state.map.look_up(load) {
-            Lookup::Waits => (),
-            Lookup::Cached(in_use, mut transfer, (page, load)) => {
-                drop(state);
-                self.serve(page, load, &in_use, transfer.as_mut());
-                self.end(in_use, transfer);
-            }
-            Lookup::Read(in_use, transfer, grant) => {
-                let file = state.file_of(&in_use.blocks());
-                drop(state);
-                let read = self.read_of(in_use, grant);
-                match file {
-                    Some(file) => {
-                        let (first, blocks) = read.place();
-                        transfer.read(file, first, blocks, read);
-                    }
-                    None => {
-                        let in_use = read.fail(EIO);
-                        self.end(in_use, transfer);
-                    }
-                }
-            }
-        }
-    }
-
-    fn read_of(self: &Arc<Self>, in_use: InUse, grant: Option<ReadGrant>) -> Read {
-        Read {
-            shard: self.clone(),
-            in_use,
-            grant,
-        }
-    }
-
-    /// Gives `transfer` back, which has what `in_use` says or nothing, after it served those that wait
-    /// for that.
-    fn end(self: &Arc<Self>, in_use: InUse, transfer: ReadTransfer) {
-        let mut state = self.state.lock();
-        let ended = state.map.end(in_use, transfer);
-        self.go_on(state, ended);
-    }
-
-    /// Goes on with a transfer as `ended` says, until it is given back. `state` is locked.
-    fn go_on<'a>(
-        self: &'a Arc<Self>,
-        mut state: Guard<'a, ShardState, SpinLockBackend>,
-        mut ended: Ended<Loads, ReadTransfer>,
-    ) {
-        loop {
-            let (in_use, transfer) = match ended {
-                Ended::Idle => return,
-                Ended::Surplus(transfer) => {
-                    drop(state);
-                    // Not under the lock.
-                    drop(transfer);
-                    return;
-                }
-                Ended::Serve(in_use, mut transfer, mut loads) => {
-                    drop(state);
-                    while let Some((page, load)) = loads.pop() {
-                        self.serve(page, load, &in_use, transfer.as_mut());
-                    }
-                    (in_use, transfer)
-                }
-                Ended::Read(in_use, transfer, grant) => {
-                    let file = state.file_of(&in_use.blocks());
-                    drop(state);
-                    let read = self.read_of(in_use, grant);
-                    if let Some(file) = file {
-                        let (first, blocks) = read.place();
-                        // Not by this thread: it may have to wait, for the sake of the other load.
-                        return transfer.read_later(file, first, blocks, read);
-                    }
-                    (read.fail(EIO), transfer)
-                }
-            };
-            state = self.state.lock();
-            ended = state.map.end(in_use, transfer);
-        }
-    }
-
-    /// Ends `load` with its record in `transfer`, which has the blocks that `in_use` says.
-    fn serve(
-        &self,
-        mut page: PendingPage,
-        load: PinnedLoad,
-        in_use: &InUse,
-        transfer: Pin<&mut Transfer<Read>>,
-    ) {
-        let loaded = self.unpack(&load, &in_use.blocks(), transfer, &mut page.page());
-        self.finish(page, load, loaded);
-    }
-
-    /// Ends the pin that a read of `blocks` had.
-    fn end_grant(&self, blocks: &Blocks, grant: Option<ReadGrant>) {
-        if let Some(grant) = grant {
-            self.contents.stores.unpin(blocks.store(), grant.pinned);
-        }
-    }
-
-    /// Ends `load`.
-    fn finish(&self, page: PendingPage, load: PinnedLoad, loaded: Result<Filled>) {
-        finish_load(&self.contents, page, load, loaded);
-    }
-
-    /// Writes to `page` the object of `load`, whose record is in `transfer`, which has blocks `has`.
-    fn unpack(
-        &self,
-        load: &PinnedLoad,
-        has: &Blocks,
-        transfer: Pin<&mut Transfer<Read>>,
-        page: &mut DestPage<'_>,
-    ) -> Result<Filled> {
-        let record = Record {
-            unit: load.redirect.location.unit(),
-            owner: load.owner,
-            length: load.redirect.length.bytes(),
-        };
-        let message = Message::object(load.blocks.generation(), &record);
-        let (read, room) = (transfer.blocks_mut())
-            .split_at_mut_checked(MAX_BLOCKS)
-            .ok_or(EIO)?;
-        let skip = (message.block()).checked_sub(has.range().start);
-        let read = skip.and_then(|skip| read.get(skip..)).ok_or(EIO)?;
-        let room = room.first_mut().ok_or(EIO)?;
-        // The pin keeps the store in its place.
-        let content = self.contents.stores.with(load.blocks.store(), |store| {
-            let content = store.device.protection.verify(&message, read, room);
-            content.map_err(|error| {
-                store.read_failed(fmt!("segment {}: {error}", load.blocks.segment()));
-                EIO
-            })
-        });
-        let content = content.unwrap_or(Err(EIO))?;
-        let object = content.get(..record.length).ok_or(EIO)?;
-        self.contents.cache.unpack(object, page)
-    }
-}
-
-/// What is done when the blocks of a page were read. The page is not here: it waits.
-struct Read {
-    shard: Arc<Shard>,
-    in_use: InUse,
-    /// That of the load that it is for.
-    grant: Option<ReadGrant>,
-}
-
-impl Read {
-    /// The first page of the file that is read, and where to.
-    fn place(&self) -> (u64, Range<usize>) {
-        let blocks = self.in_use.blocks();
-        let range = blocks.range();
-        let first = Device::page(blocks.segment(), range.start);
-        (first, 0..range.len())
-    }
-
-    /// Ends the load with `error`, unless it was ended when its store was given up; and others that wait
-    /// for the same blocks read for themselves.
-    fn fail(self, error: Error) -> InUse {
-        let Self {
-            shard,
-            in_use,
-            grant,
-        } = self;
-        let failed = shard.state.lock().map.fail(&in_use);
-        if let Some((page, load)) = failed {
-            shard.finish(page, load, Err(error));
-        }
-        shard.end_grant(&in_use.blocks(), grant);
-        in_use
-    }
-}
-
-impl TransferDone for Read {
-    fn landing(&self) -> &Arc<Landing<Self>> {
-        &self.shard.landing
-    }
-
-    fn group(&self) -> &IoGroup {
-        (self.grant.as_ref()).map_or(&io_group::ROOT, |grant| &grant.group)
-    }
-
-    fn done(self, transfer: ReadTransfer, result: Result) {
-        let blocks = self.in_use.blocks();
-        // The pin keeps the store in its place.
-        let read = (self.shard.contents.stores)
-            .with(blocks.store(), |store| {
-                store.finish_read(&transfer, blocks.segment(), blocks.range().len(), result)
-            })
-            .unwrap_or(Err(EIO));
-        match read {
-            Ok(()) => {
-                let Self {
-                    shard,
-                    in_use,
-                    grant,
-                } = self;
-                // Its load is the first of those that are served.
-                shard.end(in_use, transfer);
-                shard.end_grant(&blocks, grant);
-            }
-            Err(error) => {
-                let shard = self.shard.clone();
-                let in_use = self.fail(error);
-                shard.end(in_use, transfer);
-            }
         }
     }
 }
