@@ -100,11 +100,11 @@ state_is() { # NUMBER STATE
 	[[ $(store_stat file "$1" state) == "$2" ]]
 }
 
-readers_get_an_error() {
-	local ordered
+# given_up_while_it_waits ARGUMENTS...: by pages, for a disk that does not answer; in the background.
+given_up_while_it_waits() {
 	mapped linear DISK 0
 	area file 1G "limit=64M,backing=$disk"
-	start_in_store -s 4 -k tttr fill out hold lost check
+	start_in_store "$@" fill out hold lost check
 	suspend
 	let_go
 	until_true "it waits for the disk" 20 waits_for_a_page "$held_pid"
@@ -112,6 +112,11 @@ readers_get_an_error() {
 	# It comes to its end, though the disk does not answer.
 	listen || fail "it holds"
 	wait "$held_pid"
+}
+
+readers_get_an_error() {
+	local ordered
+	given_up_while_it_waits -s 4 -k tttr
 	is_suspended
 	holds "pages that could not be read" "$(said_number lost) > 900"
 	equal "failed loads" "$(said_number lost)" "$(stat_of file failed_loads)"
@@ -236,15 +241,7 @@ while_it_is_swapped_off() {
 
 the_order_can_be_ended() {
 	local ordered
-	mapped linear DISK 0
-	area file 1G "limit=64M,backing=$disk"
-	start_in_store -s 2 -k r fill out hold lost check
-	suspend
-	let_go
-	until_true "it waits for the disk" 20 waits_for_a_page "$held_pid"
-	ordered give_up_backing "$disk"
-	listen || fail "it holds"
-	wait "$held_pid"
+	given_up_while_it_waits -s 2 -k r
 	pkill -TERM -x mnt
 	wait "$ordered" || true
 	# It is given up all the same, and swapoff need not wait for it.
