@@ -28,6 +28,7 @@ pub mod slot;
 pub mod store_state;
 pub mod sync;
 pub mod transfer_map;
+pub mod victims;
 
 /// Bytes in a page. The entry's length field and the swap header's layout are made for this size.
 pub const PAGE_SIZE: usize = 4096;

@@ -75,10 +75,10 @@ use super::{
     pin_count::PinCount,
     segment::{
         record_size,
-        MAX_UNUSED,
         SEGMENT, //
     },
-    sync::Word, //
+    sync::Word,
+    victims::Victims, //
 };
 
 const STATE_MASK: u64 = DOUBTED - 1;
@@ -256,60 +256,6 @@ impl Segment {
 /// need not be the best of the log, and so its cost does not grow with the log.
 pub const WINDOW: usize = 1024;
 
-/// The most victims that are found in a window.
-pub const MAX_VICTIMS: usize = 64;
-
-/// A segment that is cheap to clean, and the live bytes that it had.
-#[derive(Clone, Copy, Default)]
-struct Victim {
-    segment: u32,
-    live: u32,
-}
-
-/// The victims of a window that are left, the emptiest last.
-struct Victims {
-    found: [Victim; MAX_VICTIMS],
-    count: usize,
-}
-
-impl Victims {
-    /// Adds segment `segment`, if it is among the emptiest.
-    fn add(&mut self, segment: usize, live: usize) {
-        let new = Victim {
-            segment: segment as u32,
-            live: live as u32,
-        };
-        if self.count == MAX_VICTIMS {
-            if new.live >= self.found[0].live {
-                return;
-            }
-            self.found.copy_within(1.., 0);
-            self.count -= 1;
-        }
-        let at = self.left().partition_point(|victim| victim.live > new.live);
-        self.found.copy_within(at..self.count, at + 1);
-        self.found[at] = new;
-        self.count += 1;
-    }
-
-    fn left(&self) -> &[Victim] {
-        &self.found[..self.count]
-    }
-
-    /// Takes out the emptiest.
-    fn pop(&mut self) -> Option<usize> {
-        self.count = self.count.checked_sub(1)?;
-        Some(self.found[self.count].segment as usize)
-    }
-
-    /// Bytes that cleaning all of them would win. This allows for the unused tail of each rewritten
-    /// segment; else cleaning could go on for ever and win nothing.
-    fn won(&self) -> usize {
-        let won = |victim: &Victim| SEGMENT - victim.live as usize - MAX_UNUSED;
-        self.left().iter().map(won).sum()
-    }
-}
-
 /// Where the mover goes on in a log. There is one for each log.
 pub struct Cursor {
     segment: usize,
@@ -334,10 +280,7 @@ impl Cursor {
             segment: 0,
             generation,
             next_victims: 0,
-            victims: Victims {
-                found: [Victim::default(); MAX_VICTIMS],
-                count: 0,
-            },
+            victims: Victims::new(),
             fruitless: false,
             next_oldest: 0,
         }
@@ -480,7 +423,7 @@ impl<S: Deref<Target = [Segment]>> SegmentLog<S> {
     pub fn find_victims(&self, cursor: &mut Cursor) -> bool {
         let windows = if cursor.fruitless { 1 } else { self.windows() };
         cursor.fruitless = !(0..windows).any(|_| {
-            cursor.victims.count = 0;
+            cursor.victims.clear();
             for (segment, account) in self.full_of_window(&mut cursor.next_victims) {
                 if account.live <= MAX_VICTIM {
                     cursor.victims.add(segment, account.live);

@@ -29,6 +29,7 @@ use crate::{
             MAX_FILLED,
             MAX_STORES, //
         },
+        victims::MAX_VICTIMS,
     },
     writeback::{
         lanes::{
@@ -49,7 +50,7 @@ use kernel::{
 };
 
 /// The most segments that are moved to one.
-const MAX_SOURCES: usize = log::MAX_VICTIMS;
+const MAX_SOURCES: usize = MAX_VICTIMS;
 
 /// The most segments that are filled by cleaning at one go: other work waits for the mover meanwhile.
 const MAX_CLEANED: usize = 8;

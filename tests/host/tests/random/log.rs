@@ -17,7 +17,6 @@ use ghostswap_core::log::{
     TakenSegment,
     GENERATION_BITS,
     MAX_VICTIM,
-    MAX_VICTIMS,
     RESERVE,
     WINDOW, //
 };
@@ -27,6 +26,7 @@ use ghostswap_core::segment::{
     MAX_UNUSED,
     SEGMENT, //
 };
+use ghostswap_core::victims::MAX_VICTIMS;
 use ghostswap_core::PAGE_SIZE;
 use proptest::prelude::*;
 use proptest::sample::Index;
