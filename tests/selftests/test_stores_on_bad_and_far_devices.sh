@@ -199,21 +199,28 @@ waits_for_the_pool() {
 	[[ $(flags_of "$1") == S* && $(<"/proc/$1/wchan") == *wait* ]]
 }
 
-# And a worker writes, to a disk that takes so few requests that it waits for room in the queue.
+# And a worker writes. The disk hangs, and before it is a queue that has room for fewer requests than it
+# writes: a loop device keeps each until it is done.
 written_with_reserves() {
 	local queue writer
-	scratch_disk
+	mapped linear DISK 0
+	disk=$(losetup --find --show --direct-io=on "$disk")
+	afterwards losetup --detach "$disk"
 	queue=/sys/block/${disk#/dev/}/queue
 	area file 1G "limit=64M,backing=$disk"
-	start pages -s 8 -k r fill out hold check
-	put_for_now "$queue/max_sectors_kb" 4
+	start pages -s 2 -k r fill out hold check
+	put "$queue/max_sectors_kb" 4
+	suspend
 	tell file writeback all >/dev/null &
 	writer=$!
 	until_true "a worker waits for the disk" 20 a_worker_waits
 	equal "state, and whether it may" "D 1" "$found"
-	put "$queue/max_sectors_kb" 1024
+	is_suspended
+	resume
 	wait "$writer"
+	holds "pages in the store" "$(stat_of file redirected_pages) > 450"
 	ends_well
+	gone file
 }
 
 # a_worker_waits: of the queue for writes; sets $found to what flags_of says of it.
