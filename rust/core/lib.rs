@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Pure logic: no kernel types, no I/O, no unsafe code.
+//! Pure logic: no kernel types, no I/O, and no unsafe code but the accesses of [`wlz`] to bytes.
 //!
 //! The kernel module compiles these files as a module of its own. On the host they are a crate,
 //! tested with proptest, and with loom for every interleaving. Nothing differs between the two but
@@ -29,6 +29,7 @@ pub mod store_state;
 pub mod sync;
 pub mod transfer_map;
 pub mod victims;
+pub mod wlz;
 
 /// Bytes in a page. The entry's length field and the swap header's layout are made for this size.
 pub const PAGE_SIZE: usize = 4096;

@@ -24,6 +24,14 @@ use crate::model::{
     crc32c,
     protect, //
 };
+use crate::pages::page;
+use crate::wlz_model::{
+    check_object,
+    check_page,
+    model,
+    object_of_text,
+    object_of_words, //
+};
 
 /// The rest of an input.
 struct Rest<'a>(&'a [u8]);
@@ -86,6 +94,10 @@ pub fn check(input: &[u8]) {
         b'p' => check_pool_name(bytes),
         b'b' => blocks_of_bytes(Rest(bytes)),
         b's' => segment(Rest(bytes)),
+        b'w' => check_object(bytes),
+        b'm' => memory(Rest(bytes)),
+        b'd' => damaged_object(Rest(bytes)),
+        b'o' => made_object(Rest(bytes)),
         _ => (),
     }
 }
@@ -161,6 +173,56 @@ fn segment(mut rest: Rest<'_>) {
         let read = image.get(begin..end).unwrap_or(&[]);
         check_read(read, generation, record, crc32c);
     }
+}
+
+/// A page, and the room that it may take when it is compressed.
+fn memory(mut rest: Rest<'_>) {
+    let room = usize::from(rest.u16()) % (PAGE_SIZE + 1);
+    check_page(&page(rest.0), room);
+}
+
+/// What a page is compressed to, with bytes changed: level, length, then place and value by turns, and the
+/// page.
+fn damaged_object(mut rest: Rest<'_>) {
+    let (level, length, changes) = (rest.u8(), rest.u16(), rest.u8() % 8);
+    let changes: Vec<_> = (0..changes).map(|_| (rest.u16(), rest.u8())).collect();
+    let mut objects = check_page(&page(rest.0), PAGE_SIZE);
+    let Some(mut object) =
+        (objects.len() > 0).then(|| objects.remove(level as usize % objects.len()))
+    else {
+        return;
+    };
+    for (at, value) in changes {
+        let at = usize::from(at) % object.len();
+        object[at] = value;
+    }
+    match usize::from(length) {
+        0 => (),
+        length => object.resize(length % (PAGE_SIZE + 1), 0x5a),
+    }
+    check_object(&object);
+}
+
+/// An object of whatever the format has: of words that have plain tags or predicted ones, or of text.
+fn made_object(mut rest: Rest<'_>) {
+    let object = match rest.u8() % 3 {
+        2 => {
+            let mut tokens = Vec::new();
+            while !rest.is_empty() {
+                let [count, length, distance] = [(); 3].map(|()| rest.u16() as usize % PAGE_SIZE);
+                tokens.push((count, length, distance));
+            }
+            object_of_text(&tokens)
+        }
+        kind => {
+            let distances: [u8; 4] = rest.take();
+            let mut tags = vec![rest.u8() % 16];
+            tags.extend(rest.0.iter().map(|tag| tag % 16));
+            object_of_words(&tags, &distances, kind == 1)
+        }
+    };
+    assert!(model(&object).is_some());
+    check_object(&object);
 }
 
 /// Damages `image` in one way.

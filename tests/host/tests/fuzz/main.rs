@@ -5,11 +5,20 @@
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]
+#[path = "../common/guarded.rs"]
+mod guarded;
+#[cfg(fuzzing)]
 #[path = "../common/input.rs"]
 mod input;
 #[cfg(fuzzing)]
 #[path = "../common/model.rs"]
 mod model;
+#[cfg(fuzzing)]
+#[path = "../common/pages.rs"]
+mod pages;
+#[cfg(fuzzing)]
+#[path = "../common/wlz.rs"]
+mod wlz_model;
 
 #[cfg(fuzzing)]
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| input::check(bytes));

@@ -9,6 +9,8 @@ mod cleaning;
 mod corpus;
 mod entry;
 mod errors;
+#[path = "../common/guarded.rs"]
+mod guarded;
 mod header;
 mod heap;
 #[path = "../common/input.rs"]
@@ -22,10 +24,15 @@ mod model;
 #[path = "../common/object.rs"]
 mod object;
 mod options;
+#[path = "../common/pages.rs"]
+mod pages;
 mod redirect;
 mod segment;
 mod table;
 mod transfer_map;
+mod wlz;
+#[path = "../common/wlz.rs"]
+mod wlz_model;
 
 use proptest::test_runner::Config;
 
