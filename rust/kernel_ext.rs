@@ -14,7 +14,8 @@
 //! Nothing in here knows what the module is for. Of the pure logic in `rust/core`, `zsmalloc` uses the
 //! ownership of objects that a word names ([`crate::core::payload`]), `sparse_array` the counts of pins
 //! and uses ([`crate::core::pin_count`]), and `transfer` a pile ([`crate::core::pile`]): safety rests on
-//! them, so they are model-checked on the host.
+//! them, so they are model-checked on the host. `crypto` has the compressor of [`crate::core::wlz`] among
+//! others.
 
 mod bindings;
 pub(crate) mod block;

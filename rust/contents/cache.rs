@@ -102,9 +102,12 @@ impl Cache {
         if self.inner.as_ref().is_some() {
             return Ok(());
         }
+        let objects = ZsPool::new(&self.name)?;
+        // Of that length it would be stored as it is.
+        let room = objects.huge_class_size.saturating_sub(1);
         let inner = CacheInner {
-            objects: ZsPool::new(&self.name)?,
-            compressor: Compressor::new(self.algorithm.clone())?,
+            objects,
+            compressor: Compressor::new(self.algorithm.clone(), room)?,
         };
         let inner = KBox::pin_init(OnlineInstance::new(self.cpus.clone(), inner), GFP_KERNEL)?;
         self.inner.populate(inner);

@@ -12,5 +12,6 @@ mod gcm;
 #[cfg(all(CONFIG_LZ4_COMPRESS, CONFIG_LZ4_DECOMPRESS))]
 mod lz4;
 pub(crate) mod random;
+mod wlz;
 #[cfg(all(CONFIG_ZSTD_COMPRESS, CONFIG_ZSTD_DECOMPRESS))]
 mod zstd;

@@ -43,9 +43,17 @@ const MAX_CHANGES: usize = 3 * MAX_STORES;
 /// The compressor where none is named.
 const DEFAULT_COMPRESSOR: &CStr = c"lz4";
 
-/// Compressors of the kernel, as of `crypto/Kconfig`, to name those that are there.
+/// Our own compressor, and those of the kernel, as of `crypto/Kconfig`, to name those that are there.
 const KNOWN_COMPRESSORS: &[&CStr] = &[
-    c"lz4", c"lz4hc", c"zstd", c"lzo", c"lzo-rle", c"deflate", c"842",
+    c"wlz",
+    c"wlz:dense",
+    c"lz4",
+    c"lz4hc",
+    c"zstd",
+    c"lzo",
+    c"lzo-rle",
+    c"deflate",
+    c"842",
 ];
 
 /// What was given; [`None`] is what was not.

@@ -228,8 +228,8 @@ static void mutate(struct text *text)
 static void append_value(struct text *text)
 {
 	static const char * const values[] = {
-		"on", "off", "lz4", "zstd", "lzo", "nonesuch", "a", "pool.1", "..", "all", "",
-		NULL
+		"on", "off", "wlz", "wlz:dense", "lz4", "zstd", "lzo", "nonesuch", "a", "pool.1",
+		"..", "all", "", NULL
 	};
 
 	switch (below(4)) {

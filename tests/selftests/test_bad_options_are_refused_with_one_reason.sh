@@ -27,13 +27,13 @@ unknown() {
 compressors() {
 	local name
 	# Few of them: the kernel runs modprobe several times for each.
-	for name in "" sha256 lz4/x; do
+	for name in "" sha256 lz4/x wlz:best; do
 		refused "comp=$name" "comp"
 	done
 	# It names those there are.
 	mark_log
 	gives EINVAL mnt mount file file comp=nonesuch
-	for name in lz4 lzo lzo-rle zstd deflate 842; do
+	for name in wlz wlz:dense lz4 lzo lzo-rle zstd deflate 842; do
 		one_line "nonesuch.*[ ,(]$name([ ,)]|\$)"
 	done
 }

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Any compressor the kernel has can be named, and gives back what it took.
+# Our own compressor, and any that the kernel has, can be named, and gives back what it took.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -25,13 +25,15 @@ pool_of_each() {
 	area a 1G comp=lz4 5
 	area b 1G comp=zstd 5
 	area c 1G comp=deflate 5
-	pages -s 9 -k tr fill out check rewrite:2 out check
-	for name in a b c; do
+	area d 1G comp=wlz 5
+	area e 1G comp=wlz:dense 5
+	pages -s 15 -k tr fill out check rewrite:2 out check
+	for name in a b c d e; do
 		holds "stores of $name" "$(stat_of "$name" stores) > 500"
 	done
 }
 
-for name in lz4 zstd lzo-rle lzo deflate 842; do
+for name in wlz wlz:dense lz4 zstd lzo-rle lzo deflate 842; do
 	promise "$name gives back what it took" round_trips $name
 done
 promise "pools with different compressors do not mix them up" pool_of_each

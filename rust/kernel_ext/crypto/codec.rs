@@ -31,7 +31,7 @@ pub(in crate::kernel_ext) trait Codec: Send {
 
 /// Where a page cannot take more than its room when it is compressed, compressors need not check
 /// every byte that they write; lz4's bound is 4,128 bytes. All of them are told the room, and keep
-/// it.
+/// it. wlz puts objects together in the second half.
 pub(in crate::kernel_ext) const BUFFER_SIZE: usize = 2 * PAGE_SIZE;
 
 /// Room for a compressed page, or to put one together, in the direct map.

@@ -2,23 +2,27 @@
 
 //! Compressors by name, with a stream for each CPU that is there.
 //!
-//! All of them are the crypto API's but two. Its zstd is set up for inputs of 256 KiB, so pages are
-//! compressed by the library that is behind it, set up for pages. And lz4, which is the fastest,
-//! would pay most for the way through it.
+//! All of them are the crypto API's but three. Its zstd is set up for inputs of 256 KiB, so pages are
+//! compressed by the library that is behind it, set up for pages. And lz4, which is the fastest of the
+//! kernel's, would pay most for the way through it. wlz is our own.
 
-use crate::kernel_ext::{
-    crypto::{
-        acomp,
-        codec::{
-            Codec,
-            CodecBuffer,
-            BUFFER_SIZE, //
+use crate::{
+    core::wlz::Level,
+    kernel_ext::{
+        crypto::{
+            acomp,
+            codec::{
+                Codec,
+                CodecBuffer,
+                BUFFER_SIZE, //
+            },
+            wlz::Wlz,
         },
-    },
-    mm::swap_page::{
-        DestPage,
-        Filled,
-        SourcePage, //
+        mm::swap_page::{
+            DestPage,
+            Filled,
+            SourcePage, //
+        },
     },
 };
 use core::ptr::NonNull;
@@ -119,7 +123,7 @@ impl Decompressor<'_> {
 /// # Examples
 ///
 /// ```ignore
-/// let compressor = Compressor::new(Algorithm::new(c"lz4")?)?;
+/// let compressor = Compressor::new(Algorithm::new(c"lz4")?, PAGE_SIZE)?;
 /// // On CPU 3.
 /// compressor.make_stream(3);
 /// let mut stream = compressor.stream();
@@ -137,6 +141,8 @@ pub(crate) struct Compressor {
     /// Whose stream that is.
     first_cpu: usize,
     algorithm: Algorithm,
+    /// The most that an object may take, in bytes.
+    room: usize,
 }
 
 // SAFETY: It owns its streams, which can be sent and shared.
@@ -155,6 +161,8 @@ pub(crate) enum Algorithm {
     /// The zstd library.
     #[cfg(all(CONFIG_ZSTD_COMPRESS, CONFIG_ZSTD_DECOMPRESS))]
     Zstd,
+    /// wlz, at a level.
+    Wlz(Level),
 }
 
 impl Algorithm {
@@ -168,37 +176,41 @@ impl Algorithm {
         }
     }
 
-    /// The compressor called `name`, if it is one of the kernel's libraries.
+    /// The compressor called `name`, if it is one of the kernel's libraries, or our own.
     fn library(name: &CStr) -> Option<Self> {
         match name.to_bytes() {
             #[cfg(all(CONFIG_LZ4_COMPRESS, CONFIG_LZ4_DECOMPRESS))]
             b"lz4" => Some(Self::Lz4),
             #[cfg(all(CONFIG_ZSTD_COMPRESS, CONFIG_ZSTD_DECOMPRESS))]
             b"zstd" => Some(Self::Zstd),
+            b"wlz" => Some(Self::Wlz(Level::Fast)),
+            b"wlz:dense" => Some(Self::Wlz(Level::Dense)),
             _ => None,
         }
     }
 
-    fn stream(&self) -> Result<Pin<KBox<Mutex<Stream>>>> {
+    fn stream(&self, room: usize) -> Result<Pin<KBox<Mutex<Stream>>>> {
         match self {
             Self::Acomp(transform) => Stream::new(acomp::Request::new(transform.clone())?),
             #[cfg(all(CONFIG_LZ4_COMPRESS, CONFIG_LZ4_DECOMPRESS))]
             Self::Lz4 => Stream::new(lz4::Lz4::new()?),
             #[cfg(all(CONFIG_ZSTD_COMPRESS, CONFIG_ZSTD_DECOMPRESS))]
             Self::Zstd => Stream::new(zstd::Zstd::new()?),
+            Self::Wlz(level) => Stream::new(Wlz::new(*level, room)?),
         }
     }
 }
 
 impl Compressor {
-    /// Streams of `algorithm`: one for now, of this CPU.
+    /// Streams of `algorithm`: one for now, of this CPU. A page is of no use compressed if it takes more
+    /// than `room` bytes, and compressing it may fail.
     ///
     /// Context: may sleep. Errors: [`ENOMEM`].
-    pub(crate) fn new(algorithm: Algorithm) -> Result<Self> {
+    pub(crate) fn new(algorithm: Algorithm, room: usize) -> Result<Self> {
         let count = cpu::nr_cpu_ids() as usize;
         let mut streams = KVec::with_capacity(count, GFP_KERNEL)?;
         let first_cpu = this_cpu();
-        let first = into_raw(algorithm.stream()?);
+        let first = into_raw(algorithm.stream(room)?);
         for _ in 0..count {
             // There is room.
             let _ = streams.push_within_capacity(Atomic::new(first.as_ptr()));
@@ -209,6 +221,7 @@ impl Compressor {
             first,
             first_cpu,
             algorithm,
+            room,
         })
     }
 
@@ -222,7 +235,7 @@ impl Compressor {
         if cpu == self.first_cpu || place.load(Relaxed) != self.first.as_ptr() {
             return;
         }
-        if let Ok(stream) = self.algorithm.stream() {
+        if let Ok(stream) = self.algorithm.stream(self.room) {
             // INVARIANT: It changes for the first time, from the first one to its own.
             place.store(into_raw(stream).as_ptr(), Release);
         }

@@ -18,6 +18,10 @@ const WORDS: usize = PAGE_SIZE / size_of::<u64>();
 ///
 /// For `'a`, `data` points to `PAGE_SIZE` readable, page-aligned bytes, which are not written:
 /// their folio is under writeback to a disk that asks for stable writes.
+///
+/// One writer may break this: a task that got the page by `get_user_pages()` before, as ptrace does. It
+/// marks the folio dirty after that, so the page goes out again. Meanwhile two reads of a byte may differ,
+/// so no bound may rest on what is read.
 pub(crate) struct SourcePage<'a> {
     data: NonNull<u64>,
     node: i32,
@@ -100,7 +104,15 @@ impl DestPage<'_> {
         self.data.as_ptr()
     }
 
-    /// All of the page was written, through [`DestPage::as_mut_ptr`].
+    /// Its bytes, to be written. What they are before does not matter to code that fills the page.
+    #[inline]
+    pub(in crate::kernel_ext) fn bytes_mut(&mut self) -> &mut [u8; PAGE_SIZE] {
+        // SAFETY: By the type invariants, these are so many writable bytes that nothing else touches while
+        // this borrow of `self` lasts. A page's memory has some bytes at any time.
+        unsafe { self.data.cast().as_mut() }
+    }
+
+    /// All of the page was written, through [`DestPage::as_mut_ptr`] or [`DestPage::bytes_mut`].
     #[inline]
     pub(in crate::kernel_ext) fn filled(&mut self) -> Filled {
         Filled(())
