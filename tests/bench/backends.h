@@ -195,6 +195,12 @@ static double get_field(const char *path, int field)
 	return number;
 }
 
+/* What others are compared with that do not have the compressor: ghostswap's own. */
+static const char *theirs(const char *comp)
+{
+	return strncmp(comp, "wlz", 3) ? comp : "lz4";
+}
+
 /* Returns false if there is no memory for its table. */
 static bool make_zram(const char *comp, const char *backing)
 {
@@ -203,7 +209,7 @@ static bool make_zram(const char *comp, const char *backing)
 
 	if (backing)
 		put(ZRAM "backing_dev", backing);
-	put(ZRAM "comp_algorithm", comp);
+	put(ZRAM "comp_algorithm", theirs(comp));
 	/* It has its table from the start, so this may be too much. */
 	snprintf(size, sizeof(size), "%zu", area_pages * PAGE);
 	fd = open(ZRAM "disksize", O_WRONLY);
@@ -276,7 +282,7 @@ static void zswap_prepare(const char *comp)
 
 static void zswap_enable(const char *comp)
 {
-	put(ZSWAP "compressor", comp);
+	put(ZSWAP "compressor", theirs(comp));
 	put(ZSWAP "max_pool_percent", "50");
 	put(ZSWAP "enabled", "Y");
 }

@@ -24,7 +24,11 @@ CORPORA = {
     "js": "a JavaScript program's heap",
     "random": "incompressible pages",
     "mixed": "some of each",
+    "java": "a Java program's heap",
+    "rust": "a Rust program's heap",
 }
+# What those that are mixed are from.
+PARTS_OF_MIXED = ["python", "cc1", "sqlite", "js"]
 
 
 class Failed(Exception):
@@ -57,6 +61,7 @@ class Corpora:
     `say` is called before what takes long."""
 
     USUAL = {"python": "2 seconds", "cc1": "5 seconds", "sqlite": "8 seconds", "js": "2 seconds"}
+    USUAL |= {"java": "5 seconds", "rust": "5 seconds"}
 
     def __init__(self, pages, say):
         self.pages, self.say, self.files = pages, say, {}
@@ -71,11 +76,12 @@ class Corpora:
         target = os.path.join(OUT, "corpus" if name == "python" else f"corpus.{name}")
         others = []
         if name == "mixed":
-            others = [self.get(other) for other in CORPORA if other not in ("mixed", "random")]
+            others = [self.get(other) for other in PARTS_OF_MIXED]
             others = [other for other in others if other]
         makers = [os.path.join(HERE, "corpus")]
         if name != "python":
-            makers += [os.path.join(HERE, "corpora"), os.path.join(HERE, "corpus.js")]
+            names = ("corpora", "corpus.js", "corpus.java", "corpus.rs")
+            makers += [os.path.join(HERE, name) for name in names]
         if newer(target, *makers, *others) and os.path.getsize(target) == self.pages * 4096:
             return target
         os.makedirs(OUT, exist_ok=True)

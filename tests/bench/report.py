@@ -13,6 +13,9 @@ from rows import (
     EMPTY,
     HOT,
     JOBS,
+    OWN_BARS,
+    OWN_NATIVE_BARS,
+    PEERS,
     PHASES,
     RAM,
     SCALE,
@@ -148,6 +151,8 @@ class Run:
         bar = row.bar
         if comp == "lzo-rle" or where == "random" or (row.where and where not in row.where):
             bar = None
+        if comp in OWN_BARS:
+            bar = OWN_BARS[comp].get(where, {}).get(row.what) if part == "pages" else None
         return ratio, bar, None if bar is None else ratio <= bar
 
     # --- tables -----------------------------------------------------------------
@@ -157,7 +162,7 @@ class Run:
         keys = {(part, where, comp) for part, where, _, comp, _ in self.figures}
 
         def of(part):
-            order = [*CORPORA, *JOB_NAMES, "lz4", "zstd", "lzo-rle"]
+            order = [*CORPORA, *JOB_NAMES, "lz4", "wlz", "wlz:dense", "zstd", "lzo-rle"]
             found = [key for key in keys if key[0] == part]
             return sorted(found, key=lambda key: [order.index(name) for name in key[1:]])
 
@@ -237,6 +242,15 @@ class Run:
             if part == "native" and backend == "ghostswap" and what == "second":
                 text, met = f"pages a second with a second CPU ({comp})", value >= 1.8
                 yield text, f"{value:.2f}", ">= 1.8", met, "" if met else self.far_apart(comp)
+        for what, bar in OWN_NATIVE_BARS.items():
+            # To the better of them, so the larger one.
+            ratios = [
+                self.figures.get(("native", "python", "ghostswap", "wlz", f"{what}/{peer}"))
+                for peer in PEERS
+            ]
+            if None not in ratios:
+                text = f"on the clock, {what} (python, wlz)"
+                yield text, f"{max(ratios):.3f}", f"<= {bar:g}", max(ratios) <= bar, ""
 
     def obstacle(self, part, where, comp, row):
         """What a figure would be if ghostswap's own share of it were nothing."""
@@ -419,7 +433,7 @@ class Run:
             return lambda group, name: self.get(part, group, comp, row, name)
 
         backends = COLUMNS[2:]
-        compressors = ["lz4", "zstd", "lzo-rle"]
+        compressors = ["lz4", "wlz", "wlz:dense", "zstd", "lzo-rle"]
         found = {key[1] for key in self.figures if key[0] == "pages"}
         corpora = [name for name in CORPORA if name in found]
         panels = [

@@ -48,6 +48,28 @@ RAM = [
     Row("slab", "  slab caches"),
     Row("rest", "  all else", made_of=parts_of_ram),
 ]
+# With ghostswap's own compressors, where zram and zswap have lz4: by pages, then row.
+OWN_BARS = {
+    "wlz": {
+        "python": {"out": 0.55, "in": 0.75, "ram": 0.87, "thp-out": 0.52},
+        "cc1": {"out": 0.52, "in": 0.75, "ram": 0.82, "thp-out": 0.5},
+        "js": {"out": 0.55, "in": 0.75, "ram": 0.85, "thp-out": 0.52},
+        "sqlite": {"out": 0.95, "in": 1, "ram": 1, "thp-out": 0.95},
+        "mixed": {"out": 0.7, "in": 0.85, "ram": 0.95},
+        "random": {"out": 0.6, "in": 1.02, "ram": 1},
+        # With these it was not made.
+        "java": {"out": 1, "in": 1, "objects": 1.02},
+        "rust": {"out": 1, "in": 1, "objects": 1.02},
+    },
+    "wlz:dense": {
+        "python": {"ram": 0.83},
+        "cc1": {"ram": 0.75},
+        "js": {"ram": 0.8},
+        "sqlite": {"ram": 0.97},
+    },
+}
+# The same for the times of part native.
+OWN_NATIVE_BARS = {"store": 0.55, "load": 0.75}
 STORE = [
     Row("wb-bytes", "written back, bytes", bar=0.40, against=PAGE, where=["python"]),
     Row("wb-ios", "  requests", "{:.3f}", bar=0.05, against=1),
