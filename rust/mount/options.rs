@@ -41,7 +41,7 @@ enum StoreChange {
 const MAX_CHANGES: usize = 3 * MAX_STORES;
 
 /// The compressor where none is named.
-const DEFAULT_COMPRESSOR: &CStr = c"lz4";
+const DEFAULT_COMPRESSOR: &CStr = c"wlz";
 
 /// Our own compressor, and those of the kernel, as of `crypto/Kconfig`, to name those that are there.
 const KNOWN_COMPRESSORS: &[&CStr] = &[

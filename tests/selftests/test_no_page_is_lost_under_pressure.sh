@@ -84,13 +84,13 @@ same_filled_keep_their_word() {
 	release
 }
 
-# A word of 64 bits whose halves differ does not fit into the entry.
+# A word of 64 bits whose halves differ does not fit into the entry. The tags of wlz are 256 bytes.
 longer_words_compress() {
 	area file
 	start pages -s 8 -k w fill out hold check
 	holds "pages out" "$(said_number out) > 2000"
 	equal "same-filled pages" 0 "$(stat_of file same_filled_pages)"
-	holds "compressed bytes" "$(stat_of file compressed_bytes) <= 64 * $(said_number out)"
+	holds "compressed bytes" "$(stat_of file compressed_bytes) < 272 * $(said_number out)"
 	ends_well
 }
 

@@ -17,12 +17,12 @@ memory_bytes() {
 defaults() {
 	local limit percent=$(($(memory_bytes) / 100)) options
 	mounted
-	equal "compressor" lz4 "$(stat_of file comp)"
+	equal "compressor" wlz "$(stat_of file comp)"
 	limit=$(stat_of file limit_bytes)
 	# Percent of what the kernel calls RAM, which is not quite MemTotal.
 	holds "20% of memory" "$limit > 19 * $percent && $limit < 21 * $percent"
 	options=$(options_of file)
-	[[ ,$options, == *,comp=lz4,* && $options == *limit=* && $options != *pool=* ]] ||
+	[[ ,$options, == *,comp=wlz,* && $options == *limit=* && $options != *pool=* ]] ||
 		fail "/proc/mounts shows $options"
 
 	# What is shown can be given again, and means the same.
@@ -71,8 +71,8 @@ limit_changes_live() {
 	# Options that are absent keep their values.
 	gives OK mnt remount file
 	equal "limit" $((4 << 20)) "$(stat_of file limit_bytes)"
-	equal "compressor" lz4 "$(stat_of file comp)"
-	gives OK mnt remount file comp=lz4,limit=5M
+	equal "compressor" wlz "$(stat_of file comp)"
+	gives OK mnt remount file comp=wlz,limit=5M
 	equal "limit" $((5 << 20)) "$(stat_of file limit_bytes)"
 }
 
@@ -83,12 +83,12 @@ the_rest_is_refused() {
 		limit=0 limit=101% comp=nonesuch nonesuch=1; do
 		gives_reason EINVAL "comp|pool|limit|nonesuch" mnt remount file "$options"
 		equal "limit" $((8 << 20)) "$(stat_of file limit_bytes)"
-		equal "compressor" lz4 "$(stat_of file comp)"
+		equal "compressor" wlz "$(stat_of file comp)"
 	done
 	pages -s 2 fill out check
 }
 
-promise "defaults: lz4, a fifth of memory, no pool" defaults
+promise "defaults: wlz, a fifth of memory, no pool" defaults
 promise "a limit is bytes, K, M, G or percent" limits
 promise "compressor, limit and pool are shown" pool_shown
 promise "remount changes the limit live" limit_changes_live

@@ -41,7 +41,7 @@ one_value() {
 	pages -s 2 fill out check
 	are_there "$dir" "${FILES[@]}" "${ORDERS[@]}" backing0
 	for name in "${FILES[@]}"; do
-		reads "$dir/$name" "[0-9]+|lz4"
+		reads "$dir/$name" "[0-9]+|wlz"
 	done
 	are_there "$dir/backing0" "${STORE[@]}"
 	for name in "${STORE[@]}"; do
