@@ -60,7 +60,8 @@ impl GhostSwap {
 /// unnamed pool is known, is not another's yet.
 ///
 /// It has the header page, which is read once, and keeps the ghost file open, so that it stays the same
-/// file and cannot be mounted twice, by any name. An area keeps its own file open, and so the mount:
+/// file and cannot be mounted twice, by any name. It may be a block device, for busybox makes a loop
+/// device of the file, and mounts that. An area keeps its own file open, and so the mount:
 /// umount(8) says EBUSY, and a lazily unmounted file lives until swapoff(8).
 pub(crate) struct Mount {
     page: KBox<[u8; PAGE_SIZE]>,
@@ -145,9 +146,14 @@ fn open(path: Option<&CStr>, log: &FsLog<'_>) -> Result<SourceFile> {
     let refuse = |error, reason| log.error(error, fmt!("source {}: {reason}", path));
     let found = FoundFile::new(path).map_err(|error| refuse(error, "not found"))?;
     match found.kind() {
-        FileKind::Regular => (),
+        FileKind::Regular | FileKind::BlockDevice => (),
         FileKind::Directory => return Err(refuse(EISDIR, "is a directory, not a ghost file")),
-        FileKind::Special => return Err(refuse(EINVAL, "is not a regular file")),
+        FileKind::Special => {
+            return Err(refuse(
+                EINVAL,
+                "is neither a regular file nor a block device",
+            ))
+        }
     }
     let file = found
         .open()

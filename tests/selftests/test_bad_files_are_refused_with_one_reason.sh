@@ -47,8 +47,30 @@ no_files() {
 	refused EISDIR "director" directory
 	refused EINVAL "regular file|device" fifo
 	refused EINVAL "regular file|device" /dev/null
-	truncate -s 4K image
-	refused EINVAL "regular file|device|block" "$(losetup --find --show image)"
+}
+
+# A device may be one, see test_fstab_is_all_it_takes.sh. The same is asked of it, but that the group
+# disk may use it.
+devices() {
+	local disk
+	truncate -s 4K empty
+	refused EINVAL "no swap header" "$(losetup --find --show empty)"
+	truncate -s 1M swapfile
+	mkswap -q swapfile
+	refused EINVAL "swapon|backing" "$(losetup --find --show swapfile)"
+	truncate -s 1K short
+	refused EINVAL "4096|page" "$(losetup --find --show short)"
+	header file
+	disk=$(losetup --find --show file)
+	afterwards chmod 600 "$disk"
+	chmod 664 "$disk"
+	refused EPERM "root|owner|mode|0600|permission" "$disk"
+	chmod 660 "$disk"
+	gives OK mnt mount "$disk" target
+	# By another name of the same.
+	cp -a "$disk" node
+	touch other
+	refused EBUSY "mounted" node other
 }
 
 wrong_owner() { # COMMAND...: run on a good file
@@ -95,6 +117,7 @@ promise "last_page beyond what the kernel takes" headers EFBIG last_page=4294967
 promise "bad pages" headers EINVAL bad=1 "bad pages.* 1"
 promise "a source that is too short or too long" lengths
 promise "a source that is missing, a directory, a pipe, a device" no_files
+promise "a block device that is no ghost file, or is one already" devices
 promise "a source that is not root's alone" others
 promise "a target that is a directory, or missing" bad_targets
 promise "no source at all" no_source

@@ -11,26 +11,33 @@ fstab() { # LINE...
 	afterwards umount /etc/fstab
 }
 
-# busybox' mount(8) would make a loop device of the file, so it is not asked.
-two_lines() { # SWAPON SWAPOFF PRIORITY
+two_lines() { # PRIORITY [busybox]
+	local busybox=${2:-}
 	header swap.ghost size=8G
 	fstab "$work/swap.ghost $work/swap.ghost ghostswap comp=zstd,limit=8M 0 0" \
 		"$work/swap.ghost none swap sw,pri=5 0 0"
 	rmmod ghostswap
 	mark_log
 
-	quiet mount -a -t ghostswap
+	# shellcheck disable=SC2086 # it may be no word at all
+	quiet $busybox mount -a -t ghostswap
 	[[ -e /sys/module/ghostswap ]] || fail "mount did not load the module"
-	# shellcheck disable=SC2086 # with or without busybox before it
-	quiet $1 -a
-	equal "/proc/swaps" "$work/swap.ghost file $((8 * 1024 * 1024 - 4)) 0 $3" \
+	# shellcheck disable=SC2086 # as above
+	quiet $busybox swapon -a
+	equal "/proc/swaps" "$work/swap.ghost file $((8 * 1024 * 1024 - 4)) 0 $1" \
 		"$(awk 'NR == 2 { print $1, $2, $3, $4, $5 }' /proc/swaps)"
 	equal "compressor" zstd "$(stat_of swap.ghost comp)"
 	equal "limit" $((8 << 20)) "$(stat_of swap.ghost limit_bytes)"
 	pages -s 2 fill out check
+	# What is on already is left alone.
 	# shellcheck disable=SC2086 # as above
-	quiet $2 -a
-	quiet umount -a -t ghostswap
+	quiet $busybox mount -a -t ghostswap
+	equal "areas" 1 "$(stat_of swap.ghost areas)"
+	# shellcheck disable=SC2086 # as above
+	quiet $busybox swapoff -a
+	# shellcheck disable=SC2086 # as above
+	quiet $busybox umount -a -t ghostswap
+	until_true "no loop device is left" 5 no_loops
 	equal "warnings" "" "$(warnings)"
 }
 
@@ -51,8 +58,8 @@ plain_mount_a() {
 	quiet swapoff -a
 }
 
-promise "mount -a loads the module, swapon -a finds the file" two_lines swapon swapoff 5
+promise "mount -a loads the module, swapon -a finds the file" two_lines 5
 # As Debian builds it, busybox knows no pri=.
-promise "the same with busybox swapon" two_lines "busybox swapon" "busybox swapoff" -1
+promise "the same with busybox, which mounts a loop device" two_lines -1 busybox
 promise "several ghost files, and asking twice" plain_mount_a
 finish

@@ -36,21 +36,22 @@ made_by_mkghost() { # FILE
 	equal "mode of $1" 600 "$(stat -c %a "$1")"
 }
 
-# busybox' mount(8) would make a loop device of the file, so it is not asked.
 swaps_on_quietly() { # MAKER FILE TARGET [busybox]
 	local maker=$1 file=$2 target=$3 busybox=${4:-}
 	"$maker" "$file"
 	[[ -e $target ]] || echo "any other regular file" >"$target"
 	mark_log
-	quiet mount -t ghostswap "$file" "$target"
 	# shellcheck disable=SC2086 # it may be no word at all
+	quiet $busybox mount -t ghostswap "$file" "$target"
+	# shellcheck disable=SC2086 # as above
 	quiet $busybox swapon "$target"
 	equal "${target##*/} in /proc/swaps" "$PWD/$target file $((64 * 1024 * 1024 - 4)) 0" \
 		"$(awk 'NR == 2 { print $1, $2, $3, $4 }' /proc/swaps)"
 	pages -s 1 fill out check
 	# shellcheck disable=SC2086 # as above
 	quiet $busybox swapoff "$target"
-	quiet umount "$target"
+	# shellcheck disable=SC2086 # as above
+	quiet $busybox umount "$target"
 	equal "warnings" "" "$(warnings)"
 	rm "$file"
 }

@@ -32,7 +32,9 @@ pub(crate) enum FileKind {
     Regular,
     /// A directory.
     Directory,
-    /// A device, a pipe or a socket.
+    /// A block device.
+    BlockDevice,
+    /// A character device, a pipe or a socket.
     Special,
 }
 
@@ -74,6 +76,7 @@ impl FoundFile {
         match mode & bindings::S_IFMT {
             bindings::S_IFREG => FileKind::Regular,
             bindings::S_IFDIR => FileKind::Directory,
+            bindings::S_IFBLK => FileKind::BlockDevice,
             _ => FileKind::Special,
         }
     }
@@ -106,7 +109,7 @@ impl Drop for FoundFile {
     }
 }
 
-/// A file open for reading. It stays the same file whatever becomes of its path.
+/// A file, or a block device, open for reading. It stays the same whatever becomes of its path.
 ///
 /// # Examples
 ///
@@ -121,9 +124,10 @@ pub(crate) struct SourceFile {
 }
 
 impl SourceFile {
+    /// The inode of its content: for a device that of the device, not of its node.
     fn inode(&self) -> *const bindings::inode {
-        // SAFETY: The file is valid, and an open file has an inode.
-        unsafe { (*self.file.as_ptr()).f_inode }
+        // SAFETY: The file is valid, and an open file has a mapping, which has an inode.
+        unsafe { (*(*self.file.as_ptr()).f_mapping).host }
     }
 
     /// Its length in bytes.
@@ -132,10 +136,20 @@ impl SourceFile {
         unsafe { (*self.inode()).i_size as u64 }
     }
 
-    /// Returns whether it is root's, and only root may read or write it.
+    /// Returns whether it is root's, and only root may read or write it; of a device, only root and
+    /// its group.
     pub(crate) fn is_private_to_root(&self) -> bool {
-        // SAFETY: The inode is valid as long as the file.
-        unsafe { (*self.inode()).i_uid.val == 0 && (*self.inode()).i_mode & 0o077 == 0 }
+        // SAFETY: The file is valid, and has an inode: of a device, that of the node that it was
+        // opened by.
+        let (owner, mode) = unsafe {
+            let inode = (*self.file.as_ptr()).f_inode;
+            ((*inode).i_uid.val, (*inode).i_mode)
+        };
+        let others = match u32::from(mode) & bindings::S_IFMT {
+            bindings::S_IFBLK => 0o007,
+            _ => 0o077,
+        };
+        owner == 0 && mode & others == 0
     }
 
     /// Returns whether it is on a filesystem of this type, as
@@ -145,7 +159,7 @@ impl SourceFile {
         unsafe { (*(*self.inode()).i_sb).s_magic == magic as c_ulong }
     }
 
-    /// Returns whether `other` is open on the same file.
+    /// Returns whether `other` is open on the same file, or device.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.inode() == other.inode()
     }
