@@ -18,6 +18,8 @@ make clean      remove build/; the cache outside of the repository stays
 
 What is needed is set up on demand, in $${XDG_CACHE_HOME:-~/.cache}/ghostswap.
 
+KERNEL=NAME     module, tests, vm, kernel: for this kernel and not the test kernel: debug, kcsan,
+                stock (Debian's own of trixie-backports, unmodified) or stock-rt
 KDIR=DIR        use this built kernel tree; its tools are then given as for the
                 kernel's own make: LLVM=, CC=, RUSTC=, BINDGEN=, ...
 KSRC=DIR        build this kernel source
@@ -31,7 +33,7 @@ endef
 .PHONY: all demo test test-host selftests test-debug torture fuzz bench vm kernel facts lint clean help
 
 all:
-	@scripts/module test $(if $(V),V=$(V))
+	@scripts/module $(or $(KERNEL),test) $(if $(V),V=$(V))
 
 demo:
 	@scripts/demo
@@ -58,10 +60,10 @@ bench:
 	@tests/bench/run
 
 vm:
-	@scripts/vm
+	@scripts/vm --kernel $(or $(KERNEL),test)
 
 kernel:
-	@scripts/kernel test
+	@scripts/kernel $(or $(KERNEL),test)
 
 facts:
 	@scripts/facts $(KSRC)

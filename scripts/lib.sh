@@ -140,6 +140,20 @@ toolchain_versions() {
 	"$BINDGEN" --version
 }
 
+# use_tools_of KERNEL DIRECTORY: set $make and $make_flags for modules for what scripts/kernel said
+# is the directory of that kernel.
+use_tools_of() {
+	make=(make)
+	if [[ -n ${KDIR:-} ]]; then
+		tools_from_environment
+	elif [[ -d $2/root ]]; then
+		# The compiler of a kernel that Debian built; the tools are named in the directory.
+		make=("$ROOT/scripts/in-root" "$2/root" make) make_flags=()
+	else
+		load_toolchain "$1"
+	fi
+}
+
 # Set $make_flags for a kernel tree in KDIR: the user names its tools in the environment.
 tools_from_environment() {
 	local name

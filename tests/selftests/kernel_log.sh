@@ -29,9 +29,11 @@ log_since() {
 	raw_log_since | sed -E 's/^<[0-9]+>\[ *[0-9.]+\](\[ *[TC][0-9]+\])? //'
 }
 
-# kernel_has OPTION [VALUE], as KASAN. Also in a machine that has little of its host.
+# kernel_has OPTION [VALUE], as KASAN; the value is a regular expression. Also in a machine that
+# has little of its host. Debian's kernels do not tell it themselves.
 kernel_has() {
-	zcat /proc/config.gz | grep "^CONFIG_$1=${2:-y}" >/dev/null
+	{ zcat /proc/config.gz || cat "/lib/modules/$(uname -r)/config"; } 2>/dev/null |
+		grep "^CONFIG_$1=${2:-y}" >/dev/null
 }
 
 # Of the kernel itself, not of programs that write to /dev/kmsg. Where it finds races of
