@@ -36,6 +36,12 @@ kernel_has() {
 		grep "^CONFIG_$1=${2:-y}" >/dev/null
 }
 
+# has_compressor NAME: our own, or one of the crypto API, built in or as a module.
+has_compressor() {
+	local option=${1%-rle}
+	[[ $1 == wlz* ]] || kernel_has "CRYPTO_${option^^}" '[ym]'
+}
+
 # Of the kernel itself, not of programs that write to /dev/kmsg. Where it finds races of
 # its own they are warnings, too; those of ours are looked for after each promise.
 warnings() {

@@ -14,10 +14,11 @@ slab_bytes() {
 	awk '/^(Slab|Percpu):/ { sum += $2 } END { print sum * 1024 }' /proc/meminfo
 }
 
-# Bytes by caller: the kernel's own table of clusters is its own affair.
+# Bytes by caller: the kernel's own table of clusters is its own affair. The caller is swapon(2), or
+# something of another name in it, as the compiler inlined it.
 vmalloc_bytes() { # kernel|others
 	awk -v which="$1" '
-		{ kernel = / swap|setup_swap|zswap/ && !/\[/ }
+		{ kernel = /swap/ && !/\[/ }
 		!/unpurged|vm_map_ram|ioremap/ && kernel == (which == "kernel") { sum += $2 }
 		END { print sum + 0 }' /proc/vmallocinfo
 }

@@ -5,8 +5,8 @@
 . "$(dirname "$0")/lib.sh"
 
 round_trips() { # COMPRESSOR
-	local bytes text random option=${1%-rle}
-	kernel_has "CRYPTO_${option^^}" '[ym]' || skip "this kernel has no $1"
+	local bytes text random
+	has_compressor "$1" || skip "this kernel has no $1"
 	area file 1G "comp=$1"
 	equal "compressor" "$1" "$(stat_of file comp)"
 	start pages -s 3 -k trst fill out hold check rewrite:3 out check
