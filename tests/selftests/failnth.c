@@ -425,7 +425,8 @@ static void map(bool huge)
 	if (where == MAP_FAILED || !stamps)
 		err(1, "memory");
 	memory = (char *)(((uintptr_t)where + HUGE_PAGE - 1) & -HUGE_PAGE);
-	if (madvise(memory, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE))
+	/* As in pages.c: a kernel without huge pages knows neither advice. */
+	if (madvise(memory, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) && errno != EINVAL)
 		err(1, "madvise");
 }
 

@@ -401,6 +401,15 @@ static void fork_visitor(uint64_t state)
 		errx(1, "a child that visited pages ended with status %#x", status);
 }
 
+/* A kernel without huge pages, as with PREEMPT_RT, knows no advice about them. */
+static void advise_as_far_as_known(void *where, size_t size, int advice)
+{
+	bool about_huge = advice == MADV_HUGEPAGE || advice == MADV_NOHUGEPAGE;
+
+	if (madvise(where, size, advice) && !(about_huge && errno == EINVAL))
+		err(1, "advice %d", advice);
+}
+
 /* Does something to a run of pages that leaves them as they are, or gone. */
 static void advise(uint64_t *state)
 {
@@ -416,8 +425,7 @@ static void advise(uint64_t *state)
 	if (count > pages - first)
 		count = pages - first;
 	if (choice < nr_harmless) {
-		if (madvise(page_at(first), count * PAGE, harmless[choice]))
-			err(1, "advice %d", harmless[choice]);
+		advise_as_far_as_known(page_at(first), count * PAGE, harmless[choice]);
 	} else if (choice == nr_harmless) {
 		fork_visitor(*state);
 	} else if (choice == nr_harmless + 1 || shared) {
@@ -557,9 +565,9 @@ static void map(const char *kind, size_t size)
 	if (where == MAP_FAILED)
 		err(1, "mmap");
 	memory = (char *)(((uintptr_t)where + HUGE_PAGE - 1) & -HUGE_PAGE);
-	if (!shared && madvise(memory, size, strcmp(kind, "huge") ?
-			       MADV_NOHUGEPAGE : MADV_HUGEPAGE))
-		err(1, "madvise");
+	if (!shared)
+		advise_as_far_as_known(memory, size, strcmp(kind, "huge") ?
+				       MADV_NOHUGEPAGE : MADV_HUGEPAGE);
 }
 
 static void show_usage(void)

@@ -6,8 +6,13 @@
 
 THP=/sys/kernel/mm/transparent_hugepage
 
+have_huge_pages() {
+	[[ -d $THP ]] || skip "this kernel has no huge pages"
+}
+
 thp_goes_out_whole() {
 	local out fallback
+	have_huge_pages
 	area file
 	out=$(vmstat thp_swpout) fallback=$(vmstat thp_swpout_fallback)
 	start pages -m huge -s 8 -k tttrsz fill huge out hold check
@@ -26,12 +31,14 @@ thp_goes_out_whole() {
 
 # Only some of it is written again, or given back: the rest stays what it was.
 thp_goes_out_in_part() {
+	have_huge_pages
 	area file
 	pages -m huge -s 4 -k tr fill out rewrite:7 out check keep:3 out check
 	equal "stored at the end" 0 "$(stat_of file stored_pages)"
 }
 
 thp_under_pressure() {
+	have_huge_pages
 	cgroup tight memory.high=10M
 	area file
 	pages -g tight -m huge -s 16 -k ttrs fill check fork:1 rewrite:5 check >said
