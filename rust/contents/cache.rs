@@ -5,8 +5,7 @@
 use crate::{
     core::{
         entry::halves,
-        slot::Content,
-        PAGE_SIZE, //
+        slot::Content, //
     },
     kernel_ext::{
         cpu_hotplug::{
@@ -148,17 +147,12 @@ impl Cache {
         self.inner().ok_or(EIO)?.objects.copy_to(object, page)
     }
 
-    /// Calls `with` with the bytes of `object`, which pass through `buffer` where they must.
+    /// Writes to `room` what `object` holds. [`EINVAL`] if there is not room for just as much.
     ///
-    /// Context: `with` must not sleep.
-    pub(crate) fn read<R>(
-        &self,
-        object: &ZsObject,
-        buffer: &mut [u8; PAGE_SIZE],
-        with: impl FnOnce(&[u8]) -> R,
-    ) -> Option<R> {
-        let inner = self.inner()?;
-        Some(with(&inner.objects.read(object, buffer)))
+    /// Context: any but interrupts; never sleeps.
+    pub(crate) fn copy_to(&self, object: &ZsObject, room: &mut [u8]) -> Result {
+        let inner = self.inner().ok_or(EIO)?;
+        inner.objects.copy_to_slice(object, room)
     }
 
     /// Takes an object that holds `data` back into the cache.

@@ -227,18 +227,35 @@ impl<'a> SegmentWriter<'a> {
     ///
     /// Context: any; copies `data`.
     pub fn append(&mut self, owner: Owner, data: &[u8]) -> Option<usize> {
+        self.append_with(owner, data.len(), |object| {
+            object.copy_from_slice(data);
+            Some(())
+        })
+    }
+
+    /// As [`SegmentWriter::append`], of an object of `length` bytes, which `fill` puts where it is
+    /// told. There is no record, either, if `fill` returns [`None`].
+    ///
+    /// Context: as that of `fill`, which is called if there is room.
+    pub fn append_with(
+        &mut self,
+        owner: Owner,
+        length: usize,
+        fill: impl FnOnce(&mut [u8]) -> Option<()>,
+    ) -> Option<usize> {
         let begins_group = self.used == ENTRIES;
         let begin = self.end + if begins_group { INDEX_SIZE } else { 0 };
-        let end = begin + size_in_place(data.len());
-        let (object, rest) = self.image.get_mut(begin..end)?.split_at_mut(data.len());
-        object.copy_from_slice(data);
-        rest.fill(0);
+        let end = begin + size_in_place(length);
+        let place = self.image.get_mut(begin..end)?;
+        // The object's last unit, and the tag.
+        *place.last_chunk_mut()? = [0; UNIT + TAG];
+        fill(place.get_mut(..length)?)?;
         if begins_group {
             self.begin_group();
         }
 
         let [s0, s1, s2, s3] = owner.slot.to_le_bytes();
-        let [n0, n1] = (data.len() as u16).to_le_bytes();
+        let [n0, n1] = (length as u16).to_le_bytes();
         let at = self.index + self.used * ENTRY;
         let entry = self.image.get_mut(at..)?.first_chunk_mut()?;
         *entry = [s0, s1, s2, s3, owner.area, 0, n0, n1];

@@ -36,8 +36,7 @@ use crate::{
             SegmentWriter,
             MAX_FILLED, //
         },
-        slot::Look,
-        PAGE_SIZE,
+        slot::Look, //
     },
     kernel_ext::mm::zsmalloc::ZsObject,
     writeback::{
@@ -96,8 +95,6 @@ pub(crate) struct Batcher {
     pub(crate) cleaner: Cleaner,
     lanes: Arc<Lanes>,
     sweep: Sweep,
-    /// Room to put together an object that lies on two pages.
-    scratch: KBox<[u8; PAGE_SIZE]>,
 }
 
 impl Batcher {
@@ -114,7 +111,6 @@ impl Batcher {
                 candidates: KVVec::with_capacity(MAX_CANDIDATES, GFP_KERNEL)?,
                 incompressible_done: false,
             },
-            scratch: KBox::init(pin_init::init_zeroed(), GFP_KERNEL)?,
         })
     }
 
@@ -137,7 +133,6 @@ impl Batcher {
             lane,
             writer,
             copies,
-            scratch: &mut self.scratch,
             wanted,
         };
         // A full batch is no failure.
@@ -176,7 +171,6 @@ struct Batch<'a> {
     lane: Lane,
     writer: SegmentWriter<'a>,
     copies: &'a mut KVVec<Copied>,
-    scratch: &'a mut [u8; PAGE_SIZE],
     /// Pages that are wanted at most.
     wanted: usize,
 }
@@ -275,20 +269,15 @@ impl Batch<'_> {
             };
             let cache = &self.contents.cache;
             // It may be another object by now.
-            let unit = if pass.takes(length) {
-                cache.read(hold.object(), self.scratch, |data| {
-                    self.writer.append(owner, data)
-                })
-            } else {
-                None
-            };
-            let Some(Some(unit)) = unit else {
+            if !pass.takes(length) {
                 free(cache, hold.release());
-                if unit.is_some() {
-                    return Break(());
-                }
                 cluster.touch();
                 continue;
+            }
+            let copy = |room: &mut [u8]| cache.copy_to(hold.object(), room).ok();
+            let Some(unit) = (self.writer).append_with(owner, length.bytes(), copy) else {
+                free(cache, hold.release());
+                return Break(());
             };
             match hold.release_marked(self.lane) {
                 Ok(mark) => {

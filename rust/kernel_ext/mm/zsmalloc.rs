@@ -182,30 +182,51 @@ impl ZsPool {
         if object.length.bytes() != PAGE_SIZE {
             return Err(EIO);
         }
-        let buffer = page.as_mut_ptr();
-        // SAFETY: The page is borrowed as long as the reading lasts, and written through `buffer` only.
-        let reading = unsafe { self.begin_read(object, buffer) };
-        // If it lies on two pages, it was put together there.
-        if reading.data != buffer {
-            // SAFETY: By the invariants of `Reading`, a page can be read there. It is the object's own,
-            // which is not swapped in.
-            unsafe { core::ptr::copy_nonoverlapping(reading.data, buffer, PAGE_SIZE) };
-        }
-        drop(reading);
+        // SAFETY: The page is borrowed, and the object is one.
+        unsafe { self.copy(object, page.as_mut_ptr()) };
         Ok(page.filled())
+    }
+
+    /// Writes to `room` the bytes of `object`. [`EINVAL`] if there is not room for just as many.
+    ///
+    /// Context: as [`ZsPool::read`].
+    pub(crate) fn copy_to_slice(&self, object: &ZsObject, room: &mut [u8]) -> Result {
+        if object.length.bytes() != room.len() {
+            return Err(EINVAL);
+        }
+        // SAFETY: So many bytes are borrowed.
+        unsafe { self.copy(object, room.as_mut_ptr()) };
+        Ok(())
+    }
+
+    /// Writes to `to` the bytes of `object`.
+    ///
+    /// # Safety
+    ///
+    /// There are as many bytes at `to`, and nothing else touches them while this runs.
+    #[inline(always)]
+    unsafe fn copy(&self, object: &ZsObject, to: *mut u8) {
+        // SAFETY: By the requirement of this function; what is there is written through `to` only.
+        let reading = unsafe { self.begin_read(object, to) };
+        // If it lies on two pages, it was put together there.
+        if reading.data != to {
+            // SAFETY: By the invariants of `Reading`, so many bytes can be read there. They are the
+            // object's own, which nothing else borrows to write.
+            unsafe { core::ptr::copy_nonoverlapping(reading.data, to, object.length.bytes()) };
+        }
     }
 
     /// Begins to read `object`.
     ///
     /// # Safety
     ///
-    /// `buffer` is a page that nothing else touches while the reading lasts.
+    /// `buffer` has room for its bytes, and nothing else touches that while the reading lasts.
     #[inline(always)]
     unsafe fn begin_read<'a>(&'a self, object: &'a ZsObject, buffer: *mut u8) -> Reading<'a> {
         let handle = self.handle(object);
         let length = object.length.bytes();
-        // SAFETY: By the invariants of `ZsObject`, the handle is valid and has `length` bytes; the
-        // buffer has room for as many, by the requirement of this function.
+        // SAFETY: By the invariants of `ZsObject`, the handle is valid and has `length` bytes. Of the
+        // buffer no more are written, and it has room for them, by the requirement of this function.
         let data = unsafe {
             bindings::zs_obj_read_begin(self.ptr.as_ptr(), handle, length, buffer.cast())
         };

@@ -170,6 +170,26 @@ fn the_layout_is_the_one_of_the_documentation() {
 }
 
 #[test]
+fn a_record_that_is_not_filled_is_none() {
+    let owner = Owner { area: 0, slot: 1 };
+    let mut image = [STALE; BLOCK];
+    let mut writer = SegmentWriter::new(&mut image);
+    for unit in [9, 11] {
+        let unfilled = writer.append_with(owner, 40, |object| {
+            object.fill(6);
+            None
+        });
+        assert_eq!(unfilled, None);
+        assert_eq!(writer.append(owner, &[7; 16]), Some(unit));
+    }
+    assert_eq!(writer.finish(), 1);
+    protect(&mut image, 1, crc32c);
+    let (found, intact) = records(&image, 1, crc32c);
+    assert!(intact);
+    assert_eq!(found.len(), 2);
+}
+
+#[test]
 fn a_segment_is_filled_to_its_last_unit() {
     let owner = Owner { area: 0, slot: 1 };
     let mut image = vec![STALE; SEGMENT];
