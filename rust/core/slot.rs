@@ -312,8 +312,9 @@ impl<P: Payload> Slot<P> {
 
     /// The entry as it is now, for reports and for callers that compare it later. It may have
     /// changed when this returns.
+    #[inline]
     pub fn peek(&self) -> Entry {
-        Entry::decode(self.entry.load()).unwrap_or(Entry::Free)
+        Entry::decode_valid(self.entry.load())
     }
 }
 
