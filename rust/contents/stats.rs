@@ -68,6 +68,31 @@ impl Arrivals {
     }
 }
 
+/// Objects of one batch that went to a backing store, and are not counted yet.
+#[derive(Default)]
+pub(crate) struct Departures {
+    compressed: u64,
+    incompressible: u64,
+    bytes: u64,
+}
+
+impl Departures {
+    /// An object of `length` went.
+    pub(crate) fn went(&mut self, length: Length) {
+        *if length.is_incompressible() {
+            &mut self.incompressible
+        } else {
+            &mut self.compressed
+        } += 1;
+        self.bytes += length.bytes() as u64;
+    }
+
+    /// How many went.
+    pub(crate) fn pages(&self) -> u64 {
+        self.compressed + self.incompressible
+    }
+}
+
 impl Stats {
     /// All zero.
     ///
@@ -124,12 +149,14 @@ impl Stats {
         );
     }
 
-    /// An object of `length` went to a backing store.
-    pub(crate) fn redirected(&self, length: Length) {
-        self.gone(Some(length));
-        self.add(Counter::RedirectedPages, 1);
-        self.add(Counter::RedirectedBytes, length.bytes() as u64);
-        self.add(Counter::WrittenPages, 1);
+    /// Counts what went to a backing store with a batch.
+    pub(crate) fn departed(&self, departures: &Departures) {
+        self.sub(Counter::CompressedPages, departures.compressed);
+        self.sub(Counter::IncompressiblePages, departures.incompressible);
+        self.sub(Counter::ObjectBytes, departures.bytes);
+        self.add(Counter::RedirectedPages, departures.pages());
+        self.add(Counter::RedirectedBytes, departures.bytes);
+        self.add(Counter::WrittenPages, departures.pages());
     }
 
     /// An object of `length` came back from a backing store.

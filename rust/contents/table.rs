@@ -459,6 +459,14 @@ impl Tables {
         self.get(owner.area.into())?.get(owner.slot as usize)
     }
 
+    /// A way through the tables, slot by slot.
+    pub(crate) fn cursor(&self) -> TablesCursor<'_> {
+        TablesCursor {
+            tables: self,
+            last: None,
+        }
+    }
+
     /// The tables of areas that are not being swapped off, with the numbers of these.
     pub(crate) fn on(&self) -> impl Iterator<Item = (usize, &Arc<Table>)> {
         self.all().filter(|(_, table)| table.is_on())
@@ -473,5 +481,24 @@ impl Tables {
     /// Returns whether an area is being swapped off.
     pub(crate) fn any_off(&self) -> bool {
         self.all().any(|(_, table)| !table.is_on())
+    }
+}
+
+/// A way through the tables, as [`TableCursor`] is one through one of them.
+pub(crate) struct TablesCursor<'a> {
+    tables: &'a Tables,
+    /// The area that the last slot was of, and the way through its table.
+    last: Option<(u8, TableCursor<'a>)>,
+}
+
+impl TablesCursor<'_> {
+    /// The slot of `owner`; [`None`] if its cluster, or its area, is gone.
+    pub(crate) fn slot(&mut self, owner: Owner) -> Option<&Slot<ZsObject>> {
+        let Owner { area, slot } = owner;
+        if (self.last.as_ref()).is_none_or(|(last, _)| *last != area) {
+            self.last = Some((area, self.tables.get(area.into())?.cursor()));
+        }
+        let (_, cursor) = self.last.as_mut()?;
+        cursor.get(slot as usize)
     }
 }

@@ -590,10 +590,18 @@ impl<S: Deref<Target = [Segment]>> SegmentLog<S> {
     /// Context: any; never waits. The caller redirects a slot to the record only after this: from
     /// then on the record may end at any time.
     pub fn begin_record(&self, taken: &TakenSegment, length: Length) {
+        self.begin_records(taken, core::iter::once(length));
+    }
+
+    /// As [`SegmentLog::begin_record`], for objects of all these lengths at once.
+    pub fn begin_records(&self, taken: &TakenSegment, lengths: impl Iterator<Item = Length>) {
+        let (count, bytes) = lengths.fold((0, 0), |(count, bytes), length| {
+            (count + 1, bytes + record_size(length.bytes()))
+        });
         let segment = &self.segments[taken.segment];
-        segment.add_live(record_size(length.bytes()));
+        segment.add_live(bytes);
         // It is pinned, so it is alive.
-        let _ = segment.pins.add_use();
+        let _ = segment.pins.add_uses(count);
     }
 
     /// Ends the record of an object of `length` in segment `segment`: no slot names it any more. If

@@ -85,6 +85,12 @@ impl PinCount {
         self.0.add(USE) & DEAD == 0
     }
 
+    /// Counts `count` uses more, as [`PinCount::add_use`] does.
+    #[must_use]
+    pub fn add_uses(&self, count: u32) -> bool {
+        self.0.add(USE * u64::from(count)) & DEAD == 0
+    }
+
     /// Counts one use less. Returns whether the element died by it.
     ///
     /// Context: any; never waits. The caller has been in a read side since before the use was

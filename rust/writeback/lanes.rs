@@ -43,6 +43,7 @@ use crate::{
         store::BackingStore, //
     },
     contents::{
+        stats::Departures,
         table::Tables,
         Contents, //
     },
@@ -441,7 +442,8 @@ impl TransferDone for Flight {
     }
 }
 
-/// Redirects what is still marked to its copy in the segment `taken` of `store`. Returns how many pages.
+/// Redirects what is still marked to its copy in the segment `taken` of `store`, and frees it. Returns how
+/// many pages.
 fn commit(
     contents: &Contents,
     store: &BackingStore,
@@ -449,7 +451,11 @@ fn commit(
     tables: &Tables,
     copies: &mut KVVec<Copied>,
 ) -> usize {
-    let mut redirected = 0;
+    let mut departures = Departures::default();
+    let mut slots = tables.cursor();
+    store
+        .log
+        .begin_records(taken, copies.iter().map(|copied| copied.length));
     // The last mark of a slot is the first to be committed.
     while let Some(copied) = copies.pop() {
         let Copied {
@@ -460,23 +466,21 @@ fn commit(
         } = copied;
         let location = Location::new(store.number(), taken.segment(), unit as usize);
         // Without its cluster, the slot is free.
-        let (Some(location), Some(slot)) = (location, tables.slot(owner)) else {
+        let committed = location
+            .zip(slots.slot(owner))
+            .and_then(|(location, slot)| slot.commit(mark, location));
+        if let Some(object) = committed {
+            contents.cache.free(object);
+            departures.went(length);
             continue;
-        };
-        store.log.begin_record(taken, length);
-        match slot.commit(mark, location) {
-            Some(object) => {
-                contents.stats.redirected(length);
-                contents.cache.free(object);
-                redirected += 1;
-            }
-            None => {
-                store.end_record(taken.segment(), length);
-                slot.cluster().touch();
-            }
+        }
+        store.end_record(taken.segment(), length);
+        if let Some(slot) = tables.slot(owner) {
+            slot.cluster().touch();
         }
     }
-    redirected
+    contents.stats.departed(&departures);
+    departures.pages() as usize
 }
 
 /// Takes the marks off what could not be written.

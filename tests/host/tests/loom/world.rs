@@ -317,8 +317,9 @@ impl World {
             .into_iter()
             .map(|(slot, copy, mark)| (slot, mark, self.write(&taken, slot, copy)))
             .collect();
+        let lengths = written.iter().map(|_| length());
+        self.log.begin_records(&taken, lengths);
         for (slot, mark, location) in written {
-            self.log.begin_record(&taken, length());
             match self.slots[slot].commit(mark, location) {
                 Some(object) => self.heap.free(object),
                 None => self.end(Redirect {

@@ -171,10 +171,9 @@ impl Run {
                 if let Some(taken) = &self.open {
                     let known = &mut self.known[taken.segment()];
                     let room = (SEGMENT - known.live()) / record_size(length.bytes());
-                    for _ in 0..count.min(room) {
-                        self.log.begin_record(taken, length);
-                        known.records.push(length);
-                    }
+                    let lengths = std::iter::repeat_n(length, count.min(room));
+                    self.log.begin_records(taken, lengths.clone());
+                    known.records.extend(lengths);
                 }
             }
             Step::Seal => self.end(State::Sealed, |run| run.open.take()),
