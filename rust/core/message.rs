@@ -21,7 +21,7 @@
 //!
 //! An encrypted store has a key of its own, made when the store is added, and tags of a cipher that
 //! can be made with the key only. In one that is not encrypted, the tag is the nonce itself and a
-//! checksum of it and of the message: that finds accidents, and an attacker can make it.
+//! checksum of the message and of it: that finds accidents, and an attacker can make it.
 //!
 //! # Examples
 //!
@@ -29,7 +29,7 @@
 //! use ghostswap_core::message::{verify_plain, protect_plain, Message, MessageError};
 //! use ghostswap_core::segment::{Owner, Record, BLOCK};
 //!
-//! let checksum = |parts: &[&[u8]]| parts.iter().flat_map(|part| *part).map(|b| u32::from(*b)).sum();
+//! let checksum = |bytes: &[u8]| bytes.iter().map(|b| u32::from(*b)).sum();
 //! let owner = Owner { area: 1, slot: 5 };
 //! let record = Record { unit: 9, owner, length: 3 };
 //! let mut blocks = [0; BLOCK];
@@ -77,8 +77,8 @@ const NO_OWNER: Owner = Owner {
     slot: u32::MAX,
 };
 
-/// A checksum of bytes that are given in parts.
-pub type Checksum = fn(&[&[u8]]) -> u32;
+/// A checksum of bytes.
+pub type Checksum = fn(&[u8]) -> u32;
 
 /// Which message it is, and where in its segment.
 pub struct Message {
@@ -195,11 +195,9 @@ impl fmt::Display for MessageError {
 pub fn protect_plain(bytes: &mut [u8], message: &Message, checksum: Checksum) -> Option<()> {
     let Range { start, end } = message.range();
     let bytes = bytes.get_mut(start..end + TAG)?;
-    let (content, tag) = bytes.split_at_mut(message.size);
-    let sum = checksum(&[&message.nonce, content]);
-    let (tag_nonce, tag_sum) = tag.split_at_mut(NONCE);
-    tag_nonce.copy_from_slice(&message.nonce);
-    tag_sum.copy_from_slice(&sum.to_le_bytes());
+    let (summed, tag_sum) = bytes.split_at_mut(message.size + NONCE);
+    *summed.last_chunk_mut()? = message.nonce;
+    tag_sum.copy_from_slice(&checksum(summed).to_le_bytes());
     Some(())
 }
 
@@ -213,12 +211,12 @@ pub fn verify_plain<'a>(
 ) -> Result<&'a [u8], MessageError> {
     let Range { start, end } = message.range();
     let bytes = bytes.get(start..end + TAG).ok_or(MessageError::Short)?;
-    let (content, tag) = bytes.split_at(message.size);
-    let (tag_nonce, tag_sum) = tag.split_at(NONCE);
+    let (summed, tag_sum) = bytes.split_at(message.size + NONCE);
+    let (content, tag_nonce) = summed.split_at(message.size);
     if tag_nonce != message.nonce {
         return Err(MessageError::Other);
     }
-    if tag_sum != checksum(&[&message.nonce, content]).to_le_bytes() {
+    if tag_sum != checksum(summed).to_le_bytes() {
         return Err(MessageError::Changed);
     }
     Ok(content)

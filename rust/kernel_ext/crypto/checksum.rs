@@ -6,18 +6,16 @@
 
 use crate::kernel_ext::bindings;
 
-/// CRC-32C (Castagnoli), of bytes that come in parts.
+/// CRC-32C (Castagnoli).
 ///
 /// Context: any.
 ///
 /// # Examples
 ///
 /// ```ignore
-/// assert_eq!(crc32c(&[&b"12345"[..], b"6789"]), 0xe306_9283);
+/// assert_eq!(crc32c(b"123456789"), 0xe306_9283);
 /// ```
-pub(crate) fn crc32c(parts: &[&[u8]]) -> u32 {
-    !parts.iter().fold(!0, |sum, part| {
-        // SAFETY: So many bytes can be read there.
-        unsafe { bindings::crc32c(sum, part.as_ptr().cast(), part.len()) }
-    })
+pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
+    // SAFETY: So many bytes can be read there.
+    !unsafe { bindings::crc32c(!0, bytes.as_ptr().cast(), bytes.len()) }
 }

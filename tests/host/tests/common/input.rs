@@ -117,7 +117,7 @@ fn header(mut rest: Rest<'_>) {
 
 /// Blocks of these bytes, with a checksum that is always 0, or that of the kernel.
 fn blocks_of_bytes(mut rest: Rest<'_>) {
-    let checksum = [|_: &[&[u8]]| 0, crc32c][rest.below(2)];
+    let checksum = [|_: &[u8]| 0, crc32c][rest.below(2)];
     let record = Record {
         unit: rest.below(SEGMENT / UNIT),
         owner: rest.owner(),

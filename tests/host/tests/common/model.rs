@@ -28,8 +28,8 @@ use ghostswap_core::segment::{
 use ghostswap_core::PAGE_SIZE;
 
 /// CRC-32C, bit by bit: what the kernel's `crc32c()` computes.
-pub fn crc32c(parts: &[&[u8]]) -> u32 {
-    let bits = parts.iter().copied().flatten().fold(!0u32, |sum, byte| {
+pub fn crc32c(bytes: &[u8]) -> u32 {
+    let bits = bytes.iter().fold(!0u32, |sum, byte| {
         (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
             sum >> 1 ^ if sum & 1 == 1 { 0x82f6_3b78 } else { 0 }
         })
@@ -121,7 +121,7 @@ fn message(
     if &whole[size..size + 12] != nonce {
         return Err(MessageError::Other);
     }
-    let sum = checksum(&[nonce, &whole[..size]]).to_le_bytes();
+    let sum = checksum(&whole[..size + 12]).to_le_bytes();
     if whole[size + 12..] != sum {
         return Err(MessageError::Changed);
     }

@@ -60,9 +60,8 @@ const STORE: usize = 2;
 const AREA: u8 = 3;
 
 /// A checksum that is good enough to tell wrong bytes from right ones.
-fn checksum(parts: &[&[u8]]) -> u32 {
-    let bytes = parts.iter().copied().flatten();
-    bytes.fold(7, |sum, byte| {
+fn checksum(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(7, |sum, byte| {
         sum.wrapping_mul(31).wrapping_add((*byte).into())
     })
 }

@@ -131,8 +131,7 @@ fn load<'a>(image: &'a [u8], generation: u64, record: &Record) -> Result<&'a [u8
 
 #[test]
 fn the_checksum_of_these_tests_is_the_one_of_the_kernel() {
-    assert_eq!(crc32c(&[b"123456789"]), 0xe306_9283);
-    assert_eq!(crc32c(&[b"1234", b"", b"56789"]), 0xe306_9283);
+    assert_eq!(crc32c(b"123456789"), 0xe306_9283);
 }
 
 #[test]
