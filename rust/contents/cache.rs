@@ -8,6 +8,7 @@ use crate::{
         slot::Content, //
     },
     kernel_ext::{
+        block::buffer::Block,
         cpu_hotplug::{
             CpuOnline,
             OnlineInstance,
@@ -16,6 +17,7 @@ use crate::{
         crypto::compressor::{
             Algorithm,
             Compressor,
+            Decompressor,
             Stream,
             StreamGuard, //
         },
@@ -128,20 +130,6 @@ impl Cache {
         }
     }
 
-    /// Writes to `page` what was stored as an object that held `data`, and is not in the cache any
-    /// more. [`EIO`] if that is no page.
-    ///
-    /// Context: may sleep for the CPU's stream, which an incompressible page does not take.
-    pub(crate) fn unpack(&self, data: &[u8], page: &mut DestPage<'_>) -> Result<Filled> {
-        if let Ok(whole) = data.try_into() {
-            return Ok(page.copy_from(whole));
-        }
-        let inner = self.inner().ok_or(EIO)?;
-        let mut stream = inner.compressor.stream();
-        let (decompressor, _) = stream.split();
-        decompressor.decompress(data, page)
-    }
-
     /// Writes to `page` the incompressible one that was stored as `object`.
     fn load_whole(&self, object: &ZsObject, page: &mut DestPage<'_>) -> Result<Filled> {
         self.inner().ok_or(EIO)?.objects.copy_to(object, page)
@@ -236,8 +224,32 @@ impl<'a> CacheStream<'a> {
             return self.cache.load_whole(object, page);
         }
         let (inner, stream) = self.take().ok_or(EIO)?;
-        let (decompressor, buffer) = stream.split();
-        decompressor.decompress(&inner.objects.read(object, buffer), page)
+        let (decompressor, room) = stream.split();
+        decompressor.decompress(&inner.objects.read(object, room.array_mut()), page)
+    }
+
+    /// What unpacks an object that is not in the cache any more, and room for that object.
+    ///
+    /// Context: may sleep for the CPU's stream. Errors: [`EIO`] if the cache was not prepared.
+    pub(crate) fn unpacker(&mut self) -> Result<(Unpacker<'_>, &mut Block)> {
+        let (_, stream) = self.take().ok_or(EIO)?;
+        let (decompressor, room) = stream.split();
+        Ok((Unpacker(decompressor), room))
+    }
+}
+
+/// What unpacks one object.
+pub(crate) struct Unpacker<'a>(Decompressor<'a>);
+
+impl Unpacker<'_> {
+    /// Writes to `page` what was stored as an object that held `data`. [`EIO`] if that is no page.
+    ///
+    /// Context: may sleep, where the compressor is a device.
+    pub(crate) fn unpack(self, data: &[u8], page: &mut DestPage<'_>) -> Result<Filled> {
+        match data.try_into() {
+            Ok(whole) => Ok(page.copy_from(whole)),
+            Err(_) => self.0.decompress(data, page),
+        }
     }
 }
 

@@ -13,8 +13,8 @@
 //!
 //! What a transfer read stays in it, as it is on the disk, until it is used for something else. So the idle
 //! transfers are a cache, and pages that were written one after the other are read with one request for
-//! some of them. Each load decrypts and verifies its own record only, in the one block more that its
-//! transfer has for that. A transfer is used by one thread at a time, and so is that block.
+//! some of them. Each load decrypts and verifies its own record only, in the room that a CPU's stream of
+//! the compressor has. A transfer is used by one thread at a time.
 //!
 //! # What a load keeps
 //!
@@ -106,8 +106,7 @@ type ReadTransfer = Pin<KBox<Transfer<Read>>>;
 
 /// Context: may sleep. Errors: [`ENOMEM`].
 fn new_transfer() -> Result<ReadTransfer> {
-    // One more, for what is decrypted.
-    Transfer::new(MAX_BLOCKS + 1)
+    Transfer::new(MAX_BLOCKS)
 }
 
 /// What a load has to read by.
@@ -283,9 +282,9 @@ impl Shard {
         }
         match state.map.look_up(load) {
             Lookup::Waits => (),
-            Lookup::Cached(in_use, mut transfer, (page, load)) => {
+            Lookup::Cached(in_use, transfer, (page, load)) => {
                 drop(state);
-                self.serve(page, load, &in_use, transfer.as_mut());
+                self.serve(page, load, &in_use, &transfer);
                 self.end(in_use, transfer);
             }
             Lookup::Read(in_use, transfer, grant) => {
@@ -337,10 +336,10 @@ impl Shard {
                     drop(transfer);
                     return;
                 }
-                Ended::Serve(in_use, mut transfer, mut loads) => {
+                Ended::Serve(in_use, transfer, mut loads) => {
                     drop(state);
                     while let Some((page, load)) = loads.pop() {
-                        self.serve(page, load, &in_use, transfer.as_mut());
+                        self.serve(page, load, &in_use, &transfer);
                     }
                     (in_use, transfer)
                 }
@@ -367,7 +366,7 @@ impl Shard {
         mut page: PendingPage,
         load: PinnedLoad,
         in_use: &InUse,
-        transfer: Pin<&mut Transfer<Read>>,
+        transfer: &Transfer<Read>,
     ) {
         let loaded = self.unpack(&load, &in_use.blocks(), transfer, &mut page.page());
         self.finish(page, load, loaded);
@@ -390,7 +389,7 @@ impl Shard {
         &self,
         load: &PinnedLoad,
         has: &Blocks,
-        transfer: Pin<&mut Transfer<Read>>,
+        transfer: &Transfer<Read>,
         page: &mut DestPage<'_>,
     ) -> Result<Filled> {
         let record = Record {
@@ -399,12 +398,11 @@ impl Shard {
             length: load.redirect.length.bytes(),
         };
         let message = Message::object(load.blocks.generation(), &record);
-        let (read, room) = (transfer.blocks_mut())
-            .split_at_mut_checked(MAX_BLOCKS)
-            .ok_or(EIO)?;
         let skip = (message.block()).checked_sub(has.range().start);
-        let read = skip.and_then(|skip| read.get(skip..)).ok_or(EIO)?;
-        let room = room.first_mut().ok_or(EIO)?;
+        let read = skip.and_then(|skip| transfer.blocks().get(skip..));
+        let read = read.ok_or(EIO)?;
+        let mut stream = self.contents.cache.stream();
+        let (unpacker, room) = stream.unpacker()?;
         // The pin keeps the store in its place.
         let content = self.contents.stores.with(load.blocks.store(), |store| {
             let content = store.device.protection.verify(&message, read, room);
@@ -415,7 +413,7 @@ impl Shard {
         });
         let content = content.unwrap_or(Err(EIO))?;
         let object = content.get(..record.length).ok_or(EIO)?;
-        self.contents.cache.unpack(object, page)
+        unpacker.unpack(object, page)
     }
 }
 

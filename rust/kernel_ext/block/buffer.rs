@@ -21,7 +21,7 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// It is an element of a [`BlockBuffer`]: a whole page, mapped by kmalloc or vmalloc.
+/// It is a whole page, mapped by kmalloc or vmalloc.
 #[repr(C, align(4096))]
 pub(crate) struct Block([u8; PAGE_SIZE]);
 
@@ -39,6 +39,24 @@ impl Block {
     pub(crate) fn bytes_mut(blocks: &mut [Self]) -> &mut [u8] {
         // SAFETY: As above.
         unsafe { core::slice::from_raw_parts_mut(blocks.as_mut_ptr().cast(), size_of_val(blocks)) }
+    }
+
+    /// The first page of `memory`.
+    #[inline]
+    pub(in crate::kernel_ext) fn first_of<const BYTES: usize>(
+        memory: &mut KBox<[u8; BYTES]>,
+    ) -> &mut Self {
+        const { assert!(BYTES >= PAGE_SIZE && BYTES.is_power_of_two()) };
+        // SAFETY: A block is bytes, and there are as many. They are borrowed as long as the block.
+        // INVARIANT: It is kmalloc's, which aligns what has a power of two of bytes to its size, see
+        // Documentation/core-api/memory-allocation.rst.
+        unsafe { &mut *memory.as_mut_ptr().cast() }
+    }
+
+    /// Its bytes.
+    #[inline]
+    pub(crate) fn array_mut(&mut self) -> &mut [u8; PAGE_SIZE] {
+        &mut self.0
     }
 
     /// The address of its first byte.

@@ -9,6 +9,7 @@
 use crate::{
     core::wlz::Level,
     kernel_ext::{
+        block::buffer::Block,
         crypto::{
             acomp,
             codec::{
@@ -89,12 +90,9 @@ impl Stream {
 
     /// The two halves: what decompresses, and room to put together what it reads.
     #[inline]
-    pub(crate) fn split(&mut self) -> (Decompressor<'_>, &mut [u8; PAGE_SIZE]) {
-        // The first half of the buffer is a page.
-        let Some(page) = self.buffer.first_chunk_mut() else {
-            unreachable!()
-        };
-        (Decompressor(&mut *self.codec), page)
+    pub(crate) fn split(&mut self) -> (Decompressor<'_>, &mut Block) {
+        let room = Block::first_of(&mut self.buffer);
+        (Decompressor(&mut *self.codec), room)
     }
 }
 

@@ -31,7 +31,7 @@ use loom::{
     thread,
 };
 
-/// What a read left in it. It has the room for what is decrypted, too, so a load that is served writes to it.
+/// What a read left in it.
 type Buffer = Arc<UnsafeCell<Option<Blocks>>>;
 
 /// What a load came to: whether it found its blocks. [`None`] while it waits.
@@ -103,7 +103,7 @@ impl Shard {
 
     fn serve(&self, load: &Load, buffer: &Buffer) {
         // SAFETY: As above.
-        let has = buffer.with_mut(|has| unsafe { *has });
+        let has = buffer.with(|has| unsafe { *has });
         assert!(
             has.is_some_and(|has| has.cover(&load.blocks)),
             "the blocks are others"
