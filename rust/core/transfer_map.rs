@@ -10,10 +10,12 @@
 //! - None has them. The load uses the transfer that was idle for longest, and reads them.
 //! - Its party has its share of the transfers, or none is idle. The load waits for one.
 //!
-//! So loads of the same blocks share one read: first among those that wait for it is the one that it is
-//! for. When the user of a transfer is done, the loads that wait for its blocks are served from it, as
-//! many as there are by then. After them, it is given to a load that waits for a transfer, to read its
-//! blocks; or else it is idle.
+//! So loads of the same blocks share one read. The load that it is for waits in a cell, from where
+//! it is [taken](ReadingTransfer::done) without the lock when the blocks were read. When the user
+//! of a transfer is done, the loads that wait for its blocks are served from it, as many as there
+//! are by then. After them, it is given to a load that waits for a transfer, to read its blocks; or
+//! else it is idle. So the lock is taken twice for a load that reads, unless others wait for the
+//! same blocks: to find the transfer, and to give it back.
 //!
 //! A load has its segment pinned for as long as it is here, see [`super::log`]. So what is in the
 //! blocks stays the same, wherever its page's entry goes meanwhile, and no load looks at its entry
@@ -42,7 +44,12 @@
 //! A store may be [given up](TransferMap::abandon), because its device does not answer. The loads from there
 //! end with an error. The device may still write to the transfers that it has, so these are left to it, and
 //! are missing from then on. Others can be [added](TransferMap::add) in their place, or those that come
-//! back after all. What comes back is told from what is in its place by a count of [turns](InUse).
+//! back after all.
+//!
+//! A read may end just then. Whichever takes the load out of its cell has it: what gives the store up, and
+//! then the transfer is left; or what ends the read, and then it is served as always. For that each
+//! transfer has a cell of its own, which stays with it. So what comes back late does not find the load of
+//! the transfer in its place.
 //!
 //! # Examples
 //!
@@ -52,8 +59,9 @@
 //! use ghostswap_core::payload::Length;
 //! use ghostswap_core::segment::Location;
 //! use ghostswap_core::transfer_map::{
-//!     Ended, LoadQueue, Lookup, MapEntry, TransferMap, Wants, NO_GROUP,
+//!     Ended, LoadCell, LoadQueue, Lookup, MapEntry, TransferMap, Wants, NO_GROUP,
 //! };
+//! use std::{cell::RefCell, collections::VecDeque, rc::Rc};
 //!
 //! struct Load(Blocks);
 //!
@@ -71,11 +79,27 @@
 //!     fn take_grant(&mut self) {}
 //! }
 //!
+//! #[derive(Clone, Default)]
+//! struct Cell(Rc<RefCell<Option<Load>>>);
+//!
+//! impl LoadCell for Cell {
+//!     type Load = Load;
+//!
+//!     fn put(&self, load: Load) {
+//!         *self.0.borrow_mut() = Some(load);
+//!     }
+//!
+//!     fn take(&self) -> Option<Load> {
+//!         self.0.borrow_mut().take()
+//!     }
+//! }
+//!
 //! #[derive(Default)]
-//! struct Queue(std::collections::VecDeque<Load>);
+//! struct Queue(VecDeque<Load>);
 //!
 //! impl LoadQueue for Queue {
 //!     type Load = Load;
+//!     type Cell = Cell;
 //!
 //!     fn push(&mut self, load: Load) {
 //!         self.0.push_back(load);
@@ -98,13 +122,15 @@
 //! let length = Length::new(1000).expect("an object may have it");
 //! let blocks = Blocks::of(Redirect { location, length }, 5);
 //!
-//! let entries = vec![MapEntry::new("this transfer"), MapEntry::new("that transfer")];
-//! let mut map = TransferMap::<_, Queue, _>::new(entries);
-//! let Lookup::Read(in_use, transfer, ()) = map.look_up(Load(blocks)) else { unreachable!() };
+//! let entries = ["this transfer", "that transfer"].map(|one| MapEntry::new(one, Cell::default()));
+//! let mut map = TransferMap::<_, Queue, _>::new(Vec::from(entries));
+//! let Lookup::Read(reading, transfer, ()) = map.look_up(Load(blocks)) else { unreachable!() };
 //! assert!(matches!(map.look_up(Load(blocks)), Lookup::Waits));
 //! // It was read.
+//! let Ok((in_use, first)) = reading.done() else { unreachable!() };
+//! assert_eq!(first.0, in_use.blocks());
 //! let Ended::Serve(in_use, transfer, loads) = map.end(in_use, transfer) else { unreachable!() };
-//! assert_eq!(loads.0.len(), 2);
+//! assert_eq!(loads.0.len(), 1);
 //! assert!(matches!(map.end(in_use, transfer), Ended::Idle));
 //! assert!(matches!(map.look_up(Load(blocks)), Lookup::Cached(_, same, _) if same == transfer));
 //! ```
@@ -176,10 +202,27 @@ pub trait Wants {
     fn take_grant(&mut self) -> Self::Grant;
 }
 
+/// Where a load waits while its blocks are read. A clone is the same cell.
+pub trait LoadCell: Clone {
+    /// A load.
+    type Load;
+
+    /// Has `load` wait there, where none does.
+    fn put(&self, load: Self::Load);
+
+    /// Takes the load. Of several that try at once, one gets it.
+    ///
+    /// Context: any; never waits.
+    fn take(&self) -> Option<Self::Load>;
+}
+
 /// Loads that wait, first come, first served.
 pub trait LoadQueue: Default {
     /// A load.
     type Load: Wants;
+
+    /// Where one waits by itself.
+    type Cell: LoadCell<Load = Self::Load>;
 
     /// Appends `load`.
     fn push(&mut self, load: Self::Load);
@@ -195,8 +238,10 @@ pub trait LoadQueue: Default {
 }
 
 /// What is known of one transfer, and the transfer itself while it is idle.
-pub struct MapEntry<Q, T> {
-    idle: Option<T>,
+pub struct MapEntry<Q: LoadQueue, T> {
+    idle: Option<(T, Q::Cell)>,
+    /// That of its transfer. A load is there while it reads.
+    cell: Q::Cell,
     /// What it has or, if it is in use, reads.
     blocks: Option<Blocks>,
     /// The next in the chain of its blocks.
@@ -206,53 +251,75 @@ pub struct MapEntry<Q, T> {
     after: u8,
     /// Whether it reads.
     reads: bool,
-    /// How often it was left to a device, wrapping.
-    turn: u32,
-    /// The loads that wait for what it has or reads. If it reads, the first is the one that it reads for.
+    /// The loads that wait for what it has or reads, but for the one that it reads for.
     followers: Q,
     /// Loads of the same party that wait for a transfer. They are all behind one of the party's.
     behind: Q,
 }
 
 impl<Q: LoadQueue, T> MapEntry<Q, T> {
-    /// That of `transfer`, which read nothing yet.
-    pub fn new(transfer: T) -> Self {
+    /// That of `transfer`, which read nothing yet, and of `cell`, which no other has.
+    pub fn new(transfer: T, cell: Q::Cell) -> Self {
         Self {
-            idle: Some(transfer),
+            cell: cell.clone(),
+            idle: Some((transfer, cell)),
             blocks: None,
             next: NONE,
             before: NONE,
             after: NONE,
             reads: false,
-            turn: 0,
             followers: Q::default(),
             behind: Q::default(),
         }
     }
 }
 
-/// Proof that a transfer is in use. It goes back to the map of that transfer.
+/// Proof that a transfer is in use, by a load that is served from it. It goes back to the map of that
+/// transfer.
 #[must_use = "a transfer that is not ended is never idle again"]
-pub struct InUse {
+pub struct InUse<C> {
     at: u8,
-    /// What that of its place was when it was begun.
-    turn: u32,
     blocks: Blocks,
+    cell: C,
 }
 
-impl InUse {
-    /// What the transfer has, or is to read.
+impl<C> InUse<C> {
+    /// What the transfer has, or failed to read.
     pub fn blocks(&self) -> Blocks {
         self.blocks
     }
 }
 
+/// Proof that a transfer is in use, to read.
+#[must_use = "a load waits for what is read"]
+pub struct ReadingTransfer<C>(InUse<C>);
+
+impl<C: LoadCell> ReadingTransfer<C> {
+    /// What the transfer is to read.
+    pub fn blocks(&self) -> Blocks {
+        self.0.blocks
+    }
+
+    /// The device is done, well or not. Returns the load that it read for, to be ended before the transfer
+    /// is. If that was ended because its store was given up, the transfer is none of the map any more:
+    /// then returns its cell, to [add](TransferMap::add) it again.
+    ///
+    /// Context: any; the map need not be locked.
+    pub fn done(self) -> Result<(InUse<C>, C::Load), C> {
+        let in_use = self.0;
+        match in_use.cell.take() {
+            Some(load) => Ok((in_use, load)),
+            None => Err(in_use.cell),
+        }
+    }
+}
+
 /// Where a load finds its blocks.
-pub enum Lookup<L: Wants, T> {
+pub enum Lookup<Q: LoadQueue, T> {
     /// This transfer, in use by this load from now on, has them. It may have another one beside.
-    Cached(InUse, T, L),
+    Cached(InUse<Q::Cell>, T, Q::Load),
     /// This transfer, in use from now on, is to read them, by the grant of the load, which waits for that.
-    Read(InUse, T, L::Grant),
+    Read(ReadingTransfer<Q::Cell>, T, <Q::Load as Wants>::Grant),
     /// The load waits for them, or for a transfer.
     Waits,
 }
@@ -260,9 +327,9 @@ pub enum Lookup<L: Wants, T> {
 /// What is to be done with a transfer whose user is done.
 pub enum Ended<Q: LoadQueue, T> {
     /// It has what these loads want. When they were served, it is ended again.
-    Serve(InUse, T, Q),
+    Serve(InUse<Q::Cell>, T, Q),
     /// It is to read what a load wants, which waits for that, by the grant of the load.
-    Read(InUse, T, <Q::Load as Wants>::Grant),
+    Read(ReadingTransfer<Q::Cell>, T, <Q::Load as Wants>::Grant),
     /// Nothing: it is idle.
     Idle,
     /// It is one too many, as another is in its place.
@@ -318,11 +385,13 @@ where
     /// Looks for the blocks that `load` wants. If they have to be waited for, the load does.
     ///
     /// Context: the map is locked.
-    pub fn look_up(&mut self, load: Q::Load) -> Lookup<Q::Load, T> {
-        let blocks = load.blocks();
-        if let Some((at, has)) = self.find(&blocks, load.group()) {
+    pub fn look_up(&mut self, load: Q::Load) -> Lookup<Q, T> {
+        let wanted = load.blocks();
+        if let Some((at, blocks)) = self.find(&wanted, load.group()) {
             return match self.take_idle(at) {
-                Some(transfer) => Lookup::Cached(self.user(at, has), transfer, load),
+                Some((transfer, cell)) => {
+                    Lookup::Cached(InUse { at, blocks, cell }, transfer, load)
+                }
                 None => {
                     self.entry(at).followers.push(load);
                     Lookup::Waits
@@ -332,9 +401,9 @@ where
         let party = Party::of(&load);
         if self.may_use(party) {
             let at = self.first_idle;
-            if let Some(transfer) = self.take_idle(at) {
-                let (in_use, grant) = self.begin(at, load);
-                return Lookup::Read(in_use, transfer, grant);
+            if let Some((transfer, cell)) = self.take_idle(at) {
+                let (reading, grant) = self.begin(at, cell, load);
+                return Lookup::Read(reading, transfer, grant);
             }
         }
         match self.place_behind(party) {
@@ -344,50 +413,44 @@ where
         Lookup::Waits
     }
 
-    /// The blocks that are being read could not be. Returns the load that they were read for; [`None`] if
-    /// its store was given up. Others that wait for them wait for any transfer from now on: each tries for
-    /// itself.
+    /// The user of `transfer` is done, which has its blocks.
     ///
     /// Context: the map is locked.
-    pub fn fail(&mut self, in_use: &InUse) -> Option<Q::Load> {
-        if self.was_left(in_use) {
-            return None;
-        }
-        self.forget(in_use.at);
-        let mut followers = core::mem::take(&mut self.entry(in_use.at).followers);
-        let first = followers.pop();
-        self.waiting.append(followers);
-        first
-    }
-
-    /// The user of `transfer` is done. Unless it [failed](TransferMap::fail), the transfer has its
-    /// blocks.
-    ///
-    /// Context: the map is locked.
-    pub fn end(&mut self, in_use: InUse, transfer: T) -> Ended<Q, T> {
-        if self.was_left(&in_use) {
-            return self.add(transfer);
-        }
-        let at = in_use.at;
-        let entry = self.entry(at);
+    pub fn end(&mut self, in_use: InUse<Q::Cell>, transfer: T) -> Ended<Q, T> {
+        let entry = self.entry(in_use.at);
         entry.reads = false;
         let followers = core::mem::take(&mut entry.followers);
         if !followers.is_empty() {
             return Ended::Serve(in_use, transfer, followers);
         }
-        self.pass_on(at, transfer)
+        self.pass_on(in_use.at, transfer, in_use.cell)
     }
 
-    /// Adds `transfer`, in place of one that is [missing](TransferMap::missing).
+    /// The same of one that could not read its blocks. Loads that wait for them wait for any transfer from
+    /// now on: each tries for itself.
     ///
     /// Context: the map is locked.
-    pub fn add(&mut self, transfer: T) -> Ended<Q, T> {
+    pub fn fail(&mut self, in_use: InUse<Q::Cell>, transfer: T) -> Ended<Q, T> {
+        self.forget(in_use.at);
+        let entry = self.entry(in_use.at);
+        entry.reads = false;
+        let followers = core::mem::take(&mut entry.followers);
+        self.waiting.append(followers);
+        self.pass_on(in_use.at, transfer, in_use.cell)
+    }
+
+    /// Adds `transfer`, and `cell`, which no other has, in place of one that is
+    /// [missing](TransferMap::missing).
+    ///
+    /// Context: the map is locked.
+    pub fn add(&mut self, transfer: T, cell: Q::Cell) -> Ended<Q, T> {
         if self.missing == 0 {
             return Ended::Surplus(transfer);
         }
         let at = self.missing.trailing_zeros() as u8;
         self.missing &= !(1 << at);
-        self.pass_on(at, transfer)
+        self.entry(at).cell = cell.clone();
+        self.pass_on(at, transfer, cell)
     }
 
     /// How many transfers were left to devices and have no other in their place.
@@ -396,14 +459,16 @@ where
     }
 
     /// Gives transfer `at`, which is in use and for which no load waits, to one that waits for any.
-    fn pass_on(&mut self, at: u8, transfer: T) -> Ended<Q, T> {
+    fn pass_on(&mut self, at: u8, transfer: T, cell: Q::Cell) -> Ended<Q, T> {
         // It is no party's, unless it is used again below.
         let party = core::mem::replace(self.party_of(at), Party::NONE);
         while let Some(load) = self.waiting.pop() {
             match self.find(&load.blocks(), load.group()) {
-                Some((same, has)) if same == at => {
+                Some((same, blocks)) if same == at => {
                     *self.party_of(at) = party;
-                    return self.serve(at, has, transfer, load);
+                    let mut loads = Q::default();
+                    loads.push(load);
+                    return Ended::Serve(InUse { at, blocks, cell }, transfer, loads);
                 }
                 Some((other, _)) if self.entry(other).idle.is_none() => {
                     self.entry(other).followers.push(load);
@@ -418,26 +483,28 @@ where
             if party != Party::of(&load) {
                 self.hand_on(at, party);
             }
-            let (in_use, grant) = self.begin(at, load);
-            return Ended::Read(in_use, transfer, grant);
+            let (reading, grant) = self.begin(at, cell, load);
+            return Ended::Read(reading, transfer, grant);
         }
         while let Some(load) = self.next_of(at, party) {
             match self.find(&load.blocks(), load.group()) {
-                Some((same, has)) if same == at => {
+                Some((same, blocks)) if same == at => {
                     *self.party_of(at) = party;
-                    return self.serve(at, has, transfer, load);
+                    let mut loads = Q::default();
+                    loads.push(load);
+                    return Ended::Serve(InUse { at, blocks, cell }, transfer, loads);
                 }
                 Some((other, _)) if self.entry(other).idle.is_none() => {
                     self.entry(other).followers.push(load);
                 }
                 _ => {
-                    let (in_use, grant) = self.begin(at, load);
-                    return Ended::Read(in_use, transfer, grant);
+                    let (reading, grant) = self.begin(at, cell, load);
+                    return Ended::Read(reading, transfer, grant);
                 }
             }
         }
         let entry = self.entry(at);
-        entry.idle = Some(transfer);
+        entry.idle = Some((transfer, cell));
         if entry.blocks.is_some() {
             self.append_idle(at);
         } else {
@@ -446,15 +513,9 @@ where
         Ended::Idle
     }
 
-    /// Has `load` served from transfer `at`, which has these blocks.
-    fn serve(&mut self, at: u8, has: Blocks, transfer: T, load: Q::Load) -> Ended<Q, T> {
-        let mut loads = Q::default();
-        loads.push(load);
-        Ended::Serve(self.user(at, has), transfer, loads)
-    }
-
     /// Gives up store `number`: the transfers that read there are left to its device. Returns the loads that
-    /// wait for what is there, which are not here any more. Those that are being served are.
+    /// wait for what is there, which are not here any more. Those that wait for a load that is being served
+    /// are.
     ///
     /// Context: the map is locked. No load of the store comes any more.
     pub fn abandon(&mut self, number: usize) -> Q {
@@ -467,9 +528,14 @@ where
             self.crowded &= !(1 << at);
             let entry = &mut self.entries[at];
             loads.append(core::mem::take(&mut entry.behind));
-            if core::mem::replace(&mut entry.reads, false) {
+            if !entry.reads {
+                continue;
+            }
+            // If not, the read has just ended.
+            if let Some(load) = entry.cell.take() {
+                loads.push(load);
                 loads.append(core::mem::take(&mut entry.followers));
-                entry.turn = entry.turn.wrapping_add(1);
+                entry.reads = false;
                 self.parties[at] = Party::NONE;
                 self.missing |= 1 << at;
             }
@@ -600,8 +666,13 @@ where
         &mut self.parties[usize::from(at)]
     }
 
-    /// Has transfer `at`, which is in use, read what `load` wants, which waits for that.
-    fn begin(&mut self, at: u8, mut load: Q::Load) -> (InUse, <Q::Load as Wants>::Grant) {
+    /// Has transfer `at`, which is in use, read what `load` wants, which waits for that in `cell`.
+    fn begin(
+        &mut self,
+        at: u8,
+        cell: Q::Cell,
+        mut load: Q::Load,
+    ) -> (ReadingTransfer<Q::Cell>, <Q::Load as Wants>::Grant) {
         self.forget(at);
         let blocks = load.blocks();
         let chain = blocks.hash(CHAIN_BITS);
@@ -612,19 +683,8 @@ where
         entry.blocks = Some(blocks);
         entry.next = next;
         entry.reads = true;
-        entry.followers.push(load);
-        (self.user(at, blocks), grant)
-    }
-
-    /// That of transfer `at`, which has or reads these blocks.
-    fn user(&mut self, at: u8, blocks: Blocks) -> InUse {
-        let turn = self.entry(at).turn;
-        InUse { at, turn, blocks }
-    }
-
-    /// Returns whether the transfer of `in_use` was left to a device.
-    fn was_left(&mut self, in_use: &InUse) -> bool {
-        self.entry(in_use.at).turn != in_use.turn
+        cell.put(load);
+        (ReadingTransfer(InUse { at, blocks, cell }), grant)
     }
 
     /// Transfer `at` has no blocks any more.
@@ -651,13 +711,13 @@ where
     }
 
     /// Takes transfer `at` out of the list of idle ones, if it is there.
-    fn take_idle(&mut self, at: u8) -> Option<T> {
+    fn take_idle(&mut self, at: u8) -> Option<(T, Q::Cell)> {
         let entry = self.entries.get_mut(usize::from(at))?;
-        let transfer = entry.idle.take()?;
+        let idle = entry.idle.take()?;
         let (before, after) = (entry.before, entry.after);
         self.idle -= 1;
         self.join(before, after);
-        Some(transfer)
+        Some(idle)
     }
 
     /// Puts transfer `at` at the end of the list of idle ones.

@@ -5,8 +5,8 @@
 //! A load of a redirected page reads the one or two blocks that its record touches. It never waits for
 //! the disk. What becomes of it is decided under the lock of a shard, which has some transfers, see
 //! [`crate::core::transfer_map`]: it is done at once, or it reads, or it waits, in its own page. The lock
-//! is taken once for a load that waits, twice for one that finds its blocks, and three times for one that
-//! reads: to find a transfer, to end the read, and to give it back.
+//! is taken once for a load that waits, and twice for one that reads or finds its blocks: to find a
+//! transfer, and to give it back.
 //!
 //! A read is charged to the group of the task that wants the page, also where a worker starts it. No load
 //! waits for a read of another group, which may be throttled, and no group has all transfers.
@@ -30,8 +30,8 @@
 //! # Stores that are given up
 //!
 //! Such a store may have a device that does not answer. So a page that is read is not with the transfer: it
-//! waits in the shard, as others that want the same blocks. It is ended with an error, and the transfer,
-//! with its pin, is left to the device.
+//! waits in a cell, which the shard has, too. What gives the store up takes it out of there, and ends it
+//! with an error; and the transfer, with its pin, is left to the device.
 
 use crate::{
     backing::device::Device,
@@ -48,10 +48,11 @@ use crate::{
         },
         transfer_map::{
             Ended,
-            InUse,
+            LoadCell,
             LoadQueue,
             Lookup,
             MapEntry,
+            ReadingTransfer,
             TransferMap,
             Wants,
             MAX_TRANSFERS,
@@ -72,6 +73,7 @@ use crate::{
         },
         mm::{
             pending_page::{
+                PendingCell,
                 PendingPage,
                 PendingQueue, //
             },
@@ -104,9 +106,15 @@ const MAX_BLOCKS: usize = 2;
 /// What is used by one thread at a time, to read or to unpack.
 type ReadTransfer = Pin<KBox<Transfer<Read>>>;
 
+/// Where the page waits that a transfer reads for.
+type ReadCell = Arc<PendingCell<PinnedLoad>>;
+
+/// A transfer, and its cell.
+///
 /// Context: may sleep. Errors: [`ENOMEM`].
-fn new_transfer() -> Result<ReadTransfer> {
-    Transfer::new(MAX_BLOCKS)
+fn new_transfer() -> Result<(ReadTransfer, ReadCell)> {
+    let cell = Arc::new(PendingCell::new(), GFP_KERNEL)?;
+    Ok((Transfer::new(MAX_BLOCKS)?, cell))
 }
 
 /// What a load has to read by.
@@ -142,8 +150,21 @@ impl Wants for (PendingPage, PinnedLoad) {
     }
 }
 
+impl LoadCell for ReadCell {
+    type Load = (PendingPage, PinnedLoad);
+
+    fn put(&self, (page, load): (PendingPage, PinnedLoad)) {
+        PendingCell::put(self, page, load);
+    }
+
+    fn take(&self) -> Option<(PendingPage, PinnedLoad)> {
+        PendingCell::take(self)
+    }
+}
+
 impl LoadQueue for PendingQueue<PinnedLoad> {
     type Load = (PendingPage, PinnedLoad);
+    type Cell = ReadCell;
 
     fn push(&mut self, (page, load): (PendingPage, PinnedLoad)) {
         Self::push(self, page, load);
@@ -203,6 +224,8 @@ impl ShardState {
     }
 }
 
+type ShardGuard<'a> = Guard<'a, ShardState, SpinLockBackend>;
+
 /// Some transfers of a reader, for loads of some blocks.
 #[pin_data]
 pub(super) struct Shard {
@@ -219,7 +242,8 @@ impl Shard {
     pub(super) fn new(contents: &Arc<Contents>, queue: &Arc<ReclaimQueue>) -> Result<Arc<Self>> {
         let mut entries = KVec::with_capacity(MAX_TRANSFERS, GFP_KERNEL)?;
         for _ in 0..MAX_TRANSFERS {
-            entries.push(MapEntry::new(new_transfer()?), GFP_KERNEL)?;
+            let (transfer, cell) = new_transfer()?;
+            entries.push(MapEntry::new(transfer, cell), GFP_KERNEL)?;
         }
         Arc::pin_init(
             pin_init!(Self {
@@ -262,11 +286,11 @@ impl Shard {
         }
         for _ in 0..missing {
             // One that comes back is used again, if there are too few.
-            let Ok(transfer) = new_transfer() else {
+            let Ok((transfer, cell)) = new_transfer() else {
                 return;
             };
             let mut state = self.state.lock();
-            let ended = state.map.add(transfer);
+            let ended = state.map.add(transfer, cell);
             self.go_on(state, ended);
         }
     }
@@ -284,51 +308,82 @@ impl Shard {
             Lookup::Waits => (),
             Lookup::Cached(in_use, transfer, (page, load)) => {
                 drop(state);
-                self.serve(page, load, &in_use, &transfer);
-                self.end(in_use, transfer);
+                self.serve(page, load, &in_use.blocks(), &transfer);
+                let mut state = self.state.lock();
+                let ended = state.map.end(in_use, transfer);
+                self.go_on(state, ended);
             }
-            Lookup::Read(in_use, transfer, grant) => {
-                let file = state.file_of(&in_use.blocks());
+            Lookup::Read(reading, transfer, grant) => {
+                let file = state.file_of(&reading.blocks());
                 drop(state);
-                let read = self.read_of(in_use, grant);
                 match file {
                     Some(file) => {
+                        let read = self.read_of(reading, grant);
                         let (first, blocks) = read.place();
                         transfer.read(file, first, blocks, read);
                     }
                     None => {
-                        let in_use = read.fail(EIO);
-                        self.end(in_use, transfer);
+                        let (state, ended) = self.end_read(reading, transfer, grant, Err(EIO));
+                        self.go_on(state, ended);
                     }
                 }
             }
         }
     }
 
-    fn read_of(self: &Arc<Self>, in_use: InUse, grant: Option<ReadGrant>) -> Read {
+    fn read_of(
+        self: &Arc<Self>,
+        reading: ReadingTransfer<ReadCell>,
+        grant: Option<ReadGrant>,
+    ) -> Read {
         Read {
             shard: self.clone(),
-            in_use,
+            reading,
             grant,
         }
     }
 
-    /// Gives `transfer` back, which has what `in_use` says or nothing, after it served those that wait
-    /// for that.
-    fn end(self: &Arc<Self>, in_use: InUse, transfer: ReadTransfer) {
-        let mut state = self.state.lock();
-        let ended = state.map.end(in_use, transfer);
-        self.go_on(state, ended);
+    /// Ends a read that came to `result`: its load, unless that was ended when its store was given up, and
+    /// the use of its transfer. Returns what is to be done with that then, and the lock.
+    fn end_read(
+        &self,
+        reading: ReadingTransfer<ReadCell>,
+        transfer: ReadTransfer,
+        grant: Option<ReadGrant>,
+        result: Result,
+    ) -> (ShardGuard<'_>, Ended<Loads, ReadTransfer>) {
+        let blocks = reading.blocks();
+        match reading.done() {
+            Ok((in_use, (page, load))) => {
+                match result {
+                    Ok(()) => self.serve(page, load, &blocks, &transfer),
+                    Err(error) => self.finish(page, load, Err(error)),
+                }
+                self.end_grant(&blocks, grant);
+                let mut state = self.state.lock();
+                let ended = match result {
+                    Ok(()) => state.map.end(in_use, transfer),
+                    Err(_) => state.map.fail(in_use, transfer),
+                };
+                (state, ended)
+            }
+            Err(cell) => {
+                self.end_grant(&blocks, grant);
+                let mut state = self.state.lock();
+                let ended = state.map.add(transfer, cell);
+                (state, ended)
+            }
+        }
     }
 
     /// Goes on with a transfer as `ended` says, until it is given back. `state` is locked.
     fn go_on<'a>(
         self: &'a Arc<Self>,
-        mut state: Guard<'a, ShardState, SpinLockBackend>,
+        mut state: ShardGuard<'a>,
         mut ended: Ended<Loads, ReadTransfer>,
     ) {
         loop {
-            let (in_use, transfer) = match ended {
+            (state, ended) = match ended {
                 Ended::Idle => return,
                 Ended::Surplus(transfer) => {
                     drop(state);
@@ -339,36 +394,36 @@ impl Shard {
                 Ended::Serve(in_use, transfer, mut loads) => {
                     drop(state);
                     while let Some((page, load)) = loads.pop() {
-                        self.serve(page, load, &in_use, &transfer);
+                        self.serve(page, load, &in_use.blocks(), &transfer);
                     }
-                    (in_use, transfer)
+                    let mut state = self.state.lock();
+                    let ended = state.map.end(in_use, transfer);
+                    (state, ended)
                 }
-                Ended::Read(in_use, transfer, grant) => {
-                    let file = state.file_of(&in_use.blocks());
+                Ended::Read(reading, transfer, grant) => {
+                    let file = state.file_of(&reading.blocks());
                     drop(state);
-                    let read = self.read_of(in_use, grant);
                     if let Some(file) = file {
+                        let read = self.read_of(reading, grant);
                         let (first, blocks) = read.place();
                         // Not by this thread: it may have to wait, for the sake of the other load.
                         return transfer.read_later(file, first, blocks, read);
                     }
-                    (read.fail(EIO), transfer)
+                    self.end_read(reading, transfer, grant, Err(EIO))
                 }
             };
-            state = self.state.lock();
-            ended = state.map.end(in_use, transfer);
         }
     }
 
-    /// Ends `load` with its record in `transfer`, which has the blocks that `in_use` says.
+    /// Ends `load` with its record in `transfer`, which has blocks `has`.
     fn serve(
         &self,
         mut page: PendingPage,
         load: PinnedLoad,
-        in_use: &InUse,
+        has: &Blocks,
         transfer: &Transfer<Read>,
     ) {
-        let loaded = self.unpack(&load, &in_use.blocks(), transfer, &mut page.page());
+        let loaded = self.unpack(&load, has, transfer, &mut page.page());
         self.finish(page, load, loaded);
     }
 
@@ -420,7 +475,7 @@ impl Shard {
 /// What is done when the blocks of a page were read. The page is not here: it waits.
 struct Read {
     shard: Arc<Shard>,
-    in_use: InUse,
+    reading: ReadingTransfer<ReadCell>,
     /// That of the load that it is for.
     grant: Option<ReadGrant>,
 }
@@ -428,26 +483,10 @@ struct Read {
 impl Read {
     /// The first page of the file that is read, and where to.
     fn place(&self) -> (u64, Range<usize>) {
-        let blocks = self.in_use.blocks();
+        let blocks = self.reading.blocks();
         let range = blocks.range();
         let first = Device::page(blocks.segment(), range.start);
         (first, 0..range.len())
-    }
-
-    /// Ends the load with `error`, unless it was ended when its store was given up; and others that wait
-    /// for the same blocks read for themselves.
-    fn fail(self, error: Error) -> InUse {
-        let Self {
-            shard,
-            in_use,
-            grant,
-        } = self;
-        let failed = shard.state.lock().map.fail(&in_use);
-        if let Some((page, load)) = failed {
-            shard.finish(page, load, Err(error));
-        }
-        shard.end_grant(&in_use.blocks(), grant);
-        in_use
     }
 }
 
@@ -461,29 +500,19 @@ impl TransferDone for Read {
     }
 
     fn done(self, transfer: ReadTransfer, result: Result) {
-        let blocks = self.in_use.blocks();
+        let Self {
+            shard,
+            reading,
+            grant,
+        } = self;
+        let blocks = reading.blocks();
         // The pin keeps the store in its place.
-        let read = (self.shard.contents.stores)
+        let read = (shard.contents.stores)
             .with(blocks.store(), |store| {
                 store.finish_read(&transfer, blocks.segment(), blocks.range().len(), result)
             })
             .unwrap_or(Err(EIO));
-        match read {
-            Ok(()) => {
-                let Self {
-                    shard,
-                    in_use,
-                    grant,
-                } = self;
-                // Its load is the first of those that are served.
-                shard.end(in_use, transfer);
-                shard.end_grant(&blocks, grant);
-            }
-            Err(error) => {
-                let shard = self.shard.clone();
-                let in_use = self.fail(error);
-                shard.end(in_use, transfer);
-            }
-        }
+        let (state, ended) = shard.end_read(reading, transfer, grant, read);
+        shard.go_on(state, ended);
     }
 }

@@ -20,7 +20,11 @@ use core::{
 };
 use kernel::{
     page::PAGE_SIZE,
-    prelude::*, //
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Full, //
+    },
 };
 
 /// That a page was filled, or put off.
@@ -168,6 +172,37 @@ struct QueueNode<T> {
     what: T,
 }
 
+impl<T> QueueNode<T> {
+    /// Writes one of `page` into that page, and gives the page away with it.
+    fn write(page: PendingPage, what: T) -> NonNull<Self> {
+        build_assert!(size_of::<Self>() <= PAGE_SIZE && align_of::<Self>() <= PAGE_SIZE);
+        let node: NonNull<Self> = page.data.cast();
+        // SAFETY: By the invariants of `PendingPage`, the page is ours, writable, and aligned; it has
+        // room for a node.
+        unsafe {
+            node.write(Self {
+                next: core::ptr::null_mut(),
+                page,
+                what,
+            });
+        }
+        node
+    }
+
+    /// Takes what [`QueueNode::write`] wrote, if there is anything.
+    ///
+    /// # Safety
+    ///
+    /// `node` is null, or a node that is the caller's and is not used any more.
+    unsafe fn read(node: *mut Self) -> Option<Self> {
+        if node.is_null() {
+            return None;
+        }
+        // SAFETY: By the requirement of this function; it is read once.
+        Some(unsafe { node.read() })
+    }
+}
+
 // SAFETY: It owns what is in it.
 unsafe impl<T: Send> Send for PendingQueue<T> {}
 
@@ -184,26 +219,15 @@ impl<T> PendingQueue<T> {
     ///
     /// Context: any; takes no memory.
     pub(crate) fn push(&mut self, page: PendingPage, what: T) {
-        build_assert!(
-            size_of::<QueueNode<T>>() <= PAGE_SIZE && align_of::<QueueNode<T>>() <= PAGE_SIZE
-        );
-        let node: NonNull<QueueNode<T>> = page.data.cast();
-        // SAFETY: By the invariants of `PendingPage`, the page is ours, writable, and aligned; it
-        // has room for a node. By those of this type, `last` is valid if there is one.
+        let node = QueueNode::write(page, what).as_ptr();
         // INVARIANT: The node is now the last, and its page is owned by this value.
-        unsafe {
-            node.write(QueueNode {
-                next: core::ptr::null_mut(),
-                page,
-                what,
-            });
-            if self.first.is_null() {
-                self.first = node.as_ptr();
-            } else {
-                (*self.last).next = node.as_ptr();
-            }
+        if self.first.is_null() {
+            self.first = node;
+        } else {
+            // SAFETY: By the type invariants, `last` is a node, as there is a first.
+            unsafe { (*self.last).next = node };
         }
-        self.last = node.as_ptr();
+        self.last = node;
     }
 
     /// Appends the pages of `others`, in their order.
@@ -241,11 +265,8 @@ impl<T> PendingQueue<T> {
     ///
     /// Context: any.
     pub(crate) fn pop(&mut self) -> Option<(PendingPage, T)> {
-        if self.first.is_null() {
-            return None;
-        }
-        // SAFETY: By the type invariants, there is a node, which is read once: it leaves the queue.
-        let node = unsafe { self.first.read() };
+        // SAFETY: By the type invariants; if there is a node, it leaves the queue.
+        let node = unsafe { QueueNode::read(self.first) }?;
         // INVARIANT: As above.
         self.first = node.next;
         Some((node.page, node.what))
@@ -261,5 +282,66 @@ impl<T> Default for PendingQueue<T> {
 impl<T> Drop for PendingQueue<T> {
     fn drop(&mut self) {
         while self.pop().is_some() {}
+    }
+}
+
+/// A place where one page waits, for whichever thread takes it first. If this is dropped with the page in
+/// it, loading that failed.
+///
+/// # Examples
+///
+/// ```ignore
+/// let cell = Arc::new(PendingCell::new(), GFP_KERNEL)?;
+/// cell.put(page, 7);
+///
+/// // A thread that has read block 7, while another may give up waiting for it.
+/// if let Some((mut page, block)) = cell.take() {
+///     let filled = page.page().copy_from(&blocks[block]);
+///     page.finish(Ok(filled));
+/// }
+/// ```
+///
+/// # Invariants
+///
+/// The pointer is null, or of a node in a page of which this value owns the `PendingPage`.
+pub(crate) struct PendingCell<T>(Atomic<*mut QueueNode<T>>);
+
+// SAFETY: It owns what is in it.
+unsafe impl<T: Send> Send for PendingCell<T> {}
+// SAFETY: As above; shared, it gives that to one thread only.
+unsafe impl<T: Send> Sync for PendingCell<T> {}
+
+impl<T> PendingCell<T> {
+    /// With no page in it.
+    pub(crate) fn new() -> Self {
+        // INVARIANT: It is null.
+        Self(Atomic::new(core::ptr::null_mut()))
+    }
+
+    /// Has `page` wait there. If another one is there, that fails.
+    ///
+    /// Context: any; takes no memory.
+    pub(crate) fn put(&self, page: PendingPage, what: T) {
+        // INVARIANT: It was just written, and its page is owned by this value.
+        let before = self.0.xchg(QueueNode::write(page, what).as_ptr(), Full);
+        // SAFETY: By the type invariants, and only this thread took it.
+        drop(unsafe { QueueNode::read(before) });
+    }
+
+    /// Takes the page.
+    ///
+    /// Context: any.
+    pub(crate) fn take(&self) -> Option<(PendingPage, T)> {
+        // INVARIANT: It is null.
+        let node = self.0.xchg(core::ptr::null_mut(), Full);
+        // SAFETY: By the type invariants. Only this thread took it, after it was written.
+        let node = unsafe { QueueNode::read(node) }?;
+        Some((node.page, node.what))
+    }
+}
+
+impl<T> Drop for PendingCell<T> {
+    fn drop(&mut self) {
+        drop(self.take());
     }
 }

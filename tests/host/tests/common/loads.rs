@@ -3,6 +3,10 @@
 //! Loads that want blocks, and wait in lists.
 
 use std::collections::VecDeque;
+use std::sync::{
+    Arc,
+    Mutex, //
+};
 
 use ghostswap_core::blocks::Blocks;
 use ghostswap_core::entry::Redirect;
@@ -12,7 +16,9 @@ use ghostswap_core::segment::{
     BLOCK,
     UNIT, //
 };
+use ghostswap_core::sync::Word;
 use ghostswap_core::transfer_map::{
+    LoadCell,
     LoadQueue,
     Wants,
     NO_GROUP, //
@@ -62,11 +68,38 @@ impl Wants for Load {
     }
 }
 
+/// A place for one load, which is that of the thread that finds the word set.
+#[derive(Clone)]
+pub struct Cell(Arc<(Word, Mutex<Option<Load>>)>);
+
+impl Cell {
+    pub fn new() -> Self {
+        Self(Arc::new((Word::new(0), Mutex::new(None))))
+    }
+}
+
+impl LoadCell for Cell {
+    type Load = Load;
+
+    fn put(&self, load: Load) {
+        let (word, place) = &*self.0;
+        let before = place.lock().unwrap().replace(load);
+        assert!(before.is_none() && word.swap(1) == 0, "a load is there");
+    }
+
+    fn take(&self) -> Option<Load> {
+        let (word, place) = &*self.0;
+        let taken = || place.lock().unwrap().take().expect("the word was set");
+        (word.swap(0) == 1).then(taken)
+    }
+}
+
 #[derive(Default)]
 pub struct Queue(pub VecDeque<Load>);
 
 impl LoadQueue for Queue {
     type Load = Load;
+    type Cell = Cell;
 
     fn push(&mut self, load: Load) {
         self.0.push_back(load);

@@ -5,6 +5,7 @@
 
 use super::loads::{
     blocks,
+    Cell,
     Load,
     Queue, //
 };
@@ -15,9 +16,9 @@ use super::tally::{
 use ghostswap_core::blocks::Blocks;
 use ghostswap_core::transfer_map::{
     Ended,
-    InUse,
     Lookup,
     MapEntry,
+    ReadingTransfer,
     TransferMap,
     NO_GROUP, //
 };
@@ -78,27 +79,38 @@ impl Shard {
             Lookup::Cached(in_use, buffer, load) => {
                 drop(state);
                 self.serve(&load, &buffer);
-                self.end(in_use, buffer);
+                let mut state = self.state.lock().unwrap();
+                let ended = state.map.end(in_use, buffer);
+                self.go_on(state, ended);
             }
-            Lookup::Read(in_use, buffer, _) => {
+            Lookup::Read(reading, buffer, _) => {
                 let fails = state.fails();
                 drop(state);
-                self.read(in_use, buffer, fails);
+                self.read(reading, buffer, fails);
             }
         }
     }
 
     /// The thread is the device as well, and what is told when it is done.
-    fn read(&self, in_use: InUse, buffer: Buffer, fails: bool) {
+    fn read(&self, reading: ReadingTransfer<Cell>, buffer: Buffer, fails: bool) {
+        let blocks = reading.blocks();
         // SAFETY: The transfer is this thread's. If another got at it at the same time, loom would see that.
-        buffer.with_mut(|has| unsafe { *has = (!fails).then_some(in_use.blocks()) });
-        if fails {
-            let failed = self.state.lock().unwrap().map.fail(&in_use);
-            if let Some(load) = failed {
-                self.finish(&load, false);
+        buffer.with_mut(|has| unsafe { *has = (!fails).then_some(blocks) });
+        let done = reading.done();
+        if let Ok((_, load)) = &done {
+            if fails {
+                self.finish(load, false);
+            } else {
+                self.serve(load, &buffer);
             }
         }
-        self.end(in_use, buffer);
+        let mut state = self.state.lock().unwrap();
+        let ended = match done {
+            Ok((in_use, _)) if fails => state.map.fail(in_use, buffer),
+            Ok((in_use, _)) => state.map.end(in_use, buffer),
+            Err(cell) => state.map.add(buffer, cell),
+        };
+        self.go_on(state, ended);
     }
 
     fn serve(&self, load: &Load, buffer: &Buffer) {
@@ -119,31 +131,24 @@ impl Shard {
         });
     }
 
-    fn end(&self, in_use: InUse, buffer: Buffer) {
-        let mut state = self.state.lock().unwrap();
-        let ended = state.map.end(in_use, buffer);
-        self.go_on(state, ended);
-    }
-
     fn go_on<'a>(&'a self, mut state: MutexGuard<'a, State>, mut ended: Ended<Queue, Buffer>) {
         loop {
-            let (in_use, buffer) = match ended {
+            match ended {
                 Ended::Idle | Ended::Surplus(_) => return,
                 Ended::Serve(in_use, buffer, mut loads) => {
                     drop(state);
                     while let Some(load) = loads.0.pop_front() {
                         self.serve(&load, &buffer);
                     }
-                    (in_use, buffer)
+                    state = self.state.lock().unwrap();
+                    ended = state.map.end(in_use, buffer);
                 }
-                Ended::Read(in_use, buffer, _) => {
+                Ended::Read(reading, buffer, _) => {
                     let fails = state.fails();
                     drop(state);
-                    return self.read(in_use, buffer, fails);
+                    return self.read(reading, buffer, fails);
                 }
-            };
-            state = self.state.lock().unwrap();
-            ended = state.map.end(in_use, buffer);
+            }
         }
     }
 
@@ -160,7 +165,7 @@ impl Shard {
         }
         for _ in 0..missing.min(memory) {
             let mut state = self.state.lock().unwrap();
-            let ended = state.map.add(new_buffer());
+            let ended = state.map.add(new_buffer(), Cell::new());
             self.go_on(state, ended);
         }
     }
@@ -198,7 +203,7 @@ fn play_in(tally: &Tally, groups: u64, played: Play) {
         memory,
     } = played;
     let run = move || {
-        let entries = (0..transfers).map(|_| MapEntry::new(new_buffer()));
+        let entries = (0..transfers).map(|_| MapEntry::new(new_buffer(), Cell::new()));
         let places: Vec<Place> = threads.concat();
         let shard = Arc::new(Shard {
             state: Mutex::new(State {

@@ -12,6 +12,7 @@ use ghostswap_core::transfer_map::{
     InUse,
     Lookup,
     MapEntry,
+    ReadingTransfer,
     TransferMap,
     NO_GROUP, //
 };
@@ -22,6 +23,7 @@ use crate::{
     config,
     loads::{
         blocks,
+        Cell,
         Load,
         Queue, //
     },
@@ -31,9 +33,9 @@ use crate::{
 enum Step {
     /// Of a group.
     Load(Blocks, u64),
-    /// The user of one of those in use is done.
+    /// The user of one of those in use is done, or, if it read, has read.
     Done(Index),
-    /// One of those that read fails.
+    /// The same, but one that reads fails.
     Fail(Index),
     /// This store is given up.
     GiveUp(usize),
@@ -62,14 +64,39 @@ struct Transfer {
     has: Option<Blocks>,
 }
 
+/// What a transfer is used for.
+enum Use {
+    /// To read.
+    Reads(ReadingTransfer<Cell>),
+    /// Its load was served from what it read, or, if it could not be read, has failed.
+    HasRead(InUse<Cell>, bool),
+    /// The load found its blocks there.
+    Cached(InUse<Cell>),
+}
+
+impl Use {
+    fn blocks(&self) -> Blocks {
+        match self {
+            Self::Reads(reading) => reading.blocks(),
+            Self::HasRead(in_use, _) | Self::Cached(in_use) => in_use.blocks(),
+        }
+    }
+
+    fn is_cached(&self) -> bool {
+        matches!(self, Self::Cached(_))
+    }
+
+    fn reads(&self) -> bool {
+        matches!(self, Self::Reads(_))
+    }
+}
+
 /// A transfer in use.
 struct User {
-    in_use: InUse,
+    used: Use,
     transfer: Transfer,
     /// The load that uses it.
     load: Load,
-    /// Whether the load found its blocks there.
-    cached: bool,
     /// Whether it was left to a device.
     left: bool,
 }
@@ -116,7 +143,8 @@ fn finds(has: &Blocks, wanted: &Blocks) -> bool {
 
 fn map(count: usize) -> Map {
     let transfers = (0..count).map(|number| Transfer { number, has: None });
-    TransferMap::new(transfers.map(MapEntry::new).collect())
+    let entries = transfers.map(|transfer| MapEntry::new(transfer, Cell::new()));
+    TransferMap::new(entries.collect())
 }
 
 impl World {
@@ -140,7 +168,7 @@ impl World {
             .filter(|&at| {
                 let user = self.users.iter().find(|user| user.transfer.number == at);
                 user.is_none_or(|user| {
-                    user.cached || [NO_GROUP, load.group].contains(&user.load.group)
+                    user.used.is_cached() || [NO_GROUP, load.group].contains(&user.load.group)
                 })
             })
             .collect()
@@ -150,7 +178,8 @@ impl World {
     fn of_party(&self, load: &Load) -> usize {
         let users = self.users.iter();
         users
-            .filter(|user| !user.cached && !user.left && party(&user.load) == party(load))
+            .filter(|user| !user.used.is_cached() && !user.left)
+            .filter(|user| party(&user.load) == party(load))
             .count()
     }
 
@@ -175,14 +204,13 @@ impl World {
                 assert_eq!(transfer.has, Some(in_use.blocks()));
                 self.use_idle(transfer.number);
                 self.users.push(User {
-                    in_use,
+                    used: Use::Cached(in_use),
                     transfer,
                     load,
-                    cached: true,
                     left: false,
                 });
             }
-            Lookup::Read(in_use, transfer, grant) => {
+            Lookup::Read(reading, transfer, grant) => {
                 assert_eq!(grant, load.number);
                 assert_eq!(having, [], "it is there");
                 assert!(self.may_use(&load), "its party has its share");
@@ -192,7 +220,7 @@ impl World {
                     "another was idle for longer"
                 );
                 self.use_idle(transfer.number);
-                self.read(in_use, transfer, grant);
+                self.read(reading, transfer, grant);
             }
             Lookup::Waits => {
                 assert!(
@@ -203,18 +231,17 @@ impl World {
         }
     }
 
-    fn read(&mut self, in_use: InUse, mut transfer: Transfer, grant: usize) {
+    fn read(&mut self, reading: ReadingTransfer<Cell>, mut transfer: Transfer, grant: usize) {
         let load = self.loads[grant];
         assert_eq!(self.fates[grant], Fate::Open);
-        assert_eq!(in_use.blocks(), load.blocks);
+        assert_eq!(reading.blocks(), load.blocks);
         // What it has is overwritten.
         transfer.has = None;
         self.has[transfer.number] = Some(load.blocks);
         self.users.push(User {
-            in_use,
+            used: Use::Reads(reading),
             transfer,
             load,
-            cached: false,
             left: false,
         });
         let most = self.count - self.count / 4;
@@ -231,52 +258,55 @@ impl World {
         self.settle(load, Fate::Served);
     }
 
-    /// The user of `users[index]` is done. If it read, that went well.
-    fn done(&mut self, index: usize) {
+    /// The user of `users[index]` goes on: with the load that it read for, which is served if that went
+    /// `well`; or it is done.
+    fn go_on_with(&mut self, index: usize, well: bool) {
         let User {
-            in_use,
-            mut transfer,
-            load,
-            cached,
-            left,
-        } = self.users.swap_remove(index);
-        transfer.has = Some(in_use.blocks());
-        if cached {
-            self.serve(load, &transfer);
-        }
-        self.end(in_use, transfer, left);
-        if !cached && !left {
-            assert_eq!(self.fates[load.number], Fate::Served, "it was read for");
-        }
-    }
-
-    /// The user of `users[index]` reads, and that fails.
-    fn fail(&mut self, index: usize) {
-        let User {
-            in_use,
+            used,
             mut transfer,
             load,
             left,
-            ..
         } = self.users.swap_remove(index);
-        match self.map.fail(&in_use) {
-            Some(failed) => {
-                assert!(!left && failed.number == load.number);
-                self.settle(failed, Fate::Failed);
-            }
-            None => assert!(left),
-        }
-        self.has[transfer.number] = None;
-        transfer.has = None;
-        self.end(in_use, transfer, left);
-    }
-
-    fn end(&mut self, in_use: InUse, transfer: Transfer, left: bool) {
         let number = transfer.number;
-        let ended = self.map.end(in_use, transfer);
-        if left {
-            self.filled(&ended);
-        }
+        let ended = match used {
+            Use::Reads(reading) => {
+                transfer.has = well.then_some(reading.blocks());
+                match reading.done() {
+                    Ok((in_use, first)) => {
+                        assert!(!left && first.number == load.number);
+                        if well {
+                            self.serve(first, &transfer);
+                        } else {
+                            self.settle(first, Fate::Failed);
+                        }
+                        self.users.push(User {
+                            used: Use::HasRead(in_use, well),
+                            transfer,
+                            load,
+                            left,
+                        });
+                        return;
+                    }
+                    Err(cell) => {
+                        assert!(left);
+                        self.has[number] = None;
+                        transfer.has = None;
+                        let ended = self.map.add(transfer, cell);
+                        self.filled(&ended);
+                        ended
+                    }
+                }
+            }
+            Use::HasRead(in_use, true) => self.map.end(in_use, transfer),
+            Use::HasRead(in_use, false) => {
+                self.has[number] = None;
+                self.map.fail(in_use, transfer)
+            }
+            Use::Cached(in_use) => {
+                self.serve(load, &transfer);
+                self.map.end(in_use, transfer)
+            }
+        };
         self.go_on(number, ended);
     }
 
@@ -300,9 +330,9 @@ impl World {
                     }
                     ended = self.map.end(in_use, transfer);
                 }
-                Ended::Read(in_use, transfer, grant) => {
+                Ended::Read(reading, transfer, grant) => {
                     assert_eq!(transfer.number, number);
-                    return self.read(in_use, transfer, grant);
+                    return self.read(reading, transfer, grant);
                 }
                 Ended::Idle => {
                     match self.has[number] {
@@ -320,7 +350,7 @@ impl World {
     fn add(&mut self) {
         let number = self.has.len();
         self.has.push(None);
-        let ended = self.map.add(Transfer { number, has: None });
+        let ended = (self.map).add(Transfer { number, has: None }, Cell::new());
         self.filled(&ended);
         self.go_on(number, ended);
     }
@@ -333,7 +363,7 @@ impl World {
             self.settle(load, Fate::Failed);
         }
         for user in &mut self.users {
-            if user.load.blocks.store() == store && !user.cached && !user.left {
+            if user.load.blocks.store() == store && user.used.reads() && !user.left {
                 user.left = true;
                 self.missing += 1;
             }
@@ -344,9 +374,9 @@ impl World {
                 *has = None;
             }
         }
-        // Those that are being served will be.
-        let are_served =
-            (self.users.iter()).any(|user| user.cached && user.in_use.blocks().store() == store);
+        // Those that wait for one that was served, or has failed, are next.
+        let are_served = (self.users.iter())
+            .any(|user| !user.used.reads() && user.used.blocks().store() == store);
         let waits =
             |load: &Load| load.blocks.store() == store && self.fates[load.number] == Fate::Open;
         assert!(
@@ -371,15 +401,10 @@ proptest! {
             match step {
                 Step::Load(blocks, group) => world.load(blocks, group),
                 Step::Done(index) if !world.users.is_empty() => {
-                    world.done(index.index(world.users.len()));
+                    world.go_on_with(index.index(world.users.len()), true);
                 }
                 Step::Fail(index) if !world.users.is_empty() => {
-                    let index = index.index(world.users.len());
-                    if world.users[index].cached {
-                        world.done(index);
-                    } else {
-                        world.fail(index);
-                    }
+                    world.go_on_with(index.index(world.users.len()), false);
                 }
                 Step::GiveUp(store) => world.give_up(store),
                 Step::Add => world.add(),
@@ -389,7 +414,7 @@ proptest! {
             assert_eq!(in_use + world.idle.len() + world.missing, count);
         }
         while !world.users.is_empty() {
-            world.done(0);
+            world.go_on_with(0, true);
         }
         assert!(world.fates.iter().all(|fate| *fate != Fate::Open), "a load still waits");
     }
@@ -415,17 +440,28 @@ fn load(number: usize, group: u64, store: usize, first: usize) -> Load {
 }
 
 /// Begins `load`. Returns what it uses, or [`None`] if it waits.
-fn begin(map: &mut Map, load: Load) -> Option<(InUse, Transfer)> {
+fn begin(map: &mut Map, load: Load) -> Option<(Use, Transfer)> {
     match map.look_up(load) {
-        Lookup::Cached(in_use, transfer, _) | Lookup::Read(in_use, transfer, _) => {
-            Some((in_use, transfer))
-        }
+        Lookup::Cached(in_use, transfer, _) => Some((Use::Cached(in_use), transfer)),
+        Lookup::Read(reading, transfer, _) => Some((Use::Reads(reading), transfer)),
         Lookup::Waits => None,
     }
 }
 
+/// Reads what was begun. Returns the use of the transfer by the load that is served from it.
+fn read(used: Use) -> InUse<Cell> {
+    match used {
+        Use::Reads(reading) => match reading.done() {
+            Ok((in_use, _)) => in_use,
+            Err(_) => panic!("its store was given up"),
+        },
+        Use::HasRead(in_use, _) | Use::Cached(in_use) => in_use,
+    }
+}
+
 /// Ends the use of a transfer, for as long as it has what loads want. Returns what comes of it then.
-fn end(map: &mut Map, (mut in_use, mut transfer): (InUse, Transfer)) -> Ended<Queue, Transfer> {
+fn end(map: &mut Map, (used, mut transfer): (Use, Transfer)) -> Ended<Queue, Transfer> {
+    let mut in_use = read(used);
     loop {
         match map.end(in_use, transfer) {
             Ended::Serve(again, same, _) => (in_use, transfer) = (again, same),
@@ -435,9 +471,9 @@ fn end(map: &mut Map, (mut in_use, mut transfer): (InUse, Transfer)) -> Ended<Qu
 }
 
 /// The same of one for which a load waits. Returns its new use, and the number of the load.
-fn end_and_read(map: &mut Map, user: (InUse, Transfer)) -> ((InUse, Transfer), usize) {
+fn end_and_read(map: &mut Map, user: (Use, Transfer)) -> ((Use, Transfer), usize) {
     match end(map, user) {
-        Ended::Read(in_use, transfer, grant) => ((in_use, transfer), grant),
+        Ended::Read(reading, transfer, grant) => ((Use::Reads(reading), transfer), grant),
         _ => panic!("loads wait"),
     }
 }
@@ -546,10 +582,10 @@ fn no_group_waits_for_the_read_of_another() {
     let (second, _) = begin(&mut map, load(2, 2, 0, 3)).expect("it reads for itself");
     assert_eq!(second.blocks(), first.blocks());
     // Once it was read, it is for all.
-    let Ended::Serve(first, transfer, followers) = map.end(first, transfer) else {
+    let Ended::Serve(first, transfer, followers) = map.end(read(first), transfer) else {
         panic!("a load waits")
     };
-    assert_eq!(followers.0.len(), 2);
+    assert_eq!(followers.0.len(), 1);
     assert!(
         begin(&mut map, load(3, 5, 0, 3)).is_none(),
         "it is being unpacked"
@@ -608,23 +644,26 @@ fn a_store_that_is_given_up_leaves_none_waiting() {
     assert_eq!(map.missing(), 4);
     // What waits for another store goes on as soon as there is a transfer.
     let new = |number| Transfer { number, has: None };
-    let Ended::Read(in_use, transfer, 12) = map.add(new(4)) else {
+    let Ended::Read(reading, transfer, 12) = map.add(new(4), Cell::new()) else {
         panic!("a load waits")
     };
     // Or when one comes back after all: it has nothing.
-    let mut left = left.into_iter();
-    let (first, back) = left.next().expect("there are four");
-    assert!(map.fail(&first).is_none());
-    assert!(matches!(map.end(first, back), Ended::Idle));
+    let mut left = left.into_iter().map(|(used, back)| match used {
+        Use::Reads(reading) => (back, reading.done().map(drop).expect_err("it was left")),
+        _ => panic!("all read"),
+    });
+    let (back, cell) = left.next().expect("there are four");
+    assert!(matches!(map.add(back, cell), Ended::Idle));
     assert_eq!(map.missing(), 2);
-    assert!(matches!(map.add(new(5)), Ended::Idle));
-    assert!(matches!(map.add(new(6)), Ended::Idle));
-    assert!(matches!(map.add(new(7)), Ended::Surplus(_)));
+    assert!(matches!(map.add(new(5), Cell::new()), Ended::Idle));
+    assert!(matches!(map.add(new(6), Cell::new()), Ended::Idle));
+    assert!(matches!(map.add(new(7), Cell::new()), Ended::Surplus(_)));
     // In its place is another.
-    for (in_use, back) in left {
-        assert!(matches!(map.end(in_use, back), Ended::Surplus(_)));
+    for (back, cell) in left {
+        assert!(matches!(map.add(back, cell), Ended::Surplus(_)));
     }
-    assert!(matches!(end(&mut map, (in_use, transfer)), Ended::Idle));
+    let user = (Use::Reads(reading), transfer);
+    assert!(matches!(end(&mut map, user), Ended::Idle));
     assert!(matches!(
         map.look_up(load(0, NO_GROUP, 0, 10)),
         Lookup::Cached(..)
