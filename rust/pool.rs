@@ -294,7 +294,7 @@ impl Pool {
             self.mover.wake();
             return put_off;
         }
-        self.reader.load(slot, owner, group, page);
+        self.reader.load(slot, owner, redirect, group, page);
         if recalled {
             self.reader.recall_later(redirect);
             self.mover.wake();

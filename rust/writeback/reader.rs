@@ -218,26 +218,34 @@ impl Reader {
     /// Loads the page of `recalled`, which waited for its segment, into `page`, from wherever it is now.
     ///
     /// Context: as [`Reader::load`].
-    pub(crate) fn load_recalled(&self, recalled: RecalledLoad, page: PendingPage) {
+    pub(crate) fn load_recalled(&self, recalled: RecalledLoad, mut page: PendingPage) {
         let RecalledLoad { load, group } = recalled;
-        match load.slot() {
-            Some(slot) => self.load(&slot, load.owner, group, page),
-            None => end_load(&self.contents, page, Err(EIO)),
-        };
+        let found = load.slot().ok_or(EIO).and_then(|slot| {
+            let found = self.look(&slot, &mut page.page())?;
+            Ok((slot, found))
+        });
+        match found {
+            Ok((slot, Found::InStore(redirect))) => {
+                self.load(&slot, load.owner, redirect, group, page);
+            }
+            Ok((_, Found::Loaded(filled))) => end_load(&self.contents, page, Ok(filled)),
+            Err(error) => end_load(&self.contents, page, Err(error)),
+        }
     }
 
-    /// Loads `page`, which is that of `slot`, the slot of `owner`, from wherever it is. If it is read, that
-    /// is charged to `group`.
+    /// Loads `page`, which is that of `slot`, the slot of `owner`, and was found where `redirect` says just
+    /// now. If it is read, that is charged to `group`.
     ///
     /// Context: may sleep; memory may be being reclaimed; waits for neither memory nor I/O.
     pub(crate) fn load(
         &self,
         slot: &Slot<ZsObject>,
         owner: Owner,
+        redirect: Redirect,
         group: IoGroup,
         mut page: PendingPage,
     ) {
-        let loaded = match self.locate(slot, owner, group, &mut page.page()) {
+        let loaded = match self.locate(slot, owner, redirect, group, &mut page.page()) {
             Ok(Located::Loaded(filled)) => Ok(filled),
             Ok(Located::Pinned(load)) => {
                 let shards = self.shards();
@@ -252,21 +260,24 @@ impl Reader {
         end_load(&self.contents, page, loaded);
     }
 
-    /// Pins the segment that has the page of `slot`; or loads `page`, if it is in memory now.
+    /// Loads `page`, if `slot` has it in memory; else returns where it is.
+    fn look(&self, slot: &Slot<ZsObject>, page: &mut DestPage<'_>) -> Result<Found> {
+        let mut stream = self.contents.cache.stream();
+        self.contents.load(slot, page, &mut stream)
+    }
+
+    /// Pins the segment that has the page of `slot`, which was found where `redirect` says; or loads `page`,
+    /// if it is in memory now.
     fn locate(
         &self,
         slot: &Slot<ZsObject>,
         owner: Owner,
+        mut redirect: Redirect,
         group: IoGroup,
         page: &mut DestPage<'_>,
     ) -> Result<Located> {
-        let Contents { cache, stores, .. } = &*self.contents;
-        let mut stream = cache.stream();
+        let stores = &self.contents.stores;
         loop {
-            let redirect = match self.contents.load(slot, page, &mut stream)? {
-                Found::Loaded(filled) => return Ok(Located::Loaded(filled)),
-                Found::InStore(redirect) => redirect,
-            };
             if let Some(pinned) = stores.pin(redirect) {
                 let blocks = Blocks::of(redirect, pinned.generation());
                 if slot.still(redirect) {
@@ -280,6 +291,10 @@ impl Reader {
                 stores.unpin(blocks.store(), pinned);
             }
             cpu_relax();
+            redirect = match self.look(slot, page)? {
+                Found::Loaded(filled) => return Ok(Located::Loaded(filled)),
+                Found::InStore(redirect) => redirect,
+            };
         }
     }
 }
