@@ -9,13 +9,18 @@
 //! Where elements stay as long as their array does, no read side is needed.
 //!
 //! ```text
-//!  63   62                 32 31                0
-//! | D |        uses          |       pins        |
+//!  63 62 61                32 31                0
+//! |  D  |       uses         |       pins        |
 //! ```
 //!
 //! D, dead: the element was found unpinned and unused. No pin and no use of it succeeds any more.
 //! The caller whose operation made it dead takes it out of the array. A seeker that finds it dead
-//! puts a new one in its place, or, where elements stay, revives it.
+//! puts a new one in its place, or, where elements stay, revives it. The upper bit says so, alone;
+//! the lower one is set with it, so that the upper one stays whatever is added then, or taken off.
+//!
+//! A pin or a use ends in two steps: it is taken off, and if that was the last one, the element is made
+//! dead, if none came meanwhile. Between the two, another thread may pin the element, unpin it, and see
+//! it die, so the read side must have begun before. Only one of them makes it dead.
 //!
 //! # Examples
 //!
@@ -34,6 +39,7 @@ use super::sync::Word;
 const PIN: u64 = 1;
 const USE: u64 = 1 << 32;
 const DEAD: u64 = 1 << 63;
+const NEW_DEAD: u64 = DEAD | DEAD >> 1;
 
 /// The pins and the uses of an element.
 pub struct PinCount(Word);
@@ -46,7 +52,7 @@ impl PinCount {
 
     /// Dead.
     pub fn new_dead() -> Self {
-        Self(Word::new(DEAD))
+        Self(Word::new(NEW_DEAD))
     }
 
     /// Makes a dead element live again: unused, and pinned once, by the caller.
@@ -68,7 +74,7 @@ impl PinCount {
 
     /// Ends a pin. Returns whether the element died by it.
     ///
-    /// Context: any; never waits.
+    /// Context: any; never waits. The caller has been in a read side since before this.
     #[inline]
     #[must_use]
     pub fn unpin(&self) -> bool {
@@ -101,23 +107,15 @@ impl PinCount {
         self.end(USE)
     }
 
-    /// Takes `count` off, in one step: after it, another thread may make the element die and free
-    /// it at once, so it must not be touched again. A dead element stays as it is.
     #[inline]
     fn end(&self, count: u64) -> bool {
-        loop {
-            let old = self.0.load();
-            if old & DEAD != 0 {
-                return false;
-            }
-            let new = match old.wrapping_sub(count) {
-                0 => DEAD,
-                left => left,
-            };
-            if self.0.replace(old, new) {
-                return new == DEAD;
-            }
-        }
+        self.0.add(count.wrapping_neg()) == 0 && self.die()
+    }
+
+    /// Makes the element dead, if it is neither pinned nor used. Returns whether it died by that.
+    #[cold]
+    fn die(&self) -> bool {
+        self.0.replace(0, NEW_DEAD)
     }
 
     /// Returns whether the element is dead. It stays so until it is revived.
@@ -127,6 +125,6 @@ impl PinCount {
 
     /// The uses now, for reports.
     pub fn uses(&self) -> u64 {
-        (self.0.load() & !DEAD) / USE
+        (self.0.load() & !NEW_DEAD) / USE
     }
 }

@@ -466,6 +466,8 @@ impl<T: Send + Sync> Deref for PinnedElement<'_, T> {
 impl<T: Send + Sync> Drop for PinnedElement<'_, T> {
     #[inline]
     fn drop(&mut self) {
+        // Others may see it die, and take it out, before the unpinning is done.
+        let _guard = rcu::read_lock();
         if self.element().pin_count.unpin() {
             // SAFETY: It was just seen to die.
             unsafe { self.array.remove(self.element) };

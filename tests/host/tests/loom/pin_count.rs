@@ -4,10 +4,10 @@
 //!
 //! Several threads work with one place of the array, each with a slot of its own in the element
 //! there, as different slots of one cluster are. The array does what the module's does
-//! (`rust/kernel_ext/sparse_array.rs`): users look the element up in an RCU read side and count
-//! their use, readers pin it. Where there is none, or a dead one, a user puts a new one in under a
-//! lock. The thread that sees an element die takes it out, if it is still the one there, and has it
-//! freed when the readers of that time are done.
+//! (`rust/kernel_ext/mm/sparse_array.rs`): readers look the element up in an RCU read side and pin
+//! it, users count their use there, and a pin ends in a read side, too. Where there is none, or a
+//! dead one, a user puts a new one in under a lock. The thread that sees an element die takes it
+//! out, if it is still the one there, and has it freed when the readers of that time are done.
 //!
 //! Checked in each interleaving: a user finds an element with uses alive; exactly one thread sees
 //! each death; no thread touches an element, its counts included, after its end; no element is
@@ -223,10 +223,12 @@ impl Place {
         })
     }
 
-    fn unpin(&self, number: usize) {
-        if self.element(number).count(PinCount::unpin) {
-            self.remove(number);
-        }
+    fn unpin(&self, thread: usize, number: usize) {
+        self.rcu.read(thread, self, || {
+            if self.element(number).count(PinCount::unpin) {
+                self.remove(number);
+            }
+        });
     }
 
     /// Makes sure that there is a live element, and pins it. There is no loop in this, so no thread
@@ -266,7 +268,7 @@ impl Place {
         found.unwrap_or_else(|| {
             let number = self.add();
             assert!(occupy(number), "it is pinned, so it is alive");
-            self.unpin(number);
+            self.unpin(thread, number);
             number
         })
     }
@@ -331,13 +333,13 @@ fn play(place: &Place, thread: usize, script: &[Step]) {
                 let found = place.get(thread).expect("what is used is there, alive");
                 assert_eq!(mine, Some(found));
                 place.element(found).read();
-                place.unpin(found);
+                place.unpin(thread, found);
             }
             Invalidate => assert_eq!(mine.take(), place.end_use(thread)),
             Visit => {
                 if let Some(found) = place.get(thread) {
                     place.element(found).read();
-                    place.unpin(found);
+                    place.unpin(thread, found);
                 }
             }
         }
