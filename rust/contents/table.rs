@@ -237,7 +237,7 @@ impl Table {
 
     /// Bytes that finding the clusters takes.
     pub(crate) fn fixed_bytes(&self) -> u64 {
-        self.clusters.bytes() + size_of::<ClusterGroups>() as u64
+        self.clusters.bytes() + (size_of::<Self>() + size_of::<ClusterGroups>()) as u64
     }
 
     /// Returns whether its area takes pages, and is not being swapped off.

@@ -2,14 +2,14 @@
 
 //! A sparse array whose elements come with their first use and go with their last.
 //!
-//! Looking up takes no lock: it is four loads in an RCU read side and one atomic addition to the
+//! Looking up takes no lock: it is three loads in an RCU read side and one atomic addition to the
 //! element. Only adding and removing an element takes the array's lock, which is innermost: nothing
 //! else is locked while it is held.
 //!
 //! An XArray would do, but walking it would be a third of what freeing a slot costs. What this has
-//! in its place are three levels of nodes, pages of pointers. They come with the first element
-//! below them and stay as long as the array: where an element is some page's worth itself, that is
-//! 1 byte in 512.
+//! in its place are pointers to branches, and below them two levels of nodes, pages of pointers. Those
+//! come with the first element below them and stay as long as the array: where an element is some
+//! page's worth itself, that is 1 byte in 512.
 //!
 //! C header: [`include/linux/rcupdate.h`](srctree/include/linux/rcupdate.h)
 
@@ -48,7 +48,7 @@ use kernel::{
 #[inline]
 fn dereference<P>(place: &Atomic<*mut P>) -> *mut P {
     // SAFETY: It is a valid word, which others may write meanwhile; it is read once, and whole.
-    // The kernel's own atomic loads are calls in Rust, and this is done four times for each page.
+    // The kernel's own atomic loads are calls in Rust, and this is done three times for each page.
     unsafe { place.as_ptr().read_volatile() }
 }
 
@@ -69,8 +69,11 @@ struct Element<T> {
 /// Pointers in a node.
 const FANOUT: usize = PAGE_SIZE / size_of::<*mut ()>();
 
-/// Indices that an array has.
-const INDICES: usize = FANOUT * FANOUT * FANOUT;
+/// Branches that an array may have.
+const BRANCHES: usize = 32;
+
+/// Indices that an array has: as many as clusters of 512 slots in 2^32.
+const INDICES: usize = BRANCHES * FANOUT * FANOUT;
 
 /// A page of pointers, or null.
 ///
@@ -85,7 +88,6 @@ unsafe impl<C> pin_init::Zeroable for ArrayNode<C> {}
 
 type Leaf<T> = ArrayNode<Element<T>>;
 type Branch<T> = ArrayNode<Leaf<T>>;
-type Root<T> = ArrayNode<Branch<T>>;
 
 /// The array.
 ///
@@ -106,7 +108,7 @@ type Root<T> = ArrayNode<Branch<T>>;
 /// index. Pointers are changed with the lock held.
 #[pin_data(PinnedDrop)]
 pub(crate) struct SparseArray<T: Send + Sync + 'static> {
-    root: Atomic<*mut Root<T>>,
+    branches: [Atomic<*mut Branch<T>>; BRANCHES],
     nodes: Atomic<u64>,
     #[pin]
     lock: SpinLock<()>,
@@ -122,7 +124,7 @@ impl<T: Send + Sync> SparseArray<T> {
     pub(crate) fn new() -> impl PinInit<Self> {
         // INVARIANT: There are neither nodes nor elements.
         pin_init!(Self {
-            root: Atomic::new(core::ptr::null_mut()),
+            branches: [const { Atomic::new(core::ptr::null_mut()) }; BRANCHES],
             nodes: Atomic::new(0),
             lock <- new_spinlock!((), "sparse_array"),
         })
@@ -228,7 +230,7 @@ impl<T: Send + Sync> SparseArray<T> {
     /// Where the leaf of `index` has its element, if the leaf is there.
     #[inline]
     fn place(&self, index: usize) -> Option<&Atomic<*mut Element<T>>> {
-        let branch = self.node(self.node(&self.root)?.0.get(index / FANOUT / FANOUT)?)?;
+        let branch = self.node(self.branches.get(index / FANOUT / FANOUT)?)?;
         let leaf = self.node(&branch.0[index / FANOUT % FANOUT])?;
         Some(&leaf.0[index % FANOUT])
     }
@@ -237,9 +239,8 @@ impl<T: Send + Sync> SparseArray<T> {
     ///
     /// Context: never sleeps. Errors: [`ENOMEM`]; [`ERANGE`] for an index that the array has not.
     fn place_or_new(&self, index: usize) -> Result<&Atomic<*mut Element<T>>> {
-        let root = self.node_or_new(&self.root)?;
-        let branch = self.node_or_new(root.0.get(index / FANOUT / FANOUT).ok_or(ERANGE)?)?;
-        let leaf = self.node_or_new(&branch.0[index / FANOUT % FANOUT])?;
+        let branch = self.branches.get(index / FANOUT / FANOUT).ok_or(ERANGE)?;
+        let leaf = self.node_or_new(&self.node_or_new(branch)?.0[index / FANOUT % FANOUT])?;
         Ok(&leaf.0[index % FANOUT])
     }
 
@@ -268,9 +269,8 @@ impl<T: Send + Sync> SparseArray<T> {
             if let Some(element) = unsafe { self.find(*index) } {
                 return Some(element);
             }
-            let root = self.node(&self.root)?;
             // Where there is no node, all that it would have is passed over.
-            let step = match self.node(&root.0[*index / FANOUT / FANOUT]) {
+            let step = match self.node(&self.branches[*index / FANOUT / FANOUT]) {
                 None => FANOUT * FANOUT,
                 Some(branch) => match self.node(&branch.0[*index / FANOUT % FANOUT]) {
                     None => FANOUT,
@@ -380,28 +380,35 @@ impl<T: Send + Sync> SparseArray<T> {
     }
 }
 
+/// Frees what `places` point to.
+///
+/// # Safety
+///
+/// What they point to are boxes, which have no other pointer to them and no other user any more.
+unsafe fn free_all<C>(places: &[Atomic<*mut C>]) {
+    for place in places {
+        let child = place.load(Relaxed);
+        if !child.is_null() {
+            // SAFETY: By the requirement of this function.
+            drop(unsafe { KBox::from_raw(child) });
+        }
+    }
+}
+
 impl<C> Drop for ArrayNode<C> {
     fn drop(&mut self) {
-        for place in &self.0 {
-            let child = place.load(Relaxed);
-            if !child.is_null() {
-                // SAFETY: By the type invariants. There is no pin and no read side when the array
-                // goes, and only then do nodes.
-                drop(unsafe { KBox::from_raw(child) });
-            }
-        }
+        // SAFETY: By the type invariants. There is no pin and no read side when the array goes, and
+        // only then do nodes.
+        unsafe { free_all(&self.0) };
     }
 }
 
 #[pinned_drop]
 impl<T: Send + Sync> PinnedDrop for SparseArray<T> {
     fn drop(self: Pin<&mut Self>) {
-        let root = self.root.load(Relaxed);
-        if !root.is_null() {
-            // SAFETY: It was made from a box, and the array has no other user any more. Its
-            // elements are not used: no pin outlives the array.
-            drop(unsafe { KBox::from_raw(root) });
-        }
+        // SAFETY: They were made from boxes, and the array has no other user any more. Its elements
+        // are not used: no pin outlives the array.
+        unsafe { free_all(&self.branches) };
     }
 }
 
