@@ -307,7 +307,9 @@ impl Pool {
     /// Context: any but interrupts; spinlocks may be held.
     #[inline]
     pub(crate) fn free(&self, table: &Table, slot: usize) {
-        self.dispose(table.take(slot));
+        if let Some(displaced) = table.take(slot) {
+            self.dispose(displaced);
+        }
     }
 
     /// Frees what a slot held.

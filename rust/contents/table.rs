@@ -251,22 +251,21 @@ impl Table {
         TableCursor {
             table: self,
             cluster: None,
-            last: usize::MAX,
             now: now(),
         }
     }
 
-    /// Frees slot `slot`, and returns what was there before.
+    /// Frees slot `slot`, and returns what was there before, if its cluster is there. If not, the
+    /// slot is free.
     ///
     /// Context: any but interrupts; takes no lock but to let a cluster go.
     #[inline]
-    pub(crate) fn take(&self, slot: usize) -> Displaced<ZsObject> {
-        let mut displaced = Displaced::Free;
+    pub(crate) fn take(&self, slot: usize) -> Option<Displaced<ZsObject>> {
         self.clusters.end_use(slot / CLUSTER, |cluster| {
-            displaced = cluster.slots[slot % CLUSTER].replace(Content::Free);
-            !matches!(displaced, Displaced::Free)
-        });
-        displaced
+            let displaced = cluster.slots[slot % CLUSTER].replace(Content::Free);
+            let ended = !matches!(displaced, Displaced::Free);
+            (displaced, ended)
+        })
     }
 
     /// Slot `slot`, if its cluster is there. If not, the slot is free.
@@ -329,18 +328,20 @@ pub(crate) struct TableCursor<'a> {
     table: &'a Table,
     /// The cluster that is kept for the next slot.
     cluster: Option<PinnedElement<'a, Cluster>>,
-    /// Which one the last slot was in.
-    last: usize,
     /// The clock of [`Cluster::touched`], when this was made.
     now: u32,
 }
 
-impl TableCursor<'_> {
-    /// Keeps cluster `index`, if it is there, and returns it.
+impl<'a> TableCursor<'a> {
+    /// Keeps cluster `index`, which `find` finds in the table if it is not kept yet, and returns it.
     #[inline(always)]
-    fn keep(&mut self, index: usize) -> Option<&PinnedElement<'_, Cluster>> {
+    fn keep(
+        &mut self,
+        index: usize,
+        find: impl FnOnce(&'a Table) -> Option<PinnedElement<'a, Cluster>>,
+    ) -> Option<&PinnedElement<'a, Cluster>> {
         if (self.cluster.as_ref()).is_none_or(|cluster| cluster.index() != index) {
-            self.cluster = self.table.clusters.get(index);
+            self.cluster = find(self.table);
         }
         self.cluster.as_ref()
     }
@@ -356,30 +357,19 @@ impl TableCursor<'_> {
         content: Content<ZsObject>,
     ) -> Result<Displaced<ZsObject>, Content<ZsObject>> {
         let (index, now) = (slot / CLUSTER, self.now);
-        let mut content = Some(content);
-        let mut displaced = Displaced::Free;
-        let occupy = |cluster: &Cluster| {
-            if let Some(content) = content.take() {
-                displaced = cluster.slots[slot % CLUSTER].replace(content);
-                cluster.touch_at(now);
-            }
-            !matches!(displaced, Displaced::Free)
+        let found = self.keep(index, |table| {
+            let make = || Cluster::new(&table.groups, index);
+            table.clusters.get_or_make(index, make).ok()
+        });
+        let Some(cluster) = found else {
+            return Err(content);
         };
-        let table = self.table;
-        // Pinning takes longer than one look-up, so it is for the second slot.
-        let follows = core::mem::replace(&mut self.last, index) == index;
-        match follows.then(|| self.keep(index)).flatten() {
-            Some(cluster) => cluster.add_use(occupy),
-            // If it fails, the content is still here.
-            None => {
-                let _ =
-                    (table.clusters).add_use(index, || Cluster::new(&table.groups, index), occupy);
-            }
-        }
-        match content {
-            Some(content) => Err(content),
-            None => Ok(displaced),
-        }
+        Ok(cluster.add_use(|cluster| {
+            let displaced = cluster.slots[slot % CLUSTER].replace(content);
+            cluster.touch_at(now);
+            let was_used = !matches!(displaced, Displaced::Free);
+            (displaced, was_used)
+        }))
     }
 
     /// Slot `slot`, if its cluster is there. If not, the slot is free.
@@ -387,7 +377,9 @@ impl TableCursor<'_> {
     /// Context: any; takes no lock.
     #[inline]
     pub(crate) fn get(&mut self, slot: usize) -> Option<&Slot<ZsObject>> {
-        Some(&self.keep(slot / CLUSTER)?.slots[slot % CLUSTER])
+        let index = slot / CLUSTER;
+        let cluster = self.keep(index, |table| table.clusters.get(index))?;
+        Some(&cluster.slots[slot % CLUSTER])
     }
 }
 

@@ -95,10 +95,12 @@ type Branch<T> = ArrayNode<Leaf<T>>;
 ///
 /// ```ignore
 /// let array = KBox::pin_init(SparseArray::new(), GFP_KERNEL)?;
-/// // The first use makes the element, the last one ends it.
-/// array.add_use(7, || Ok(Atomic::new(0u32)), |flag| flag.xchg(1, Full) == 1)?;
+/// // The first use keeps the element, the last one ends it.
+/// let flag = array.get_or_make(7, || Ok(Atomic::new(0u32)))?;
+/// flag.add_use(|flag| ((), flag.xchg(1, Full) == 1));
+/// drop(flag);
 /// assert!(array.get(7).is_some());
-/// array.end_use(7, |flag| flag.xchg(0, Full) == 1);
+/// array.end_use(7, |flag| ((), flag.xchg(0, Full) == 1));
 /// assert!(array.get(7).is_none());
 /// ```
 ///
@@ -145,49 +147,40 @@ impl<T: Send + Sync> SparseArray<T> {
         self.pin(unsafe { self.find(index) }?)
     }
 
-    /// Calls `occupy` with the element at `index`, or with the one that `make` makes for it, and
-    /// counts one use more of it, unless `occupy` says that there was one already.
+    /// The element at `index`, or the one that `make` makes for it.
     ///
-    /// Context: may be called while memory is reclaimed; never sleeps. `occupy` must not either.
-    /// Errors: [`ENOMEM`] and those of `make`; `occupy` was not called then.
+    /// Context: may be called while memory is reclaimed; never sleeps. Errors: [`ENOMEM`], those of
+    /// `make`, and [`ERANGE`] for an index that the array has not.
     #[inline]
-    pub(crate) fn add_use(
+    pub(crate) fn get_or_make(
         &self,
         index: usize,
         make: impl FnOnce() -> Result<T>,
-        occupy: impl FnOnce(&T) -> bool,
-    ) -> Result {
-        let guard = rcu::read_lock();
-        // SAFETY: The RCU read side keeps what is found valid.
-        let found = unsafe { self.find(index) };
-        match found {
-            Some(element) if element.pin_count.add_use() => {
-                if occupy(&element.value) {
-                    self.end_use_of(element);
-                }
-                Ok(())
-            }
-            _ => {
-                drop(guard);
-                self.add(index, make()?)?.add_use(occupy);
-                Ok(())
-            }
+    ) -> Result<PinnedElement<'_, T>> {
+        match self.get(index) {
+            Some(pinned) => Ok(pinned),
+            None => self.add(index, make()?),
         }
     }
 
     /// Calls `vacate` with the element at `index`, if there is one, and counts one use less of it
-    /// if `vacate` says that one ended.
+    /// if `vacate` says that one ended. Returns what else `vacate` says.
     ///
     /// Context: any but interrupts; never sleeps. `vacate` must not either.
     #[inline]
-    pub(crate) fn end_use(&self, index: usize, vacate: impl FnOnce(&T) -> bool) {
+    pub(crate) fn end_use<R>(
+        &self,
+        index: usize,
+        vacate: impl FnOnce(&T) -> (R, bool),
+    ) -> Option<R> {
         let _guard = rcu::read_lock();
         // SAFETY: The RCU read side keeps what is found valid.
-        if let Some(element) = unsafe { self.find(index) } {
-            if vacate(&element.value) {
-                self.end_use_of(element);
-            }
+        let element = unsafe { self.find(index) }?;
+        let (said, ended) = vacate(&element.value);
+        if ended {
+            self.end_use_of(element);
         }
+        Some(said)
     }
 
     /// Counts one use less of `element`, which the caller found in the RCU read side that it is in,
@@ -450,14 +443,20 @@ impl<T: Send + Sync> PinnedElement<'_, T> {
         self.element().index
     }
 
-    /// As [`SparseArray::add_use`], of this element.
-    #[inline(always)]
-    pub(crate) fn add_use(&self, occupy: impl FnOnce(&T) -> bool) {
+    /// Calls `occupy` with the element, and counts one use more of it, unless `occupy` says that
+    /// there was one already. Returns what else `occupy` says.
+    ///
+    /// Context: as that of `occupy`.
+    #[inline]
+    pub(crate) fn add_use<R>(&self, occupy: impl FnOnce(&T) -> (R, bool)) -> R {
         let element = self.element();
         // It is pinned, so it is alive.
-        if element.pin_count.add_use() && occupy(&element.value) {
+        let _ = element.pin_count.add_use();
+        let (said, was_used) = occupy(&element.value);
+        if was_used {
             self.array.end_use_of(element);
         }
+        said
     }
 }
 
