@@ -53,6 +53,7 @@ use crate::{
             Content,
             Displaced,
             Look,
+            Replaced,
             Slot, //
         },
     },
@@ -209,16 +210,16 @@ impl Contents {
         page: &SourcePage<'_>,
         stream: &mut CacheStream<'_>,
         arrivals: &mut Arrivals,
-    ) -> Result<Displaced<ZsObject>, StoreFailure> {
+    ) -> Result<Replaced<ZsObject>, StoreFailure> {
         let content = stream.store(page).map_err(|_| StoreFailure::Memory)?;
         let length = match &content {
             Content::Object(object) => Some(object.length()),
             _ => None,
         };
         match table.put(slot, content) {
-            Ok(displaced) => {
+            Ok(replaced) => {
                 arrivals.came(length);
-                Ok(displaced)
+                Ok(replaced)
             }
             Err(content) => {
                 if let Content::Object(object) = content {
@@ -261,8 +262,8 @@ impl Contents {
     ///
     /// Context: any but interrupts; spinlocks may be held.
     #[inline(always)]
-    pub(crate) fn dispose(&self, displaced: Displaced<ZsObject>) -> bool {
-        match displaced {
+    pub(crate) fn dispose(&self, replaced: Replaced<ZsObject>) -> bool {
+        match replaced.displaced() {
             Displaced::Free | Displaced::Lost => (),
             Displaced::Same => self.stats.gone(None),
             Displaced::Held(length) => self.stats.gone(Some(length)),

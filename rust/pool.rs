@@ -27,7 +27,7 @@ use crate::{
         entry::Redirect,
         segment::Owner,
         slot::{
-            Displaced,
+            Replaced,
             Slot, //
         },
         PAGE_SIZE,
@@ -219,7 +219,7 @@ impl Pool {
                 }
                 had_room = false;
                 match (self.contents).put(&mut cursor, slot, page, &mut stream, &mut arrivals) {
-                    Ok(displaced) => self.dispose(displaced),
+                    Ok(replaced) => self.dispose(replaced),
                     Err(failure) => return Err(self.refuse(failure)),
                 }
                 // The object, or the slot's cluster, may have grown the pool. Then they go back.
@@ -307,15 +307,15 @@ impl Pool {
     /// Context: any but interrupts; spinlocks may be held.
     #[inline]
     pub(crate) fn free(&self, table: &Table, slot: usize) {
-        if let Some(displaced) = table.take(slot) {
-            self.dispose(displaced);
+        if let Some(replaced) = table.take(slot) {
+            self.dispose(replaced);
         }
     }
 
     /// Frees what a slot held.
     #[inline]
-    fn dispose(&self, displaced: Displaced<ZsObject>) {
-        if self.contents.dispose(displaced) {
+    fn dispose(&self, replaced: Replaced<ZsObject>) {
+        if self.contents.dispose(replaced) {
             self.mover.wake();
         }
     }

@@ -17,7 +17,7 @@ use crate::{
         segment::Owner,
         slot::{
             Content,
-            Displaced,
+            Replaced,
             Slot, //
         },
     },
@@ -260,11 +260,11 @@ impl Table {
     ///
     /// Context: any but interrupts; takes no lock but to let a cluster go.
     #[inline]
-    pub(crate) fn take(&self, slot: usize) -> Option<Displaced<ZsObject>> {
+    pub(crate) fn take(&self, slot: usize) -> Option<Replaced<ZsObject>> {
         self.clusters.end_use(slot / CLUSTER, |cluster| {
-            let displaced = cluster.slots[slot % CLUSTER].replace(Content::Free);
-            let ended = !matches!(displaced, Displaced::Free);
-            (displaced, ended)
+            let replaced = cluster.slots[slot % CLUSTER].replace(Content::Free);
+            let ended = !replaced.was_free();
+            (replaced, ended)
         })
     }
 
@@ -355,7 +355,7 @@ impl<'a> TableCursor<'a> {
         &mut self,
         slot: usize,
         content: Content<ZsObject>,
-    ) -> Result<Displaced<ZsObject>, Content<ZsObject>> {
+    ) -> Result<Replaced<ZsObject>, Content<ZsObject>> {
         let (index, now) = (slot / CLUSTER, self.now);
         let found = self.keep(index, |table| {
             let make = || Cluster::new(&table.groups, index);
@@ -365,10 +365,10 @@ impl<'a> TableCursor<'a> {
             return Err(content);
         };
         Ok(cluster.add_use(|cluster| {
-            let displaced = cluster.slots[slot % CLUSTER].replace(content);
+            let replaced = cluster.slots[slot % CLUSTER].replace(content);
             cluster.touch_at(now);
-            let was_used = !matches!(displaced, Displaced::Free);
-            (displaced, was_used)
+            let was_used = !replaced.was_free();
+            (replaced, was_used)
         }))
     }
 

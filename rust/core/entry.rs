@@ -53,6 +53,9 @@ const TAG_SAME: u64 = 1;
 const TAG_CACHED: u64 = 2;
 const TAG_REDIRECTED: u64 = 3;
 
+/// The word of a free slot.
+pub(super) const FREE: u64 = TAG_FREE;
+
 /// Only of the last tag, so that what is in memory need not look at it.
 const LOST: u64 = 1 << 2;
 const STATE_LOW: u64 = 1 << 3;
@@ -163,7 +166,7 @@ impl Entry {
     #[inline]
     pub(super) fn encode_valid(self) -> u64 {
         match self {
-            Entry::Free => TAG_FREE,
+            Entry::Free => FREE,
             Entry::Same { fill } => u64::from(fill) << FILL_SHIFT | TAG_SAME,
             Entry::Cached {
                 payload,

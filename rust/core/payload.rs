@@ -46,7 +46,10 @@ impl Length {
     /// The length that [`Length::bits`] made the lowest bits of `bits` of. Those above are ignored.
     #[inline]
     pub(super) fn from_bits(bits: u64) -> Self {
-        Self((bits.wrapping_sub(1) % PAGE_SIZE as u64) as u16 + 1)
+        match bits % PAGE_SIZE as u64 {
+            0 => Self(PAGE_SIZE as u16),
+            bits => Self(bits as u16),
+        }
     }
 }
 

@@ -87,10 +87,10 @@
 //!
 //! let length = Length::new(1000).expect("an object may have it");
 //! let slot = Slot::new();
-//! assert!(matches!(slot.replace(Content::Object(Object(5, length))), Displaced::Free));
+//! assert!(slot.replace(Content::Object(Object(5, length))).was_free());
 //!
 //! let Look::Object(hold) = slot.look() else { unreachable!() };
-//! assert!(matches!(slot.replace(Content::Free), Displaced::Held(_)));
+//! assert!(matches!(slot.replace(Content::Free).displaced(), Displaced::Held(_)));
 //! let object = hold.release().expect("it was displaced, so the holder frees it");
 //! assert_eq!(object.0, 5);
 //! ```
@@ -102,7 +102,8 @@ use super::{
         Entry,
         Lane,
         ObjectState,
-        Redirect, //
+        Redirect,
+        FREE, //
     },
     payload::{
         Key,
@@ -123,7 +124,41 @@ pub enum Content<P> {
     Object(P),
 }
 
-/// What a slot held before, for the caller that displaced it.
+/// What a slot held before, for the caller that displaced it, as it was in the entry.
+#[must_use = "an object that was displaced is freed, and a record ended"]
+pub struct Replaced<P> {
+    word: u64,
+    _owns: PhantomData<P>,
+}
+
+impl<P: Payload> Replaced<P> {
+    /// Returns whether that is nothing.
+    #[inline]
+    pub fn was_free(&self) -> bool {
+        self.word == FREE
+    }
+
+    /// What it is.
+    #[inline]
+    pub fn displaced(self) -> Displaced<P> {
+        match Entry::decode_valid(self.word) {
+            Entry::Free => Displaced::Free,
+            Entry::Same { .. } => Displaced::Same,
+            Entry::Redirected(redirect) => Displaced::Redirected(redirect),
+            Entry::Lost => Displaced::Lost,
+            Entry::Cached {
+                length,
+                state: ObjectState::Held,
+                ..
+            } => Displaced::Held(length),
+            Entry::Cached {
+                payload, length, ..
+            } => Displaced::Object(P::from_parts(payload, length, Key(())), length),
+        }
+    }
+}
+
+/// What a slot held before.
 pub enum Displaced<P> {
     /// Nothing.
     Free,
@@ -166,7 +201,7 @@ impl<P: Payload> Slot<P> {
     /// A free slot.
     pub fn new() -> Self {
         Self {
-            entry: Word::new(0),
+            entry: Word::new(FREE),
             _owns: PhantomData,
         }
     }
@@ -175,7 +210,7 @@ impl<P: Payload> Slot<P> {
     ///
     /// Context: any; never waits.
     #[inline]
-    pub fn replace(&self, content: Content<P>) -> Displaced<P> {
+    pub fn replace(&self, content: Content<P>) -> Replaced<P> {
         let entry = match content {
             Content::Free => Entry::Free,
             Content::Same(fill) => Entry::Same { fill },
@@ -184,19 +219,9 @@ impl<P: Payload> Slot<P> {
                 idle(payload, length)
             }
         };
-        match Entry::decode_valid(self.entry.swap(entry.encode_valid())) {
-            Entry::Free => Displaced::Free,
-            Entry::Same { .. } => Displaced::Same,
-            Entry::Redirected(redirect) => Displaced::Redirected(redirect),
-            Entry::Lost => Displaced::Lost,
-            Entry::Cached {
-                length,
-                state: ObjectState::Held,
-                ..
-            } => Displaced::Held(length),
-            Entry::Cached {
-                payload, length, ..
-            } => Displaced::Object(P::from_parts(payload, length, Key(())), length),
+        Replaced {
+            word: self.entry.swap(entry.encode_valid()),
+            _owns: PhantomData,
         }
     }
 

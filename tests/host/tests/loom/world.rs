@@ -441,7 +441,7 @@ impl Kernel {
     }
 
     fn replace(&mut self, content: Content<Object>, page: Option<Mark>) {
-        let displaced = self.world.slots[self.slot].replace(content);
+        let displaced = self.world.slots[self.slot].replace(content).displaced();
         let before = std::mem::replace(&mut self.page, page);
         match displaced {
             Displaced::Free => assert_eq!(before, None),

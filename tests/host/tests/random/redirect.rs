@@ -203,7 +203,7 @@ impl<'t> Run<'t> {
         let before = self.pages.remove(&slot);
         let was_lost = self.lost.contains(&slot);
         self.lost.retain(|lost| *lost != slot);
-        match self.slots[slot].replace(content) {
+        match self.slots[slot].replace(content).displaced() {
             Displaced::Free => assert_eq!(before, None),
             Displaced::Same => assert_eq!(before, Some(None)),
             Displaced::Held(_) => unreachable!("no object is held between two steps"),
@@ -422,7 +422,7 @@ fn mark(slot: &Slot<Object>, lane: Lane) -> Mark {
 
 /// Gives the slot another object of the name and the length of the one that it has.
 fn store_another(slot: &Slot<Object>) {
-    let Displaced::Object(object, _) = slot.replace(Content::Free) else {
+    let Displaced::Object(object, _) = slot.replace(Content::Free).displaced() else {
         panic!("it is not held");
     };
     let _ = slot.replace(Content::Object(object));

@@ -148,7 +148,7 @@ impl<'t> Run<'t> {
             None => (self.insert(cluster), true),
         };
         assert!(table.pins.add_use(), "what is in the directory is alive");
-        let displaced = table.slots[slot].replace(content);
+        let displaced = table.slots[slot].replace(content).displaced();
         if self.check_displaced(place, displaced).is_some() {
             assert!(!table.pins.end_use(), "a used cluster does not die");
         }
@@ -234,7 +234,7 @@ impl<'t> Run<'t> {
                     assert!(!self.model.contains_key(&(place.cluster, place.slot)));
                     return;
                 };
-                let displaced = table.slots[place.slot].replace(Content::Free);
+                let displaced = table.slots[place.slot].replace(Content::Free).displaced();
                 if self.check_displaced(place, displaced).is_some() {
                     let died = table.pins.end_use();
                     self.remove_if(died, place.cluster);
