@@ -443,7 +443,7 @@ impl BackingStore {
         result: Result,
     ) -> Result {
         let (bytes, requests) = (blocks * BLOCK, transfer.requests());
-        self.reads.add_both((0, bytes as u64), (1, requests as u64));
+        self.reads.add_pair(0, bytes as u64, requests as u64);
         result.inspect_err(|error| self.read_failed(fmt!("segment {segment}: {error:?}")))
     }
 

@@ -3,18 +3,21 @@
 //! What is counted of a pool, each CPU for itself.
 
 use crate::{
-    core::payload::Length,
+    core::{
+        payload::Length,
+        PAGE_SIZE, //
+    },
     kernel_ext::mm::percpu::Counters, //
 };
 use kernel::prelude::*;
 
-/// What is counted.
+/// What is counted. Bytes come after the pages whose objects they are of: both are counted at once.
 #[derive(Clone, Copy)]
 pub(crate) enum Counter {
     SamePages,
-    CompressedPages,
     IncompressiblePages,
-    ObjectBytes,
+    CompressedPages,
+    CompressedBytes,
     RedirectedPages,
     RedirectedBytes,
     WrittenPages,
@@ -43,8 +46,8 @@ pub(crate) enum StoreFailure {
 #[derive(Default)]
 pub(crate) struct Arrivals {
     same: u64,
-    compressed: u64,
     incompressible: u64,
+    compressed: u64,
     bytes: u64,
     stored: u64,
 }
@@ -53,12 +56,14 @@ impl Arrivals {
     /// A page came that is kept as an object of `length`, if there is one.
     #[inline]
     pub(crate) fn came(&mut self, length: Option<Length>) {
-        *match length {
-            None => &mut self.same,
-            Some(length) if length.is_incompressible() => &mut self.incompressible,
-            Some(_) => &mut self.compressed,
-        } += 1;
-        self.bytes += length.map_or(0, |length| length.bytes() as u64);
+        match length {
+            None => self.same += 1,
+            Some(length) if length.is_incompressible() => self.incompressible += 1,
+            Some(length) => {
+                self.compressed += 1;
+                self.bytes += length.bytes() as u64;
+            }
+        }
     }
 
     /// A page that came was stored.
@@ -79,12 +84,12 @@ pub(crate) struct Departures {
 impl Departures {
     /// An object of `length` went.
     pub(crate) fn went(&mut self, length: Length) {
-        *if length.is_incompressible() {
-            &mut self.incompressible
+        if length.is_incompressible() {
+            self.incompressible += 1;
         } else {
-            &mut self.compressed
-        } += 1;
-        self.bytes += length.bytes() as u64;
+            self.compressed += 1;
+            self.bytes += length.bytes() as u64;
+        }
     }
 
     /// How many went.
@@ -109,6 +114,19 @@ impl Stats {
         self.add(counter, delta.wrapping_neg());
     }
 
+    /// Adds to the number `pages`, and to the bytes that are counted with it.
+    #[inline]
+    fn add_pages(&self, pages: Counter, count: u64, bytes: u64) {
+        self.0.add_pair(pages as usize, count, bytes);
+    }
+
+    /// Takes a page of `bytes` bytes off from the number `pages`, and from the bytes that are counted
+    /// with it.
+    #[inline]
+    fn sub_page(&self, pages: Counter, bytes: usize) {
+        self.add_pages(pages, 1u64.wrapping_neg(), (bytes as u64).wrapping_neg());
+    }
+
     /// The sum of `counter`. While pages come and go, one that went may be seen before one that came;
     /// what would be negative then is none.
     pub(crate) fn sum(&self, counter: Counter) -> u64 {
@@ -118,11 +136,16 @@ impl Stats {
     /// Counts what came with a batch.
     #[inline]
     pub(crate) fn arrived(&self, arrivals: Arrivals) {
+        if arrivals.compressed != 0 {
+            self.add_pages(
+                Counter::CompressedPages,
+                arrivals.compressed,
+                arrivals.bytes,
+            );
+        }
         for (counter, count) in [
             (Counter::SamePages, arrivals.same),
-            (Counter::CompressedPages, arrivals.compressed),
             (Counter::IncompressiblePages, arrivals.incompressible),
-            (Counter::ObjectBytes, arrivals.bytes),
             (Counter::Stores, arrivals.stored),
         ] {
             if count != 0 {
@@ -134,28 +157,30 @@ impl Stats {
     /// A page is gone that was kept as an object of `length`, if it was one.
     #[inline]
     pub(crate) fn gone(&self, length: Option<Length>) {
-        let Some(length) = length else {
-            return self.sub(Counter::SamePages, 1);
-        };
-        let pages = if length.is_incompressible() {
-            Counter::IncompressiblePages
-        } else {
-            Counter::CompressedPages
-        };
-        let bytes = length.bytes() as u64;
-        self.0.add_both(
-            (pages as usize, 1u64.wrapping_neg()),
-            (Counter::ObjectBytes as usize, bytes.wrapping_neg()),
-        );
+        match length {
+            None => self.sub(Counter::SamePages, 1),
+            Some(length) if length.is_incompressible() => {
+                self.sub(Counter::IncompressiblePages, 1);
+            }
+            Some(length) => self.sub_page(Counter::CompressedPages, length.bytes()),
+        }
     }
 
     /// Counts what went to a backing store with a batch.
     pub(crate) fn departed(&self, departures: &Departures) {
-        self.sub(Counter::CompressedPages, departures.compressed);
-        self.sub(Counter::IncompressiblePages, departures.incompressible);
-        self.sub(Counter::ObjectBytes, departures.bytes);
-        self.add(Counter::RedirectedPages, departures.pages());
-        self.add(Counter::RedirectedBytes, departures.bytes);
+        let Departures {
+            compressed,
+            incompressible,
+            bytes,
+        } = *departures;
+        self.add_pages(
+            Counter::CompressedPages,
+            compressed.wrapping_neg(),
+            bytes.wrapping_neg(),
+        );
+        self.sub(Counter::IncompressiblePages, incompressible);
+        let bytes = bytes + incompressible * PAGE_SIZE as u64;
+        self.add_pages(Counter::RedirectedPages, departures.pages(), bytes);
         self.add(Counter::WrittenPages, departures.pages());
     }
 
@@ -169,8 +194,7 @@ impl Stats {
 
     /// A page is gone that was kept as an object of `length` in a backing store.
     pub(crate) fn gone_redirected(&self, length: Length) {
-        self.sub(Counter::RedirectedPages, 1);
-        self.sub(Counter::RedirectedBytes, length.bytes() as u64);
+        self.sub_page(Counter::RedirectedPages, length.bytes());
     }
 
     /// A page was lost that was kept as an object of `length` in a backing store. It does not count as
@@ -196,6 +220,12 @@ impl Stats {
         self.sum(Counter::SamePages)
             + self.sum(Counter::CompressedPages)
             + self.sum(Counter::IncompressiblePages)
+    }
+
+    /// The bytes of the objects that are in memory.
+    pub(crate) fn object_bytes(&self) -> u64 {
+        self.sum(Counter::CompressedBytes)
+            + self.sum(Counter::IncompressiblePages) * PAGE_SIZE as u64
     }
 
     /// Returns whether there are incompressible pages in memory.

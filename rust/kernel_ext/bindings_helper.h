@@ -55,7 +55,7 @@ unsigned long kernel_ext_totalram_pages(void);
 
 void __percpu *kernel_ext_alloc_percpu(size_t size);
 void kernel_ext_this_cpu_add(u64 __percpu *counter, u64 delta);
-void kernel_ext_this_cpu_add_both(u64 __percpu *counter, u64 delta, u64 __percpu *other, u64 more);
+void kernel_ext_this_cpu_add_pair(u64 __percpu *counters, u64 delta, u64 next);
 u64 kernel_ext_percpu_sum(const u64 __percpu *counter);
 
 struct inode *kernel_ext_folio_inode(const struct folio *folio);

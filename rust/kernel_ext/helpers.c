@@ -98,10 +98,10 @@ void kernel_ext_this_cpu_add(u64 __percpu *counter, u64 delta)
 	this_cpu_add(*counter, delta);
 }
 
-void kernel_ext_this_cpu_add_both(u64 __percpu *counter, u64 delta, u64 __percpu *other, u64 more)
+void kernel_ext_this_cpu_add_pair(u64 __percpu *counters, u64 delta, u64 next)
 {
-	this_cpu_add(*counter, delta);
-	this_cpu_add(*other, more);
+	this_cpu_add(counters[0], delta);
+	this_cpu_add(counters[1], next);
 }
 
 u64 kernel_ext_percpu_sum(const u64 __percpu *counter)

@@ -28,7 +28,6 @@ use crate::{
         IncompressiblePages,
         Loads,
         LostPages,
-        ObjectBytes,
         RedirectedBytes,
         RedirectedPages,
         SamePages,
@@ -60,7 +59,9 @@ impl Attributes for Pool {
         Attribute::Number(c"incompressible_pages", |pool| {
             sum(pool, IncompressiblePages)
         }),
-        Attribute::RootNumber(c"compressed_bytes", |pool| sum(pool, ObjectBytes)),
+        Attribute::RootNumber(c"compressed_bytes", |pool| {
+            pool.contents.stats.object_bytes()
+        }),
         Attribute::Number(c"pool_bytes", |pool| pool.contents.cache.bytes()),
         Attribute::Number(c"table_bytes", |pool| pool.contents.table_pages.bytes()),
         Attribute::Number(c"fixed_bytes", |pool| pool.fixed_bytes()),

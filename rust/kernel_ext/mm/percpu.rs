@@ -64,20 +64,14 @@ impl<const N: usize> Counters<N> {
         unsafe { bindings::kernel_ext_this_cpu_add(self.counter(index), delta) };
     }
 
-    /// Adds to two counters.
+    /// Adds `delta` to counter `index`, and `next` to the one after it. As [`Counters::add`].
     ///
     /// Context: any.
     #[inline]
-    pub(crate) fn add_both(&self, (index, delta): (usize, u64), (other, more): (usize, u64)) {
-        // SAFETY: As above.
-        unsafe {
-            bindings::kernel_ext_this_cpu_add_both(
-                self.counter(index),
-                delta,
-                self.counter(other),
-                more,
-            )
-        };
+    pub(crate) fn add_pair(&self, index: usize, delta: u64, next: u64) {
+        assert!(index + 1 < N);
+        // SAFETY: As above, and so is the one after it.
+        unsafe { bindings::kernel_ext_this_cpu_add_pair(self.counter(index), delta, next) };
     }
 
     /// The sum of counter `index` over all CPUs. Others may add meanwhile.
