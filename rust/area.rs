@@ -78,7 +78,7 @@ impl Hooks for Area {
         self.pool.load(&self.table, self.number, batch);
     }
 
-    #[inline]
+    #[inline(always)]
     fn invalidate_page(&self, slot: usize) {
         self.pool.free(&self.table, slot);
     }

@@ -267,16 +267,20 @@ impl Contents {
             Displaced::Free | Displaced::Lost => (),
             Displaced::Same => self.stats.gone(None),
             Displaced::Held(length) => self.stats.gone(Some(length)),
-            Displaced::Redirected(redirect) => {
-                self.stats.gone_redirected(redirect.length);
-                return self.stores.end_record(redirect);
-            }
+            Displaced::Redirected(redirect) => return self.dispose_redirected(redirect),
             Displaced::Object(object, length) => {
                 self.stats.gone(Some(length));
                 self.cache.free(object);
             }
         }
         false
+    }
+
+    /// As [`Contents::dispose`]. Not a part of it, so that what is freed in memory pays nothing for it.
+    #[inline(never)]
+    fn dispose_redirected(&self, redirect: Redirect) -> bool {
+        self.stats.gone_redirected(redirect.length);
+        self.stores.end_record(redirect)
     }
 
     /// Gives up all pages that are in store `number`, and counts them. Returns how many there were.

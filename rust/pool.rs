@@ -230,7 +230,7 @@ impl Pool {
                 arrivals.stored();
                 Ok(())
             },
-            |slot| self.free(table, slot),
+            |slot| self.forget(table, slot),
         );
         self.contents.stats.arrived(arrivals);
     }
@@ -305,15 +305,21 @@ impl Pool {
     /// Frees slot `slot` of `table`.
     ///
     /// Context: any but interrupts; spinlocks may be held.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn free(&self, table: &Table, slot: usize) {
         if let Some(replaced) = table.take(slot) {
             self.dispose(replaced);
         }
     }
 
+    /// Frees slot `slot` of `table`, whose page stays in memory.
+    #[cold]
+    fn forget(&self, table: &Table, slot: usize) {
+        self.free(table, slot);
+    }
+
     /// Frees what a slot held.
-    #[inline]
+    #[inline(always)]
     fn dispose(&self, replaced: Replaced<ZsObject>) {
         if self.contents.dispose(replaced) {
             self.mover.wake();

@@ -259,7 +259,7 @@ impl Table {
     /// slot is free.
     ///
     /// Context: any but interrupts; takes no lock but to let a cluster go.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&self, slot: usize) -> Option<Replaced<ZsObject>> {
         self.clusters.end_use(slot / CLUSTER, |cluster| {
             let replaced = cluster.slots[slot % CLUSTER].replace(Content::Free);

@@ -167,7 +167,7 @@ impl<T: Send + Sync> SparseArray<T> {
     /// if `vacate` says that one ended. Returns what else `vacate` says.
     ///
     /// Context: any but interrupts; never sleeps. `vacate` must not either.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn end_use<R>(
         &self,
         index: usize,
