@@ -58,11 +58,12 @@ impl StoreBatch<'_> {
     ) {
         while self.next < self.iocb.len() {
             let folio = self.iocb.folio(self.next);
+            let node = self.iocb.node(self.next);
             let kept = (0..folio.pages).try_for_each(|at| {
                 let data = folio.data.cast::<u64>();
                 // SAFETY: The folio is under writeback, to a disk that asks for stable writes, and
                 // has as many pages.
-                let page = unsafe { SourcePage::new(data.byte_add(at * PAGE_SIZE), folio.node) };
+                let page = unsafe { SourcePage::new(data.byte_add(at * PAGE_SIZE), node) };
                 keep(folio.slot + at, &page)
             });
             if kept.is_err() {

@@ -44,8 +44,6 @@ pub(in crate::kernel_ext) struct BatchFolio {
     pub(in crate::kernel_ext) data: NonNull<u8>,
     /// How many pages it has.
     pub(in crate::kernel_ext) pages: usize,
-    /// The NUMA node that it lies on.
-    pub(in crate::kernel_ext) node: i32,
 }
 
 /// A batch that was submitted and is not completed. Copies of it are the same batch.
@@ -116,15 +114,20 @@ impl SwapIocb {
         // SAFETY: `bvec_set_folio()` made the vector of a folio in the swap cache, from its first
         // page. On a 64-bit machine all of it is mapped.
         unsafe {
-            let page = BorrowedPage::from_raw(NonNull::new_unchecked(vector.bv_page));
             let data = bindings::kernel_ext_page_address(vector.bv_page).cast();
             BatchFolio {
                 slot: bindings::kernel_ext_folio_swap_offset(vector.bv_page.cast()) as usize,
                 data: NonNull::new_unchecked(data),
                 pages: vector.bv_len as usize / PAGE_SIZE,
-                node: page.nid(),
             }
         }
+    }
+
+    /// The NUMA node that folio `at`, which is less than [`SwapIocb::len`], lies on.
+    #[inline]
+    pub(in crate::kernel_ext) fn node(self, at: usize) -> i32 {
+        // SAFETY: The vector has the first page of a folio, which stays as long as the batch.
+        unsafe { BorrowedPage::from_raw(NonNull::new_unchecked(self.vector(at).bv_page)) }.nid()
     }
 
     /// Has folio `at` stay in memory: the kernel tries it again later.
