@@ -26,6 +26,11 @@ CORPORA = {
     "mixed": "some of each",
     "java": "a Java program's heap",
     "rust": "a Rust program's heap",
+    "go": "a Go program's heap",
+    "chromium": "a browser with a page",
+    "postgresql": "a database server's buffers",
+    "guest": "a virtual machine's memory",
+    "desktop": "a desktop's programs",
 }
 # What those that are mixed are from.
 PARTS_OF_MIXED = ["python", "cc1", "sqlite", "js"]
@@ -61,7 +66,9 @@ class Corpora:
     `say` is called before what takes long."""
 
     USUAL = {"python": "2 seconds", "cc1": "5 seconds", "sqlite": "8 seconds", "js": "2 seconds"}
-    USUAL |= {"java": "5 seconds", "rust": "5 seconds"}
+    USUAL |= {"java": "5 seconds", "rust": "5 seconds", "go": "10 seconds"}
+    USUAL |= {"chromium": "20 seconds", "postgresql": "10 seconds", "guest": "a minute"}
+    USUAL |= {"desktop": "20 seconds"}
 
     def __init__(self, pages, say):
         self.pages, self.say, self.files = pages, say, {}
@@ -80,7 +87,7 @@ class Corpora:
             others = [other for other in others if other]
         makers = [os.path.join(HERE, "corpus")]
         if name != "python":
-            names = ("corpora", "corpus.js", "corpus.java", "corpus.rs")
+            names = ("corpora", "corpus.js", "corpus.java", "corpus.rs", "corpus.go")
             makers += [os.path.join(HERE, name) for name in names]
         if newer(target, *makers, *others) and os.path.getsize(target) == self.pages * 4096:
             return target
@@ -95,7 +102,8 @@ class Corpora:
             text=True,
         )
         if done.returncode == 3:
-            self.say(f"  {name}: skipped, {done.stderr.strip()}; scripts/setup bench installs it")
+            reason = f"{done.stderr.strip()}; scripts/setup bench {name} installs it"
+            self.say(f"  {name}: skipped, {reason}")
             return None
         if done.returncode:
             raise Failed(done.stderr.strip())
