@@ -10,6 +10,7 @@ corpus is printed; see corpora for the names.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -56,6 +57,18 @@ def build_program(target, *sources, how=("-static",)):
     return target
 
 
+def wkdm():
+    """The program, or None if there is no Rust compiler."""
+    rustc = os.environ.get("RUSTC") or shutil.which("rustc")
+    target, source = os.path.join(OUT, "wkdm"), os.path.join(HERE, "wkdm.rs")
+    if rustc and not newer(target, source):
+        beside = f"{target}.{os.getpid()}"
+        os.makedirs(OUT, exist_ok=True)
+        subprocess.run([rustc, "--edition=2021", "-O", "-o", beside, source], check=True)
+        os.rename(beside, target)
+    return rustc and target
+
+
 def pagebench():
     sources = (os.path.join(HERE, name) for name in ("pagebench.c", "backends.h"))
     return build_program(os.path.join(OUT, "pagebench"), *sources)
@@ -63,7 +76,8 @@ def pagebench():
 
 class Corpora:
     """Files of pages. They are kept until the directory is removed, so that runs compare.
-    `say` is called before what takes long."""
+    `say` is called before what takes long. `missing` has the reason for each kind that is
+    not there."""
 
     USUAL = {"python": "2 seconds", "cc1": "5 seconds", "sqlite": "8 seconds", "js": "2 seconds"}
     USUAL |= {"java": "5 seconds", "rust": "5 seconds", "go": "10 seconds"}
@@ -71,13 +85,24 @@ class Corpora:
     USUAL |= {"desktop": "20 seconds"}
 
     def __init__(self, pages, say):
-        self.pages, self.say, self.files = pages, say, {}
+        self.pages, self.say, self.files, self.missing = pages, say, {}, {}
+        self.failures = []
 
     def get(self, name):
         """The file, or None if the program is missing that the pages are taken from."""
         if name not in self.files:
             self.files[name] = self.make(name)
         return self.files[name]
+
+    def get_if_possible(self, name):
+        """The same, but a failure does not end what asks."""
+        try:
+            return self.get(name)
+        except Failed as failure:
+            reason = " ".join(str(failure).split())
+            self.say(f"  {name}: FAILED, {reason}")
+            self.failures.append(f"{CORPORA[name]}: {reason}")
+            self.missing[name] = reason
 
     def make(self, name):
         target = os.path.join(OUT, "corpus" if name == "python" else f"corpus.{name}")
@@ -102,8 +127,8 @@ class Corpora:
             text=True,
         )
         if done.returncode == 3:
-            reason = f"{done.stderr.strip()}; scripts/setup bench {name} installs it"
-            self.say(f"  {name}: skipped, {reason}")
+            self.missing[name] = f"{done.stderr.strip()}; scripts/setup bench {name} installs it"
+            self.say(f"  {name}: skipped, {self.missing[name]}")
             return None
         if done.returncode:
             raise Failed(done.stderr.strip())

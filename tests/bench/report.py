@@ -9,6 +9,7 @@ import subprocess
 
 from inputs import CORPORA
 from rows import (
+    COMPRESSORS,
     DEPTH,
     EMPTY,
     HOT,
@@ -42,13 +43,24 @@ COLOURS = {
     "ghostswap-full": "tab:cyan",
 }
 COLUMNS = list(COLOURS)
+# What tells the version of other programs that pages are taken from.
+PROGRAMS = {
+    "node": ["node", "--version"],
+    "java": ["java", "--version"],
+    "rustc": ["rustc", "--version"],
+    "go": ["go", "version"],
+    "chromium": ["chromium-headless-shell", "--version"],
+    "postgresql": ["psql", "--version"],
+}
 # What a figure is told by.
 KEY = ("part", "pages", "backend", "compressor", "what")
 
 
 class Run:
-    def __init__(self, root, command, figures, seconds):
+    def __init__(self, root, command, figures, seconds, missing):
+        """`missing` has the reason for each kind of pages that could not be had."""
         self.root, self.command, self.seconds = root, command, seconds
+        self.missing = [f"{CORPORA[name]} ({name}): {reason}" for name, reason in missing.items()]
         self.figures = {tuple(key): value for *key, value in figures}
         self.versions = self.find_versions()
 
@@ -86,10 +98,11 @@ class Run:
             "python": output("/usr/bin/python3", "--version").removeprefix("Python "),
             "sqlite": output("/usr/bin/python3", "-c", sqlite),
         }
-        try:
-            versions["node"] = output("node", "--version").removeprefix("v")
-        except OSError:
-            pass
+        for name, command in PROGRAMS.items():
+            try:
+                versions[name] = re.search(r"\d[\w.]*", output(*command)).group()
+            except (OSError, AttributeError):
+                pass
         return versions
 
     def keep(self, out):
@@ -108,6 +121,7 @@ class Run:
         results = {
             "command": self.command,
             "seconds": round(self.seconds),
+            "missing": self.missing,
             "versions": self.versions,
             "bars": [
                 {"figure": text, "value": value, "bar": bar, "met": met}
@@ -162,7 +176,7 @@ class Run:
         keys = {(part, where, comp) for part, where, _, comp, _ in self.figures}
 
         def of(part):
-            order = [*CORPORA, *JOB_NAMES, "lz4", "wlz", "wlz:dense", "zstd", "lzo-rle"]
+            order = [*CORPORA, *JOB_NAMES, *COMPRESSORS]
             found = [key for key in keys if key[0] == part]
             return sorted(found, key=lambda key: [order.index(name) for name in key[1:]])
 
@@ -215,6 +229,34 @@ class Run:
                 cells = [[line[i] for i in used] for line in [heading, *lines]]
                 tables.append((f"{names.get(where, where)}, {comp}", cells))
             yield title, tables
+
+    def side_by_side(self):
+        """(title, lines) of tables with all compressors beside each other, in ghostswap, and by
+        lz4 if both are there."""
+        others = [name for name in COMPRESSORS if name != "lz4"]
+        for row, title in (
+            (RAM[1], "Compressed pages, bytes a page"),
+            (HOT[0], "Instructions a page, out"),
+            (HOT[1], "Instructions a page, in"),
+        ):
+            lines = [["", "lz4", *others, "WKdm", *(f"{name}/lz4" for name in others)]]
+            for name in CORPORA:
+                values = {
+                    comp: self.get("pages", name, comp, row, "ghostswap") for comp in COMPRESSORS
+                }
+                if not any(values[comp] for comp in others):
+                    continue
+                values["WKdm"] = self.get("host", name, "WKdm", row, "host")
+                line = [name]
+                for comp in ["lz4", *others, "WKdm"]:
+                    line.append("-" if values[comp] is None else f"{values[comp]:,.0f}")
+                for comp in others:
+                    is_known = values[comp] and values["lz4"]
+                    line.append(f"{values[comp] / values['lz4']:.3f}" if is_known else "-")
+                lines.append(line)
+            if len(lines) > 1:
+                used = [i for i in range(len(lines[0])) if {line[i] for line in lines[1:]} != {"-"}]
+                yield title, [[line[i] for i in used] for line in lines]
 
     def module_of_empty(self):
         for size in ("64G", "1T"):
@@ -330,8 +372,10 @@ class Run:
         for title, tables in self.tables():
             for name, lines in tables:
                 parts.append(f"{title}: {name}\n\n{indent(columns(lines))}")
-        for name, lines in self.native():
+        for name, lines in [*self.side_by_side(), *self.native()]:
             parts.append(f"{name}\n\n{indent(columns(lines))}")
+        if self.missing:
+            parts.append("Not measured:\n\n" + indent(self.missing))
         rests = [f"{size}: {rest:,.0f} bytes" for size, rest in self.module_of_empty()]
         if rests:
             parts.append(
@@ -354,7 +398,7 @@ class Run:
             tables.append(f"{title}\n{'-' * len(title)}")
             for name, lines in found:
                 tables.append(f"{name[0].upper() + name[1:]}:\n\n{simple_table(lines)}")
-        for name, lines in self.native():
+        for name, lines in [*self.side_by_side(), *self.native()]:
             tables.append(f"{name}\n{'-' * len(name)}\n\n{simple_table(lines)}")
         bars = [["figure", "value", "bar", "", "what stands in the way"]]
         bars += [
@@ -368,6 +412,7 @@ class Run:
             "VERSIONS": simple_table(
                 [["of", "version"], *([name, value] for name, value in self.versions.items())]
             ),
+            "MISSING": "\n".join(f"- {text}" for text in self.missing) or "Nothing.",
             "TABLES": "\n\n".join(tables),
             "EMPTY": "; ".join(rests) or "not measured",
             "BARS": simple_table(bars) if len(bars) > 1 else "None was measured.",
@@ -433,7 +478,7 @@ class Run:
             return lambda group, name: self.get(part, group, comp, row, name)
 
         backends = COLUMNS[2:]
-        compressors = ["lz4", "wlz", "wlz:dense", "zstd", "lzo-rle"]
+        compressors = COMPRESSORS
         found = {key[1] for key in self.figures if key[0] == "pages"}
         corpora = [name for name in CORPORA if name in found]
         panels = [

@@ -4,6 +4,8 @@
 from dataclasses import dataclass
 
 PEERS = ("zram", "zswap")
+# The kernel's, and ghostswap's own.
+COMPRESSORS = ["lz4", "wlz", "wlz:dense", "zstd", "lzo-rle"]
 PAGE = 4096
 
 
