@@ -463,44 +463,23 @@ where
         // It is no party's, unless it is used again below.
         let party = core::mem::replace(self.party_of(at), Party::NONE);
         while let Some(load) = self.waiting.pop() {
-            match self.find(&load.blocks(), load.group()) {
-                Some((same, blocks)) if same == at => {
-                    *self.party_of(at) = party;
-                    let mut loads = Q::default();
-                    loads.push(load);
-                    return Ended::Serve(InUse { at, blocks, cell }, transfer, loads);
-                }
-                Some((other, _)) if self.entry(other).idle.is_none() => {
-                    self.entry(other).followers.push(load);
+            let Some((load, has)) = self.follow(at, load) else {
+                continue;
+            };
+            if has.is_none() {
+                if let Some(other) = self.place_behind(Party::of(&load)) {
+                    self.put_behind(other, load);
                     continue;
                 }
-                _ => (),
+                if party != Party::of(&load) {
+                    self.hand_on(at, party);
+                }
             }
-            if let Some(other) = self.place_behind(Party::of(&load)) {
-                self.put_behind(other, load);
-                continue;
-            }
-            if party != Party::of(&load) {
-                self.hand_on(at, party);
-            }
-            let (reading, grant) = self.begin(at, cell, load);
-            return Ended::Read(reading, transfer, grant);
+            return self.give(at, transfer, cell, party, load, has);
         }
         while let Some(load) = self.next_of(at, party) {
-            match self.find(&load.blocks(), load.group()) {
-                Some((same, blocks)) if same == at => {
-                    *self.party_of(at) = party;
-                    let mut loads = Q::default();
-                    loads.push(load);
-                    return Ended::Serve(InUse { at, blocks, cell }, transfer, loads);
-                }
-                Some((other, _)) if self.entry(other).idle.is_none() => {
-                    self.entry(other).followers.push(load);
-                }
-                _ => {
-                    let (reading, grant) = self.begin(at, cell, load);
-                    return Ended::Read(reading, transfer, grant);
-                }
+            if let Some((load, has)) = self.follow(at, load) {
+                return self.give(at, transfer, cell, party, load, has);
             }
         }
         let entry = self.entry(at);
@@ -511,6 +490,44 @@ where
             self.prepend_idle(at);
         }
         Ended::Idle
+    }
+
+    /// Has `load` wait for another transfer than `at` that is in use and has or reads its blocks. If there
+    /// is none, returns it, and what transfer `at` has if it has these.
+    fn follow(&mut self, at: u8, load: Q::Load) -> Option<(Q::Load, Option<Blocks>)> {
+        match self.find(&load.blocks(), load.group()) {
+            Some((same, blocks)) if same == at => Some((load, Some(blocks))),
+            Some((other, _)) if self.entry(other).idle.is_none() => {
+                self.entry(other).followers.push(load);
+                None
+            }
+            _ => Some((load, None)),
+        }
+    }
+
+    /// Gives transfer `at`, which was that of `party`, to `load`: to be served if it `has` its blocks, else to
+    /// read them.
+    fn give(
+        &mut self,
+        at: u8,
+        transfer: T,
+        cell: Q::Cell,
+        party: Party,
+        load: Q::Load,
+        has: Option<Blocks>,
+    ) -> Ended<Q, T> {
+        match has {
+            Some(blocks) => {
+                *self.party_of(at) = party;
+                let mut loads = Q::default();
+                loads.push(load);
+                Ended::Serve(InUse { at, blocks, cell }, transfer, loads)
+            }
+            None => {
+                let (reading, grant) = self.begin(at, cell, load);
+                Ended::Read(reading, transfer, grant)
+            }
+        }
     }
 
     /// Gives up store `number`: the transfers that read there are left to its device. Returns the loads that
