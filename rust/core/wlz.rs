@@ -130,24 +130,40 @@ fn compress_with<A: Access>(
     work: &mut Workspace,
 ) -> Option<usize> {
     let room = room.min(PAGE_SIZE);
-    let is_text = encoder::count_text::<A>(page) >= MANY_TEXT;
     match level {
-        Level::Fast if is_text => text::compress::<A, false>(page, out, room, work),
-        Level::Fast => match words::<A, false>(page, out, room, work) {
-            Ok(length) if length > MAYBE_TEXT_FAST && encoder::has_no_words::<A>(page) => {
-                or_text::<A, false>(page, out, room, work, length)
-            }
-            Ok(length) => Some(length),
-            Err(Encoded::TooLong) => text::compress::<A, false>(page, out, room, work),
-            Err(_) => None,
-        },
-        Level::Dense if is_text => text::compress::<A, true>(page, out, room, work),
-        Level::Dense => match words::<A, true>(page, out, room, work) {
-            Ok(length) if length > MAYBE_TEXT => or_text::<A, true>(page, out, room, work, length),
-            Ok(length) => Some(length),
-            Err(Encoded::TooLong) => text::compress::<A, true>(page, out, room, work),
-            Err(_) => None,
-        },
+        Level::Fast => compress_to::<A, false>(page, out, room, work),
+        Level::Dense => compress_to::<A, true>(page, out, room, work),
+    }
+}
+
+/// The same, at the dense level if `BEST`, to `room` bytes, which is at most a page.
+#[inline(always)]
+fn compress_to<A: Access, const BEST: bool>(
+    page: &[u8; PAGE_SIZE],
+    out: &mut Buffer,
+    room: usize,
+    work: &mut Workspace,
+) -> Option<usize> {
+    if encoder::count_text::<A>(page) >= MANY_TEXT {
+        return text::compress::<A, BEST>(page, out, room, work);
+    }
+    match words::<A, BEST>(page, out, room, work) {
+        Ok(length) if may_be_text::<A, BEST>(page, length) => {
+            or_text::<A, BEST>(page, out, room, work, length)
+        }
+        Ok(length) => Some(length),
+        Err(Encoded::TooLong) => text::compress::<A, BEST>(page, out, room, work),
+        Err(_) => None,
+    }
+}
+
+/// Returns whether a page that takes `length` bytes of words is worth trying as text.
+#[inline(always)]
+fn may_be_text<A: Access, const BEST: bool>(page: &[u8; PAGE_SIZE], length: usize) -> bool {
+    if BEST {
+        length > MAYBE_TEXT
+    } else {
+        length > MAYBE_TEXT_FAST && encoder::has_no_words::<A>(page)
     }
 }
 

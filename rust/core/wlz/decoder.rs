@@ -13,6 +13,8 @@ use super::{
         FURTHEST,
         GROUP,
         KEPT,
+        LAST_TAG,
+        LAST_WORD,
         LITERAL,
         PATTERNS,
         PLACE,
@@ -20,9 +22,6 @@ use super::{
         WORDS, //
     },
 };
-
-const LAST_WORD: usize = PAGE_SIZE - 8;
-const LAST_TAG: usize = WORDS - 1;
 
 struct Decoder<'a> {
     object: &'a [u8],

@@ -23,6 +23,7 @@ use super::{
         BY_SAME,
         BY_ZERO,
         FURTHEST,
+        LAST_WORD,
         PLAIN_TAGS,
         SHIFT,
         TAG_FIVE,
@@ -49,9 +50,6 @@ const STRETCH: usize = 64;
 const fn room_of(words: usize) -> usize {
     8 * words + 8
 }
-
-/// Where the last word of the page begins.
-const LAST_WORD: usize = PAGE_SIZE - 8;
 
 /// What became of a page.
 pub(super) enum Encoded {

@@ -7,6 +7,12 @@ use super::super::PAGE_SIZE;
 /// Words in a page.
 pub(super) const WORDS: usize = PAGE_SIZE / 8;
 
+/// Where the last word of a page begins.
+pub(super) const LAST_WORD: usize = PAGE_SIZE - 8;
+
+/// The last of tags that have a byte each.
+pub(super) const LAST_TAG: usize = WORDS - 1;
+
 /// Words in a group.
 pub(super) const GROUP: usize = 8;
 

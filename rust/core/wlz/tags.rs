@@ -17,6 +17,7 @@ use super::{
         Damaged,
         BITS,
         FURTHEST,
+        LAST_TAG,
         PLAIN_TAGS,
         TAG_NEW,
         TAG_SAME,
@@ -24,7 +25,6 @@ use super::{
     },
 };
 
-const LAST_TAG: usize = WORDS - 1;
 const LAST_TAGS: usize = WORDS - 8;
 
 /// Writes the distances, which begin at `first` in the buffer, at `at`. Returns where they end.

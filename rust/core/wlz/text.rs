@@ -14,7 +14,8 @@ use super::{
     },
     format::{
         Damaged,
-        KIND_TEXT, //
+        KIND_TEXT,
+        LAST_WORD, //
     },
 };
 
@@ -35,8 +36,6 @@ const HEADER: usize = 3;
 
 /// Bytes of a token while the page is compressed.
 const LOOSE_TOKEN: usize = 3;
-
-const LAST_WORD: usize = PAGE_SIZE - 8;
 
 #[inline(always)]
 fn hash(four: u32) -> usize {
