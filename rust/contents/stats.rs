@@ -42,13 +42,33 @@ pub(crate) enum StoreFailure {
     Memory,
 }
 
+/// Objects of one batch, which are not counted yet.
+#[derive(Default)]
+struct Objects {
+    incompressible: u64,
+    compressed: u64,
+    /// Those of the compressed ones.
+    bytes: u64,
+}
+
+impl Objects {
+    /// One more, of `length`.
+    #[inline]
+    fn add(&mut self, length: Length) {
+        if length.is_incompressible() {
+            self.incompressible += 1;
+        } else {
+            self.compressed += 1;
+            self.bytes += length.bytes() as u64;
+        }
+    }
+}
+
 /// Pages of one batch that came, and are not counted yet.
 #[derive(Default)]
 pub(crate) struct Arrivals {
     same: u64,
-    incompressible: u64,
-    compressed: u64,
-    bytes: u64,
+    objects: Objects,
     stored: u64,
 }
 
@@ -58,11 +78,7 @@ impl Arrivals {
     pub(crate) fn came(&mut self, length: Option<Length>) {
         match length {
             None => self.same += 1,
-            Some(length) if length.is_incompressible() => self.incompressible += 1,
-            Some(length) => {
-                self.compressed += 1;
-                self.bytes += length.bytes() as u64;
-            }
+            Some(length) => self.objects.add(length),
         }
     }
 
@@ -75,26 +91,17 @@ impl Arrivals {
 
 /// Objects of one batch that went to a backing store, and are not counted yet.
 #[derive(Default)]
-pub(crate) struct Departures {
-    compressed: u64,
-    incompressible: u64,
-    bytes: u64,
-}
+pub(crate) struct Departures(Objects);
 
 impl Departures {
     /// An object of `length` went.
     pub(crate) fn went(&mut self, length: Length) {
-        if length.is_incompressible() {
-            self.incompressible += 1;
-        } else {
-            self.compressed += 1;
-            self.bytes += length.bytes() as u64;
-        }
+        self.0.add(length);
     }
 
     /// How many went.
     pub(crate) fn pages(&self) -> u64 {
-        self.compressed + self.incompressible
+        self.0.compressed + self.0.incompressible
     }
 }
 
@@ -136,17 +143,18 @@ impl Stats {
     /// Counts what came with a batch.
     #[inline]
     pub(crate) fn arrived(&self, arrivals: Arrivals) {
-        if arrivals.compressed != 0 {
-            self.add_pages(
-                Counter::CompressedPages,
-                arrivals.compressed,
-                arrivals.bytes,
-            );
+        let Arrivals {
+            same,
+            objects,
+            stored,
+        } = arrivals;
+        if objects.compressed != 0 {
+            self.add_pages(Counter::CompressedPages, objects.compressed, objects.bytes);
         }
         for (counter, count) in [
-            (Counter::SamePages, arrivals.same),
-            (Counter::IncompressiblePages, arrivals.incompressible),
-            (Counter::Stores, arrivals.stored),
+            (Counter::SamePages, same),
+            (Counter::IncompressiblePages, objects.incompressible),
+            (Counter::Stores, stored),
         ] {
             if count != 0 {
                 self.add(counter, count);
@@ -168,11 +176,11 @@ impl Stats {
 
     /// Counts what went to a backing store with a batch.
     pub(crate) fn departed(&self, departures: &Departures) {
-        let Departures {
-            compressed,
+        let Objects {
             incompressible,
+            compressed,
             bytes,
-        } = *departures;
+        } = departures.0;
         self.add_pages(
             Counter::CompressedPages,
             compressed.wrapping_neg(),
