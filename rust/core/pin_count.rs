@@ -88,10 +88,11 @@ impl PinCount {
     #[inline]
     #[must_use]
     pub fn add_use(&self) -> bool {
-        self.0.add(USE) & DEAD == 0
+        self.add_uses(1)
     }
 
     /// Counts `count` uses more, as [`PinCount::add_use`] does.
+    #[inline]
     #[must_use]
     pub fn add_uses(&self, count: u32) -> bool {
         self.0.add(USE * u64::from(count)) & DEAD == 0
