@@ -47,26 +47,28 @@ def newer(target, *sources):
     )
 
 
-def build_program(target, *sources, how=("-static",)):
-    """Builds a program: by default static, because the small image has no libraries."""
+def compile_program(compiler, target, *sources):
+    """Has the command `compiler` make the target of the first source, if it is older than any."""
     if not newer(target, *sources):
         os.makedirs(os.path.dirname(target), exist_ok=True)
         beside = f"{target}.{os.getpid()}"
-        subprocess.run(["gcc", "-O2", "-Wall", *how, "-o", beside, sources[0]], check=True)
+        subprocess.run([*compiler, "-o", beside, sources[0]], check=True)
         os.rename(beside, target)
     return target
+
+
+def build_program(target, *sources, how=("-static",)):
+    """Builds a program in C: by default static, because the small image has no libraries."""
+    return compile_program(["gcc", "-O2", "-Wall", *how], target, *sources)
 
 
 def wkdm():
     """The program, or None if there is no Rust compiler."""
     rustc = os.environ.get("RUSTC") or shutil.which("rustc")
-    target, source = os.path.join(OUT, "wkdm"), os.path.join(HERE, "wkdm.rs")
-    if rustc and not newer(target, source):
-        beside = f"{target}.{os.getpid()}"
-        os.makedirs(OUT, exist_ok=True)
-        subprocess.run([rustc, "--edition=2021", "-O", "-o", beside, source], check=True)
-        os.rename(beside, target)
-    return rustc and target
+    if not rustc:
+        return None
+    compiler = [rustc, "--edition=2021", "-O"]
+    return compile_program(compiler, os.path.join(OUT, "wkdm"), os.path.join(HERE, "wkdm.rs"))
 
 
 def pagebench():

@@ -364,7 +364,7 @@ static void measure_cpus(int round)
 /* Returns whether codec.c has it: ghostswap's own compressor is nowhere but in its module. */
 static bool has_library(const char *comp)
 {
-	return strcmp(comp, "wlz");
+	return theirs(comp) == comp;
 }
 
 static void measure_codec(int round, const char *comp)
