@@ -622,6 +622,26 @@ fn nothing_is_kept_of_a_store_that_is_forgotten() {
     }
 }
 
+#[test]
+fn what_is_behind_something_forgotten_in_a_chain_is_found() {
+    let load = |store, block| load(0, NO_GROUP, store, block);
+    let mut map = map(64);
+    // So many that chains have some of both stores.
+    for store in [1, 0] {
+        for number in 0..32 {
+            let user = begin(&mut map, load(store, 3 * number)).expect("one is idle");
+            assert!(matches!(end(&mut map, user), Ended::Idle));
+        }
+    }
+    map.forget_store(0);
+    for number in 0..32 {
+        let Lookup::Cached(in_use, transfer, _) = map.look_up(load(1, 3 * number)) else {
+            panic!("it was lost")
+        };
+        assert!(matches!(map.end(in_use, transfer), Ended::Idle));
+    }
+}
+
 /// All transfers may be with a device that does not answer, and its store is given up.
 #[test]
 fn a_store_that_is_given_up_leaves_none_waiting() {
