@@ -358,6 +358,13 @@ impl Pool {
         self.mover.write_back(pages)
     }
 
+    /// Writes all pages to the stores that are in clusters in which nothing was stored for `age` seconds.
+    ///
+    /// Context and errors: as [`Mover::write_back_older`].
+    pub(crate) fn write_back_older(&self, age: u32) -> Result {
+        self.mover.write_back_older(age)
+    }
+
     /// From now on the pool is shown in `directory`, and its stores in it.
     ///
     /// Context: may sleep.

@@ -27,6 +27,27 @@
 //! assert!(ages.is_cold(100, 500) && !ages.is_cold(200, 500));
 //! ```
 
+/// The greatest age that is told from a lesser one, in seconds.
+const MAX_AGE: u32 = (1 << 30) - 1;
+
+/// The last second of which, at `now`, `age` seconds have passed.
+///
+/// ```
+/// use ghostswap_core::ages::{before, is_by};
+///
+/// let time = before(1000, 60);
+/// assert!(is_by(940, time) && !is_by(941, time));
+/// ```
+pub fn before(now: u32, age: u32) -> u32 {
+    now.wrapping_sub(age.min(MAX_AGE))
+}
+
+/// Returns whether something was touched at `time` or before. Both times are in seconds, and less than
+/// 2<sup>31</sup> apart.
+pub fn is_by(touched: u32, time: u32) -> bool {
+    time.wrapping_sub(touched) as i32 >= 0
+}
+
 /// Of so many clusters one is cold.
 const COLD: u32 = 8;
 
@@ -81,7 +102,7 @@ impl Ages {
     /// Returns whether a cluster is cold that was last touched at `touched`. If not, it is counted.
     /// Both times are in seconds, and less than 2<sup>30</sup> apart.
     pub fn is_cold(&mut self, touched: u32, now: u32) -> bool {
-        let is_cold = (self.cold).is_some_and(|cold| cold.wrapping_sub(touched) as i32 >= 0);
+        let is_cold = self.cold.is_some_and(|cold| is_by(touched, cold));
         if !is_cold {
             // What was just touched may seem to be of the future.
             let age = (now.wrapping_sub(touched) as i32).max(0);

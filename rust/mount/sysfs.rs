@@ -81,6 +81,10 @@ impl Attributes for Pool {
             b"all" => pool.write_back(usize::MAX),
             number => pool.write_back(decimal(number).ok_or(EINVAL)?),
         }),
+        Attribute::Order(c"age", |pool, text| {
+            let age = decimal(text).ok_or(EINVAL)?;
+            pool.write_back_older(age.try_into().unwrap_or(u32::MAX))
+        }),
         Attribute::Order(c"add_backing", |pool, text| {
             with_path("add_backing", text, |path, log| pool.add_store(path, log))
         }),

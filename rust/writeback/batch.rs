@@ -6,9 +6,9 @@
 //! are copied and marked here. Then it goes by itself, while the next batch is filled: the segment is
 //! written, and what is still marked then is redirected, see [`crate::writeback::lanes`].
 //!
-//! What goes is of the coldest clusters, see [`crate::core::ages`]: a hand goes round over the tables and
-//! finds some of them, as candidates, and goes on there when they are written. Of the candidates the
-//! incompressible pages go first, because they win most.
+//! What goes is of the coldest clusters, see [`crate::core::ages`], or, by order, of all that are older
+//! than some age. A hand goes round over the tables and finds some of them, as candidates, and goes on
+//! there when they are written. Of the candidates the incompressible pages go first, because they win most.
 //!
 //! Context of all here: the mover is locked; waits for I/O.
 
@@ -24,7 +24,10 @@ use crate::{
         Contents,
     },
     core::{
-        ages::Ages,
+        ages::{
+            self,
+            Ages, //
+        },
         entry::{
             Entry,
             Lane,
@@ -80,8 +83,10 @@ struct Candidate {
 }
 
 /// The hand that goes round over the tables.
-struct Sweep {
+pub(crate) struct Sweep {
     ages: Ages,
+    /// If set, all clusters are taken that were touched at this time or before, and not the coldest.
+    touched_by: Option<u32>,
     /// Where it goes on: in which area, and with which cluster.
     next: (usize, usize),
     /// What it found and was not written yet, the coldest last.
@@ -94,7 +99,6 @@ struct Sweep {
 pub(crate) struct Batcher {
     pub(crate) cleaner: Cleaner,
     lanes: Arc<Lanes>,
-    sweep: Sweep,
 }
 
 impl Batcher {
@@ -105,21 +109,20 @@ impl Batcher {
         Ok(Self {
             cleaner: Cleaner::new(lanes.clone())?,
             lanes,
-            sweep: Sweep {
-                ages: Ages::new(),
-                next: (0, 0),
-                candidates: KVVec::with_capacity(MAX_CANDIDATES, GFP_KERNEL)?,
-                incompressible_done: false,
-            },
         })
     }
 
-    /// Has one batch of at most `wanted` pages written to the stores. Returns how many pages it has: those
-    /// that are loaded or freed before it is written are not redirected.
+    /// Has one batch written to the stores, of at most `wanted` pages that `sweep` finds. Returns how many
+    /// pages it has: those that are loaded or freed before it is written are not redirected.
     ///
     /// Context: not in a store or a load; takes no memory; waits for I/O of batches before. Errors:
     /// [`ENOSPC`] if no store has room.
-    pub(crate) fn write(&mut self, contents: &Contents, wanted: usize) -> Result<usize> {
+    pub(crate) fn write(
+        &mut self,
+        contents: &Contents,
+        sweep: &mut Sweep,
+        wanted: usize,
+    ) -> Result<usize> {
         // First, for a batch before that fails may close the store.
         self.lanes.wait_until_ready();
         let (store, taken) = self.cleaner.open_segment(contents).ok_or(ENOSPC)?;
@@ -136,7 +139,7 @@ impl Batcher {
             wanted,
         };
         // A full batch is no failure.
-        let _ = batch.fill(&mut self.sweep);
+        let _ = batch.fill(sweep);
         let blocks = batch.writer.finish();
         let pages = buffer.copies.len();
         if pages > 0 {
@@ -298,11 +301,36 @@ impl Batch<'_> {
 }
 
 impl Sweep {
+    /// The hand of what takes the coldest clusters first.
+    ///
+    /// Context: may sleep. Errors: [`ENOMEM`].
+    pub(crate) fn of_coldest() -> Result<Self> {
+        Self::new(None)
+    }
+
+    /// A hand that takes all clusters in which nothing was stored for `age` seconds, as of now.
+    ///
+    /// Context: may sleep. Errors: [`ENOMEM`].
+    pub(crate) fn of_older(age: u32) -> Result<Self> {
+        Self::new(Some(ages::before(table::now(), age)))
+    }
+
+    fn new(touched_by: Option<u32>) -> Result<Self> {
+        Ok(Self {
+            ages: Ages::new(),
+            touched_by,
+            next: (0, 0),
+            candidates: KVVec::with_capacity(MAX_CANDIDATES, GFP_KERNEL)?,
+            incompressible_done: false,
+        })
+    }
+
     /// Finds more candidates, from where the hand is to the end of its round at most. Returns whether
     /// the round ended.
     fn find_candidates(&mut self, tables: &Tables) -> bool {
         let Self {
             ages,
+            touched_by,
             next,
             candidates,
             incompressible_done,
@@ -313,7 +341,11 @@ impl Sweep {
         for (area, table) in tables.on().filter(|(area, _)| *area >= next.0) {
             let first = if area == next.0 { next.1 } else { 0 };
             let found = table.for_each_touched(first, |cluster, touched| {
-                if !ages.is_cold(touched, now) {
+                let is_taken = match *touched_by {
+                    Some(time) => ages::is_by(touched, time),
+                    None => ages.is_cold(touched, now),
+                };
+                if !is_taken {
                     return Continue(());
                 }
                 let candidate = Candidate {

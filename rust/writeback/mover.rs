@@ -82,7 +82,10 @@ use crate::{
     },
     writeback::{
         backoff::Backoff,
-        batch::Batcher,
+        batch::{
+            Batcher,
+            Sweep, //
+        },
         lanes::Lanes,
         reader::{
             Reader,
@@ -123,6 +126,8 @@ const WAIT_MS: u32 = 100;
 /// What the mover works with.
 pub(crate) struct Buffers {
     batcher: Batcher,
+    /// Where it goes on in writing what is coldest.
+    sweep: Sweep,
     recaller: Recaller,
 }
 
@@ -208,6 +213,7 @@ impl Mover {
         }
         let buffers = Buffers {
             batcher: Batcher::new(self.lanes.clone())?,
+            sweep: Sweep::of_coldest()?,
             recaller: Recaller::new(),
         };
         let buffers = KBox::new(buffers, GFP_KERNEL)?;
@@ -322,10 +328,10 @@ impl Mover {
                 }
             }
             let mut guard = self.buffers.lock();
-            let Some(buffers) = guard.as_deref_mut() else {
+            let Some(Buffers { batcher, sweep, .. }) = guard.as_deref_mut() else {
                 break;
             };
-            let pages = buffers.batcher.write(&self.contents, usize::MAX);
+            let pages = batcher.write(&self.contents, sweep, usize::MAX);
             drop(guard);
             let found_nothing = !pages.is_ok_and(|pages| pages > 0);
             // What could not be written is there again.
@@ -418,11 +424,24 @@ impl Mover {
         self.contents.stores.all().any(|store| store.discard_one())
     }
 
-    /// Writes `pages` pages to the stores, or as many as there are now.
+    /// Writes `pages` pages to the stores, the coldest first, or as many as there are now.
     ///
     /// Context: may sleep, for long. Errors: [`ENXIO`] if there is no store; [`ENOSPC`] if there is no
     /// room; [`EINTR`].
     pub(crate) fn write_back(&self, pages: usize) -> Result {
+        self.write_found(pages, None)
+    }
+
+    /// Writes all pages to the stores that are in clusters in which nothing was stored for `age` seconds.
+    ///
+    /// Context: may sleep, for long. Errors: as [`Mover::write_back`]; [`ENOMEM`].
+    pub(crate) fn write_back_older(&self, age: u32) -> Result {
+        self.write_found(usize::MAX, Some(&mut Sweep::of_older(age)?))
+    }
+
+    /// Writes `pages` pages to the stores, or as many as there are now, that `sweep` finds, or the mover's
+    /// own.
+    fn write_found(&self, pages: usize, mut sweep: Option<&mut Sweep>) -> Result {
         if self.contents.stores.is_empty() {
             return Err(ENXIO);
         }
@@ -441,7 +460,8 @@ impl Mover {
             if left > under_way {
                 let mut guard = self.buffers.lock();
                 let buffers = guard.as_deref_mut().ok_or(ENXIO)?;
-                let begun = buffers.batcher.write(&self.contents, left - under_way);
+                let sweep = sweep.as_deref_mut().unwrap_or(&mut buffers.sweep);
+                let begun = (buffers.batcher).write(&self.contents, sweep, left - under_way);
                 drop(guard);
                 // What could not be written, or was loaded meanwhile, is there again.
                 if !begun.is_ok_and(|pages| pages > 0) && !self.lanes.wait_for_one() {

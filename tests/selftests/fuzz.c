@@ -474,14 +474,17 @@ static void fuzz_remounts(const char *target)
 
 /* --- files --------------------------------------------------------------- */
 
-/* What "writeback" takes, with or without the end of the line. */
-static bool is_amount(const struct text *text)
+/* What the order takes, with or without the end of the line. */
+static bool is_taken_by(const char *name, const struct text *text)
 {
+	bool writeback = !strcmp(name, "writeback");
 	size_t length = text->length, i;
 
+	if (!writeback && strcmp(name, "age"))
+		return false;
 	if (length && text->bytes[length - 1] == '\n')
 		length--;
-	if (length == 3 && !memcmp(text->bytes, "all", 3))
+	if (writeback && length == 3 && !memcmp(text->bytes, "all", 3))
 		return true;
 	for (i = 0; i < length; i++)
 		if (text->bytes[i] < '0' || text->bytes[i] > '9')
@@ -512,7 +515,7 @@ static void write_any(const char *path)
 	}
 	if (strstr(name, "_backing"))
 		one_reason(name, error, text.bytes, text.length);
-	else if (!error && !(!strcmp(name, "writeback") && is_amount(&text)))
+	else if (!error && !is_taken_by(name, &text))
 		wrong(text.bytes, text.length, "%s takes it", path);
 	else
 		tried++;

@@ -52,7 +52,7 @@ comes_and_ends() {
 }
 
 do_something() {
-	case $((RANDOM % 14)) in
+	case $((RANDOM % 15)) in
 	0) tell one writeback all >/dev/null ;;
 	1) tell three writeback $((RANDOM % 2000)) >/dev/null ;;
 	2 | 3) come_or_go "$first" ;;
@@ -66,6 +66,7 @@ do_something() {
 	11) killed ;;
 	12) sleep "0.$((RANDOM % 5))" ;;
 	13) comes_and_ends ;;
+	14) tell one age $((RANDOM % 3)) >/dev/null ;;
 	esac
 }
 

@@ -137,7 +137,7 @@ meddle() {
 		for file in "$SYSFS"/*/* "$SYSFS"/*/backing*/*; do
 			case $file in
 			*_backing) echo /nonesuch >"$file" ;;
-			*/writeback) echo 1 >"$file" ;;
+			*/writeback | */age) echo 1 >"$file" ;;
 			*) read -r _ <"$file" ;;
 			esac || continue
 		done 2>/dev/null

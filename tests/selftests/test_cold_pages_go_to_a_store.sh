@@ -56,10 +56,14 @@ refused_by_hand() {
 	area file
 	gives ENXIO tell file writeback all
 	gives ENXIO tell file writeback 10
+	gives ENXIO tell file age 0
 	disk disk.image 16M
 	gives OK tell file add_backing "$disk"
 	for text in -1 +1 many 1.5 "10 pages" ALL; do
 		gives EINVAL tell file writeback "$text"
+	done
+	for text in -1 +1 old 1.5 "10 s" all 99999999999999999999; do
+		gives EINVAL tell file age "$text"
 	done
 }
 
@@ -141,6 +145,26 @@ oldest_first() {
 	holds "older pages read from it" "$(store_stat file 0 read_ios) > 0"
 }
 
+older_by_hand() {
+	local begin
+	area_with_store 64M
+	start_second -i 2 -s 16 -k t fill out hold check
+	# Ages are in whole seconds, by another clock than that of the shell.
+	sleep 5
+	begin=$SECONDS
+	start pages -i 1 -s 8 -k t fill out hold check
+	gives OK tell file age 1000000
+	equal "pages that are older than the machine" 0 "$(stat_of file written_pages)"
+	gives OK tell file age $((SECONDS - begin + 2))
+	# All 4,096 but those in clusters that younger ones came into.
+	holds "older pages in the store" "$(stat_of file redirected_pages) > 2000"
+	release
+	equal "younger pages read from the store" 0 "$(store_stat file 0 read_ios)"
+	gives OK tell file age 0
+	equal "pages in the store" "$(stat_of file stored_pages)" "$(stat_of file redirected_pages)"
+	release_second
+}
+
 # Records lie back to back, and 25 bytes more are for each.
 densely() {
 	local objects written
@@ -165,5 +189,6 @@ promise "writeback starts at the limit and stops well before the pool is empty" 
 promise "the limit holds for stores from all CPUs at once" written_from_all_cpus
 promise "the clusters go first that were stored to longest ago" oldest_first
 promise "and of these the incompressible pages" incompressible_first
+promise "writeback by age moves those that are older, and no others" older_by_hand
 promise "at most 5% more is written than the objects have" densely
 finish

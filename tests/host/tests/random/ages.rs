@@ -2,7 +2,11 @@
 
 //! Which clusters are cold, and what it costs to find them.
 
-use ghostswap_core::ages::Ages;
+use ghostswap_core::ages::{
+    before,
+    is_by,
+    Ages, //
+};
 use proptest::prelude::*;
 
 use crate::config;
@@ -49,6 +53,22 @@ proptest! {
         // Without those of about the age of the youngest there would not be enough.
         let older = of(true).filter(|age| age / 4 * 3 > youngest).count();
         prop_assert!(older < wanted);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(2_000))]
+
+    #[test]
+    fn what_is_older_is_by_the_time_before(
+        now: u32,
+        age in -2..1i32 << 30,
+        wanted in prop_oneof![0..4u32, 0..1u32 << 30, any::<u32>()],
+    ) {
+        let touched = now.wrapping_sub(age as u32);
+        // Nothing is as old as the oldest that can be told.
+        let is_older = i64::from(age) >= i64::from(wanted.min((1 << 30) - 1));
+        prop_assert_eq!(is_by(touched, before(now, wanted)), is_older);
     }
 }
 
