@@ -8,7 +8,7 @@
 //!              63        32 31          17  16  15        4   3   2   1 0
 //! FREE:       |---------------------------- 0 ----------------------------|
 //! SAME:       |---- fill ----|------------------ 0 ------------------| 01 |
-//! CACHED:     |---------- payload ----------| S |-- length --| S | 0 | 10 |
+//! CACHED:     |---------- payload ----------| S |-- length --| S | A | 10 |
 //! REDIRECTED: |---------- location ---------| 0 |-- length --| 0 | 0 | 11 |
 //! LOST:       |---------------------- 0 ------------------------| 1 | 11 |
 //! ```
@@ -16,9 +16,18 @@
 //! - FREE: the slot holds no page.
 //! - SAME: every aligned 32 bits of the page are `fill`; nothing else is kept of it.
 //! - CACHED: the page is an object in memory, of `length` bytes. The payload names it: 47 bits, so
-//!   that an 8-byte aligned address in a direct map of 1 PiB fits. S is its [`ObjectState`]: 01
-//!   while a looker holds the object still; while it is unchanged since the mover marked it, 10 in
-//!   the first lane, and 11 in the second; else 00. See [`super::slot`].
+//!   that an 8-byte aligned address in a direct map of 1 PiB fits. S and A are its [`ObjectState`],
+//!   see [`super::slot`]:
+//!
+//!   ```text
+//!    S  A
+//!   00  0  idle
+//!   00  1  aged: idle, and the mover came by and it was not looked at since
+//!   01  1  held: a looker holds it still
+//!   10  0  marked in the first lane: unchanged since the mover copied it for a batch
+//!   11  0  marked in the second
+//!   ```
+//!
 //! - REDIRECTED: the page is an object in a backing store, of `length` bytes, at a [`Location`].
 //! - LOST: the page was an object in a backing store that was given up.
 //!
@@ -56,11 +65,14 @@ const TAG_REDIRECTED: u64 = 3;
 /// The word of a free slot.
 pub(super) const FREE: u64 = TAG_FREE;
 
-/// Only of the last tag, so that what is in memory need not look at it.
+/// Of the last tag, which has no other state.
 const LOST: u64 = 1 << 2;
+const AGED: u64 = 1 << 2;
 const STATE_LOW: u64 = 1 << 3;
 const STATE_HIGH: u64 = 1 << 16;
-const STATE_MASK: u64 = STATE_HIGH | STATE_LOW;
+const STATE_MASK: u64 = STATE_HIGH | STATE_LOW | AGED;
+/// Without the second, the compiler takes one instruction more to let go of an object.
+const HELD: u64 = STATE_LOW | AGED;
 
 const LENGTH_SHIFT: u32 = 4;
 const FILL_SHIFT: u32 = 32;
@@ -90,6 +102,8 @@ impl Lane {
 pub enum ObjectState {
     /// Nothing.
     Idle,
+    /// Nothing, and the mover came by, and it was not looked at since.
+    Aged,
     /// A looker holds it still.
     Held,
     /// The mover copied it for the batch in this lane, and it was not looked at since.
@@ -101,7 +115,8 @@ impl ObjectState {
     fn encode(self) -> u64 {
         match self {
             ObjectState::Idle => 0,
-            ObjectState::Held => STATE_LOW,
+            ObjectState::Aged => AGED,
+            ObjectState::Held => HELD,
             ObjectState::Marked(Lane::First) => STATE_HIGH,
             ObjectState::Marked(Lane::Second) => STATE_HIGH | STATE_LOW,
         }
@@ -111,7 +126,8 @@ impl ObjectState {
     fn decode(word: u64) -> Self {
         match word & STATE_MASK {
             0 => ObjectState::Idle,
-            STATE_LOW => ObjectState::Held,
+            AGED => ObjectState::Aged,
+            HELD => ObjectState::Held,
             STATE_HIGH => ObjectState::Marked(Lane::First),
             _ => ObjectState::Marked(Lane::Second),
         }

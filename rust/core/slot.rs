@@ -23,6 +23,14 @@
 //! A holder makes nothing wait but another looker, which finds [`Look::Busy`] and looks again.
 //! Displacing never waits: it runs where the kernel holds spinlocks.
 //!
+//! # Which objects are old
+//!
+//! The mover comes by each object now and then, and [ages](Slot::age) it if it leaves it. What is stored
+//! or looked at is not aged any more. So an object that is aged when the mover comes by again was not
+//! needed since. The mover ages what it saw in the entry, and the object may have been freed meanwhile,
+//! and another one have its payload. Then that one is older than it should be, which is no error: the
+//! bit tells what had better go first, and nothing else looks at it.
+//!
 //! # From the cache to a backing store
 //!
 //! Writing takes long, and must make nothing wait. So the mover holds the object only to copy it,
@@ -258,6 +266,22 @@ impl<P: Payload> Slot<P> {
         }
     }
 
+    /// Notes that the mover came by and left the object, if there is one in memory and nothing goes on
+    /// with it. It is so until the object is looked at, or the slot is given something else.
+    ///
+    /// Context: any; never waits.
+    pub fn age(&self) {
+        let word = self.entry.load();
+        if let Entry::Cached {
+            state: ObjectState::Idle,
+            ..
+        } = Entry::decode_valid(word)
+        {
+            // If it fails, something goes on with it.
+            let _ = (self.entry).replace(word, Entry::with_state(word, ObjectState::Aged));
+        }
+    }
+
     /// Redirects the entry of the object that was marked to the copy at `location`, and returns the
     /// object, for the caller to free. [`None`] if the entry is not marked any more: then nothing
     /// changes, and the caller ends the record at `location`.
@@ -343,7 +367,7 @@ impl<P: Payload> Slot<P> {
     }
 }
 
-/// The entry of an object in memory that is neither held nor marked.
+/// The entry of an object in memory that is neither aged, nor held, nor marked.
 #[inline]
 fn idle(payload: u64, length: Length) -> Entry {
     Entry::Cached {

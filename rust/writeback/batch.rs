@@ -10,6 +10,13 @@
 //! than some age. A hand goes round over the tables and finds some of them, as candidates, and goes on
 //! there when they are written. Of the candidates the incompressible pages go first, because they win most.
 //!
+//! A cluster is as old as the youngest page in it, but the others may be older by far: the kernel gives the
+//! slots that are free in clusters in use before it takes an empty cluster. So pages that a program needs
+//! again and again come to lie beside pages that it does not need, in the slots where such pages were
+//! before. To tell them, each object has a second chance: the hand ages it, see
+//! [`Slot::age`](crate::core::slot::Slot::age), and takes it when it comes by again, if it was neither
+//! stored nor loaded since. By order all go, at once.
+//!
 //! Context of all here: the mover is locked; waits for I/O.
 
 use crate::{
@@ -39,7 +46,10 @@ use crate::{
             SegmentWriter,
             MAX_FILLED, //
         },
-        slot::Look, //
+        slot::{
+            Look,
+            Slot, //
+        },
     },
     kernel_ext::mm::zsmalloc::ZsObject,
     writeback::{
@@ -72,7 +82,8 @@ const MAX_CANDIDATES: usize = 64;
 const MAX_EMPTY: u32 = 2;
 
 /// A batch ends, too, where the hand went round so often and nothing was copied. That is enough to look
-/// at all clusters, an eighth of the rest each time, and ends where one is touched all the time.
+/// at all clusters, an eighth of the rest each time, and at one again that was aged, and ends where one is
+/// touched all the time.
 const MAX_BARREN: u32 = 100;
 
 /// A cluster that may be written back.
@@ -136,6 +147,7 @@ impl Batcher {
             lane,
             writer,
             copies,
+            leaves_young: sweep.touched_by.is_none(),
             wanted,
         };
         // A full batch is no failure.
@@ -174,6 +186,8 @@ struct Batch<'a> {
     lane: Lane,
     writer: SegmentWriter<'a>,
     copies: &'a mut KVVec<Copied>,
+    /// Whether objects are left that were not aged yet.
+    leaves_young: bool,
     /// Pages that are wanted at most.
     wanted: usize,
 }
@@ -229,24 +243,38 @@ impl Batch<'_> {
             cluster.settle();
         }
         let copied = self.copy_cluster(candidate.area, candidate.cluster, cluster, pass);
-        if pass == Pass::All && copied.is_break() {
+        if pass == Pass::All && copied != Continue(0) {
             cluster.unsettle(candidate.touched);
         }
-        copied
+        copied?;
+        if pass == Pass::All && copied != Continue(0) {
+            // Not as they are come by: of a cluster that is begun again none has had its second chance.
+            cluster.slots().iter().for_each(Slot::age);
+        }
+        Continue(())
     }
 
+    /// Copies what is to go of a cluster. Returns how many objects are left for now.
     fn copy_cluster(
         &mut self,
         area: usize,
         index: usize,
         cluster: &Cluster,
         pass: Pass,
-    ) -> ControlFlow<()> {
+    ) -> ControlFlow<(), usize> {
+        let mut left = 0;
         for (at, slot) in cluster.slots().iter().enumerate() {
             match slot.peek() {
                 Entry::Cached {
-                    length,
                     state: ObjectState::Idle,
+                    ..
+                } if self.leaves_young => {
+                    left += 1;
+                    continue;
+                }
+                Entry::Cached {
+                    length,
+                    state: ObjectState::Idle | ObjectState::Aged,
                     ..
                 } if pass.takes(length) => (),
                 Entry::Cached {
@@ -296,7 +324,7 @@ impl Batch<'_> {
                 Err(object) => free(cache, Some(object)),
             }
         }
-        Continue(())
+        Continue(left)
     }
 }
 

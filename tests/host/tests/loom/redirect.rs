@@ -145,6 +145,25 @@ fn a_load_finds_what_was_stored_before_during_and_after_writing_it() {
 }
 
 #[test]
+fn an_object_that_is_aged_is_the_one_that_was_stored() {
+    for mover in [&[Age, WriteBack] as &[_], &[WriteBack, Age]] {
+        Scene {
+            kernel: &[&[Load, Store, Load]],
+            mover,
+            ..WRITING
+        }
+        .check(6);
+    }
+    Scene {
+        kernel: &[&[Invalidate, Store, Load]],
+        mover: &[Age],
+        visitor: &[Age],
+        ..WRITING
+    }
+    .check(None);
+}
+
+#[test]
 fn a_copy_of_what_was_freed_is_not_taken_for_what_was_stored_after() {
     Scene {
         kernel: &[&[Invalidate, Store, Load]],
@@ -400,6 +419,16 @@ pub fn all_transitions(tally: &Tally) {
         Scene {
             kernel: &[&[Load]],
             mover: &[WriteBack, Clean],
+            ..WRITING
+        },
+        Scene {
+            kernel: &[&[Store]],
+            mover: &[Age, WriteBack],
+            ..WRITING
+        },
+        Scene {
+            kernel: &[&[StoreSame]],
+            mover: &[Age, WriteBack],
             ..WRITING
         },
         Scene {

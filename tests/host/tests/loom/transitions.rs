@@ -28,6 +28,7 @@ enum Kind {
     Free,
     Same,
     Idle,
+    Aged,
     Held,
     Marked,
     Redirected,
@@ -41,8 +42,10 @@ type Transition = (WordChange, Kind, Kind);
 
 /// The changes that slots make by comparing, and the functions that make them; each may also come
 /// too late.
-const REPLACED: [(Kind, Kind, &str); 9] = [
+const REPLACED: [(Kind, Kind, &str); 11] = [
+    (Idle, Aged, "age"),
     (Idle, Held, "look"),
+    (Aged, Held, "look"),
     (Marked, Held, "look"),
     (Held, Idle, "release"),
     (Held, Marked, "release_marked"),
@@ -55,7 +58,7 @@ const REPLACED: [(Kind, Kind, &str); 9] = [
 
 /// The kinds that `replace` makes of an entry of any kind.
 const STORED: [Kind; 3] = [Free, Same, Idle];
-const ALL: [Kind; 7] = [Free, Same, Idle, Held, Marked, Redirected, Gone];
+const ALL: [Kind; 8] = [Free, Same, Idle, Aged, Held, Marked, Redirected, Gone];
 
 thread_local! {
     static WATCHED: RefCell<Vec<*const Word>> = const { RefCell::new(Vec::new()) };
@@ -83,6 +86,7 @@ fn kind(word: u64) -> Kind {
         Entry::Same { .. } => Same,
         Entry::Cached { state, .. } => match state {
             ObjectState::Idle => Idle,
+            ObjectState::Aged => Aged,
             ObjectState::Held => Held,
             ObjectState::Marked(_) => Marked,
         },

@@ -68,6 +68,8 @@ const FILL: u32 = 5;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Job {
+    /// Comes by all slots, and leaves what is there.
+    Age,
     /// Writes all slots back, into one segment.
     WriteBack,
     /// The same, but the disk fails.
@@ -218,6 +220,7 @@ impl World {
 
     pub fn do_job(world: &Arc<Self>, job: Job, cursor: &mut Cursor) {
         match job {
+            Age => world.slots.iter().for_each(Slot::age),
             WriteBack => world.write_back(cursor, true),
             FailToWrite => world.write_back(cursor, false),
             WriteTwo(first_works, second_works) => {

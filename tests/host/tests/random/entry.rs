@@ -40,6 +40,7 @@ fn any_length() -> impl Strategy<Value = Length> {
 fn any_state() -> impl Strategy<Value = ObjectState> {
     prop_oneof![
         Just(ObjectState::Idle),
+        Just(ObjectState::Aged),
         Just(ObjectState::Held),
         Just(ObjectState::Marked(Lane::First)),
         Just(ObjectState::Marked(Lane::Second)),
@@ -203,7 +204,7 @@ fn every_length_survives_the_round_trip() {
 }
 
 #[test]
-fn each_tag_has_a_meaning_and_the_spare_bit_has_none() {
+fn each_tag_has_a_meaning_and_the_next_bit_one_for_some() {
     let location = Location::new(0, 0, 0).expect("the first one");
     let length = length(1);
     let entries = [
@@ -214,9 +215,11 @@ fn each_tag_has_a_meaning_and_the_spare_bit_has_none() {
     ];
     let words = entries.map(encode);
     assert_eq!(words.map(|word| word & 7), [0, 1, 2, 3]);
-    for word in words {
-        assert_eq!(Entry::decode(word | 4), None);
-    }
+    let aged = cached(0, length, ObjectState::Aged);
+    assert_eq!(
+        words.map(|word| Entry::decode(word | 4)),
+        [None, None, Some(aged), None]
+    );
 }
 
 #[test]
@@ -230,8 +233,12 @@ fn the_layout_is_the_one_of_the_documentation() {
             0x1234 << 17 | 0x567 << 4 | 2,
         ),
         (
+            cached(0x1234, length(0x567), ObjectState::Aged),
+            0x1234 << 17 | 0x567 << 4 | 1 << 2 | 2,
+        ),
+        (
             cached(0x1234, length(0x567), ObjectState::Held),
-            0x1234 << 17 | 0x567 << 4 | 1 << 3 | 2,
+            0x1234 << 17 | 0x567 << 4 | 1 << 3 | 1 << 2 | 2,
         ),
         (
             cached(0x1234, length(PAGE_SIZE), ObjectState::Marked(Lane::First)),
@@ -263,6 +270,7 @@ fn the_layout_is_the_one_of_the_documentation() {
 
 #[test]
 fn an_object_has_one_state_and_a_redirected_one_has_none() {
+    const AGED: u64 = 1 << 2;
     const LOW: u64 = 1 << 3;
     const HIGH: u64 = 1 << 16;
     let location = Location::new(1, 2, 3).expect("all are in their ranges");
@@ -271,15 +279,19 @@ fn an_object_has_one_state_and_a_redirected_one_has_none() {
         let decode = |bits| Entry::decode(word | bits);
         for (bits, state) in [
             (0, ObjectState::Idle),
-            (LOW, ObjectState::Held),
+            (AGED, ObjectState::Aged),
+            (LOW | AGED, ObjectState::Held),
             (HIGH, ObjectState::Marked(Lane::First)),
             (HIGH | LOW, ObjectState::Marked(Lane::Second)),
         ] {
             assert_eq!(decode(bits), Some(cached(5, length, state)));
         }
+        for bits in [LOW, HIGH | AGED, HIGH | LOW | AGED] {
+            assert_eq!(decode(bits), None);
+        }
 
         let word = encode(Entry::Redirected(Redirect { location, length }));
-        for bits in [LOW, HIGH, HIGH | LOW] {
+        for bits in [AGED, LOW, HIGH, HIGH | LOW] {
             assert_eq!(Entry::decode(word | bits), None);
         }
     }

@@ -7,7 +7,10 @@
 //! Objects are written in the real layout of a segment, to a disk of bytes. A page that comes back
 //! wrong, an object freed twice or never, and a record ended twice or never fail the test.
 
-use std::collections::HashMap;
+use std::collections::{
+    HashMap,
+    HashSet, //
+};
 
 use ghostswap_core::entry::{
     Entry,
@@ -89,6 +92,7 @@ enum Step {
     StoreSame(usize),
     Load(usize),
     Invalidate(usize),
+    Age(usize),
     Mark(usize, Lane),
     Commit(Lane),
     FailToWrite(Lane),
@@ -105,6 +109,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => slot().prop_map(Step::StoreSame),
         4 => slot().prop_map(Step::Load),
         4 => slot().prop_map(Step::Invalidate),
+        6 => slot().prop_map(Step::Age),
         12 => (slot(), lane()).prop_map(|(slot, lane)| Step::Mark(slot, lane)),
         3 => lane().prop_map(Step::Commit),
         1 => lane().prop_map(Step::FailToWrite),
@@ -133,6 +138,8 @@ struct Run<'t> {
     pages: HashMap<usize, Option<Page>>,
     /// Slots that were marked and not looked at since, and the lanes of their marks.
     marked: HashMap<usize, Lane>,
+    /// Slots whose object was aged, and not looked at since.
+    aged: HashSet<usize>,
     /// Slots whose page was lost.
     lost: Vec<usize>,
 }
@@ -148,6 +155,7 @@ impl<'t> Run<'t> {
             batches: Default::default(),
             pages: HashMap::new(),
             marked: HashMap::new(),
+            aged: HashSet::new(),
             lost: Vec::new(),
         }
     }
@@ -169,6 +177,13 @@ impl<'t> Run<'t> {
                 }
             }
             Step::Invalidate(slot) => self.replace(slot, Content::Free),
+            Step::Age(slot) => {
+                self.slots[slot].age();
+                let is_cached = matches!(self.slots[slot].peek(), Entry::Cached { .. });
+                if is_cached && !self.marked.contains_key(&slot) {
+                    self.aged.insert(slot);
+                }
+            }
             Step::Mark(slot, lane) => self.mark(slot, lane),
             Step::Commit(lane) => self.commit(lane),
             Step::FailToWrite(lane) => {
@@ -200,6 +215,7 @@ impl<'t> Run<'t> {
     /// Gives the slot `content`, and frees what it held.
     fn replace(&mut self, slot: usize, content: Content<Object>) {
         self.marked.remove(&slot);
+        self.aged.remove(&slot);
         let before = self.pages.remove(&slot);
         let was_lost = self.lost.contains(&slot);
         self.lost.retain(|lost| *lost != slot);
@@ -234,6 +250,7 @@ impl<'t> Run<'t> {
             Look::Lost => assert!(self.lost.contains(&slot)),
             Look::Object(hold) => {
                 self.marked.remove(&slot);
+                self.aged.remove(&slot);
                 let page = self.heap.read(hold.object());
                 assert_eq!(expected, Some(&Some(page.clone())));
                 return Some((page, hold));
@@ -385,11 +402,12 @@ impl<'t> Run<'t> {
                 Entry::Free => assert!(!self.pages.contains_key(&slot)),
                 Entry::Same { .. } => assert_eq!(self.pages[&slot], None),
                 Entry::Cached { state, .. } => {
-                    let marked = self.marked.get(&slot);
-                    assert_eq!(
-                        state,
-                        marked.map_or(ObjectState::Idle, |lane| ObjectState::Marked(*lane))
-                    );
+                    let expected = match self.marked.get(&slot) {
+                        Some(lane) => ObjectState::Marked(*lane),
+                        None if self.aged.contains(&slot) => ObjectState::Aged,
+                        None => ObjectState::Idle,
+                    };
+                    assert_eq!(state, expected);
                     cached += 1;
                 }
                 Entry::Redirected(redirect) => live += record_size(redirect.length.bytes()),
