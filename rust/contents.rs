@@ -258,6 +258,19 @@ impl Contents {
         }
     }
 
+    /// Notes that a page is read from store `number`, out of a segment of `generation`. It came back soon
+    /// if the pool, with all that was written there since, would be within its limit: then the page need
+    /// not have gone.
+    ///
+    /// Context: any; never waits.
+    pub(crate) fn note_read(&self, number: usize, generation: u64) {
+        let since = (self.stores).with(number, |store| store.filled_since(generation));
+        let needed = since.map(|bytes| self.bytes().saturating_add(bytes));
+        if needed.is_some_and(|bytes| bytes <= self.limit.bytes()) {
+            self.stats.returned();
+        }
+    }
+
     /// Frees what a slot held. Returns whether there is a segment that had better be discarded now.
     ///
     /// Context: any but interrupts; spinlocks may be held.

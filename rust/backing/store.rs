@@ -103,6 +103,8 @@ pub(crate) struct BackingStore {
     /// Where filling goes on. Only the mover takes it.
     #[pin]
     cursor: Mutex<Cursor>,
+    /// The generation of the segment that was last begun to be filled.
+    newest: Atomic<u64>,
     counters: [Atomic<u64>; StoreCounter::Count as usize],
     /// Bytes that were read, and requests for that: each CPU counts its own, for there may be many.
     reads: Counters<2>,
@@ -157,6 +159,7 @@ impl BackingStore {
                 device,
                 log: SegmentLog::new(segments),
                 cursor <- new_mutex!(cursor),
+                newest: Atomic::new(0),
                 counters: [const { Atomic::new(0) }; StoreCounter::Count as usize],
                 reads,
                 state: StoreState::new(),
@@ -231,10 +234,18 @@ impl BackingStore {
             );
         }
         let taken = self.confirm(taken?)?;
+        self.newest.store(taken.generation(), Relaxed);
         if let Some(stale) = self.stale.get(taken.segment()) {
             stale.store(true, Relaxed);
         }
         Some((self.clone(), taken))
+    }
+
+    /// Bytes of the segments that were filled after the one of `generation`. Those that were discarded
+    /// since count, too.
+    pub(crate) fn filled_since(&self, generation: u64) -> u64 {
+        let segments = self.newest.load(Relaxed).saturating_sub(generation);
+        segments.saturating_mul(SEGMENT as u64)
     }
 
     /// The segment `taken`, if the store is open still, see [`crate::core::store_state`]. If not, gives

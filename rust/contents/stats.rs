@@ -21,6 +21,7 @@ pub(crate) enum Counter {
     RedirectedPages,
     RedirectedBytes,
     WrittenPages,
+    ReturnedPages,
     LostPages,
     Stores,
     Loads,
@@ -190,6 +191,11 @@ impl Stats {
         let bytes = bytes + incompressible * PAGE_SIZE as u64;
         self.add_pages(Counter::RedirectedPages, departures.pages(), bytes);
         self.add(Counter::WrittenPages, departures.pages());
+    }
+
+    /// A page is read from a backing store soon after it went there.
+    pub(crate) fn returned(&self) {
+        self.add(Counter::ReturnedPages, 1);
     }
 
     /// An object of `length` came back from a backing store.

@@ -30,6 +30,7 @@ use crate::{
         LostPages,
         RedirectedBytes,
         RedirectedPages,
+        ReturnedPages,
         SamePages,
         Stores,
         WrittenPages, //
@@ -68,6 +69,7 @@ impl Attributes for Pool {
         Attribute::Number(c"redirected_pages", |pool| sum(pool, RedirectedPages)),
         Attribute::RootNumber(c"redirected_bytes", |pool| sum(pool, RedirectedBytes)),
         Attribute::Number(c"written_pages", |pool| sum(pool, WrittenPages)),
+        Attribute::Number(c"returned_pages", |pool| sum(pool, ReturnedPages)),
         Attribute::Number(c"lost_pages", |pool| sum(pool, LostPages)),
         Attribute::Number(c"stores", |pool| sum(pool, Stores)),
         Attribute::Number(c"loads", |pool| sum(pool, Loads)),

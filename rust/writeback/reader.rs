@@ -281,6 +281,7 @@ impl Reader {
             if let Some(pinned) = stores.pin(redirect) {
                 let blocks = Blocks::of(redirect, pinned.generation());
                 if slot.still(redirect) {
+                    (self.contents).note_read(blocks.store(), pinned.generation());
                     return Ok(Located::Pinned(PinnedLoad {
                         owner,
                         redirect,

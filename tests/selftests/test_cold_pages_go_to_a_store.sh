@@ -189,6 +189,22 @@ older_by_hand() {
 	release_second
 }
 
+# A page need not have gone if the limit has room for it, and for all that went since.
+back_soon() {
+	local count
+	area_with_store 64M limit=32M
+	start_in_store -s 8 -k r fill out hold check out hold check
+	count=$(stat_of file redirected_pages)
+	equal "pages that came back before they are needed" 0 "$(stat_of file returned_pages)"
+	go_on
+	equal "pages that came back soon" "$count" "$(stat_of file returned_pages)"
+	write_back file
+	start_second -i 2 -s 40 -k r fill out out hold
+	release
+	equal "pages that came back soon, and no others" "$count" "$(stat_of file returned_pages)"
+	release_second
+}
+
 # Records lie back to back, and 25 bytes more are for each.
 densely() {
 	local objects written
@@ -215,5 +231,6 @@ promise "the clusters go first that were stored to longest ago" oldest_first
 promise "and of these the incompressible pages" incompressible_first
 promise "a page stays that was stored again since the mover came by" needed_again_stays
 promise "writeback by age moves those that are older, and no others" older_by_hand
+promise "pages that come back soon after they went are counted, and no others" back_soon
 promise "at most 5% more is written than the objects have" densely
 finish
