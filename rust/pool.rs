@@ -44,6 +44,7 @@ use crate::{
                 LoadTarget,
                 Loaded, //
             },
+            shrinker::Shrinker,
             swap::{
                 is_in_swapoff,
                 AreaStatus, //
@@ -61,6 +62,7 @@ use crate::{
     },
     writeback::{
         mover::Mover,
+        pressure,
         reader::{
             PendingLoad,
             Reader,
@@ -119,6 +121,9 @@ pub(crate) struct Pool {
     /// Where it is shown; [`None`] before, and at its end.
     #[pin]
     directory: Mutex<Option<KobjectDir<Self>>>,
+    /// Has the mover write when memory is short; there from the first store on, if the pool has a cache.
+    #[pin]
+    shrinker: Mutex<Option<Shrinker<Mover>>>,
 }
 
 impl Pool {
@@ -157,6 +162,7 @@ impl Pool {
                 admin <- admin,
                 background: background.clone(),
                 directory <- new_mutex!(None),
+                shrinker <- new_mutex!(None),
             }),
             GFP_KERNEL,
         )
@@ -377,11 +383,26 @@ impl Pool {
     ///
     /// Context and errors: as [`StoreAdmin::add`]; [`ENODEV`] if the pool is not shown.
     pub(crate) fn add_store(&self, path: &CStr, log: &FsLog<'_>) -> Result {
+        self.register_shrinker()?;
         self.admin.add(path, log, |store| {
             let directory = self.directory.lock();
             let pool = directory.as_ref().ok_or(ENODEV)?;
             KobjectDir::new(pool, fmt!("backing{}", store.number()), store.clone())
         })
+    }
+
+    /// Has the kernel ask the mover for memory. What passes through a pool without a cache is written at
+    /// once anyway.
+    fn register_shrinker(&self) -> Result {
+        let mut shrinker = self.shrinker.lock();
+        if shrinker.is_none() && self.contents.limit.cached {
+            *shrinker = Some(Shrinker::new(
+                fmt!("ghostswap:{}", self.id()),
+                pressure::SEEKS,
+                self.mover.clone(),
+            )?);
+        }
+        Ok(())
     }
 
     /// Has a worker remove the store at `path`, and does not wait for that. Nothing is done if it is being
@@ -413,5 +434,8 @@ impl Pool {
         self.admin.close();
         // It waits for tasks that write to its files, with nothing locked that they may wait for.
         drop(directory);
+        // So no store is added any more that registers another. It waits for tasks that reclaim memory.
+        let shrinker = self.shrinker.lock().take();
+        drop(shrinker);
     }
 }

@@ -12,6 +12,7 @@
 //! | [`lanes`] | the buffers for that, and batches on their way, while the mover fills the next |
 //! | [`reader`] | loads single pages from the stores, beside the mover |
 //! | [`shard`] | some of the transfers for that, and the loads that wait for them |
+//! | [`pressure`] | what the kernel wants to be freed when memory is short |
 //! | [`backoff`] | a time in which nothing is tried again |
 //!
 //! Each of them knows those below it only.
@@ -21,6 +22,7 @@ pub(crate) mod batch;
 pub(crate) mod gc;
 pub(crate) mod lanes;
 pub(crate) mod mover;
+pub(crate) mod pressure;
 pub(crate) mod reader;
 pub(crate) mod recall;
 pub(crate) mod segment_io;

@@ -104,6 +104,15 @@ impl BackingStores {
         found
     }
 
+    /// Returns whether one has room.
+    ///
+    /// Context: any; never waits.
+    pub(crate) fn have_room(&self) -> bool {
+        let mut found = false;
+        self.for_each(|store| found |= store.has_room());
+        found
+    }
+
     /// Returns whether one was given up, and is there still.
     pub(crate) fn any_given_up(&self) -> bool {
         let mut found = false;

@@ -7,6 +7,7 @@ pub(crate) mod pending_page;
 pub(crate) mod percpu;
 pub(crate) mod ram;
 pub(crate) mod reclaim;
+pub(crate) mod shrinker;
 pub(crate) mod sparse_array;
 pub(crate) mod swap;
 pub(in crate::kernel_ext) mod swap_area;

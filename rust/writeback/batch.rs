@@ -15,7 +15,7 @@
 //! again and again come to lie beside pages that it does not need, in the slots where such pages were
 //! before. To tell them, each object has a second chance: the hand ages it, see
 //! [`Slot::age`](crate::core::slot::Slot::age), and takes it when it comes by again, if it was neither
-//! stored nor loaded since. By order all go, at once.
+//! stored nor loaded since. By order of an age all go, at once.
 //!
 //! Context of all here: the mover is locked; waits for I/O.
 

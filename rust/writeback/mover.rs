@@ -2,9 +2,9 @@
 
 //! The mover of a pool: the one worker that moves objects between the cache and the stores.
 //!
-//! It [writes back](crate::writeback::batch) when the pool passes a mark under its limit, and what is in
-//! segments it [moves to others](crate::writeback::gc), or [takes back](crate::writeback::recall) into
-//! the cache.
+//! It [writes back](crate::writeback::batch) when the pool passes a mark under its limit, or when the
+//! kernel is [short of memory](crate::writeback::pressure). What is in segments it [moves to
+//! others](crate::writeback::gc), or [takes back](crate::writeback::recall) into the cache.
 //!
 //! It runs in a worker of its queue, or in a task that orders it by sysfs, and is locked for as long as
 //! one segment takes to fill. What it filled goes [by itself](crate::writeback::lanes) from there, so it
@@ -23,7 +23,7 @@
 //!    In swapon, `Cache::making`, a mutex, and [that of CPUs that come or go]
 //! 2. `Registry::entries`, a mutex. Nothing waits for a device with it
 //! 3. `StoreAdmin::places`, a mutex. Nothing waits for a device with it
-//! 4. `Pool::directory`, a mutex
+//! 4. `Pool::directory` and `Pool::shrinker`, mutexes, the latter with [that of shrinkers]
 //! 5. [the inode's lock of a swapfile that is claimed or given back: with none of 2 to 4, but with 6 if
 //!    the mover is the last that has a store which was given up]
 //! 6. `Mover::buffers`, a mutex, for one batch; with none of 2 to 4, but where the pool gets its first
@@ -55,6 +55,8 @@
 //! folios of its batch. It is woken after each batch. The store waits for I/O of the mover, never for its
 //! own: the mover's bios are submitted by a worker, or by a task that ordered it by sysfs.
 //!
+//! The shrinker, in any task that reclaims memory, takes no lock but that of the work queue.
+//!
 //! Freeing a slot, with the kernel's cluster lock held:
 //!
 //! 1. [`swap_cluster_info.lock`]
@@ -72,12 +74,18 @@ use crate::{
         stats::Counter,
         Contents, //
     },
-    core::entry::{
-        Entry,
-        Redirect, //
+    core::{
+        entry::{
+            Entry,
+            Redirect, //
+        },
+        returns::Returns,
     },
     kernel_ext::{
-        mm::reclaim::is_kswapd,
+        mm::{
+            reclaim::is_kswapd,
+            shrinker::Shrinkable, //
+        },
         sync::workqueue::ReclaimQueue, //
     },
     writeback::{
@@ -87,6 +95,7 @@ use crate::{
             Sweep, //
         },
         lanes::Lanes,
+        pressure::Pressure,
         reader::{
             Reader,
             Recall, //
@@ -108,6 +117,7 @@ use kernel::{
             Guard, //
         },
         Arc,
+        ArcBorrow,
         Mutex, //
     },
     time::msecs_to_jiffies,
@@ -128,6 +138,7 @@ pub(crate) struct Buffers {
     batcher: Batcher,
     /// Where it goes on in writing what is coldest.
     sweep: Sweep,
+    returns: Returns,
     recaller: Recaller,
 }
 
@@ -150,6 +161,8 @@ pub(crate) struct Mover {
     asked: Atomic<bool>,
     /// Whether a store found no memory since the mover last looked.
     memory_wanted: Atomic<bool>,
+    /// What reclaim wants.
+    pressure: Pressure,
     /// Whether it is taking segments back, and looks for loads that wait for one.
     recalling: Atomic<bool>,
     #[pin]
@@ -174,6 +187,26 @@ impl WorkItem for Mover {
     }
 }
 
+/// Reclaim asks for pages of memory, and does not wait for them.
+impl Shrinkable for Mover {
+    fn count(&self) -> usize {
+        if self.backoff.is_on() {
+            0
+        } else {
+            self.pressure.freeable()
+        }
+    }
+
+    fn shrink(this: ArcBorrow<'_, Self>, wanted: usize) -> Option<usize> {
+        let wanted = this.pressure.want(wanted)?;
+        if this.pressure.is_wanted() {
+            let mover: Arc<Self> = this.into();
+            mover.wake();
+        }
+        Some(wanted)
+    }
+}
+
 impl Mover {
     /// The mover of `contents`, which runs on `queue`. Its batches are ended on `writes`, another one.
     ///
@@ -185,6 +218,7 @@ impl Mover {
         writes: Arc<ReclaimQueue>,
     ) -> Result<Arc<Self>> {
         let lanes = Lanes::new(contents.clone(), writes)?;
+        let pressure = Pressure::new(contents.clone());
         Arc::pin_init(
             pin_init!(Self {
                 contents,
@@ -196,6 +230,7 @@ impl Mover {
                 backoff: Backoff::new(BACKOFF_MS),
                 asked: Atomic::new(false),
                 memory_wanted: Atomic::new(false),
+                pressure,
                 recalling: Atomic::new(false),
                 work <- new_work!("Mover::work"),
             }),
@@ -214,6 +249,7 @@ impl Mover {
         let buffers = Buffers {
             batcher: Batcher::new(self.lanes.clone())?,
             sweep: Sweep::of_coldest()?,
+            returns: Returns::new(),
             recaller: Recaller::new(),
         };
         let buffers = KBox::new(buffers, GFP_KERNEL)?;
@@ -309,6 +345,17 @@ impl Mover {
         let contents = &self.contents;
         contents.wants_writeback(self.lanes.under_way().bytes)
             || (self.memory_wanted.xchg(false, Relaxed) && !contents.stores.is_empty())
+            || self.is_pressed()
+    }
+
+    /// Returns whether reclaim wants something to be written, and that is of use.
+    fn is_pressed(&self) -> bool {
+        if !self.pressure.is_wanted() {
+            return false;
+        }
+        let mut buffers = self.buffers.lock();
+        let returns = buffers.as_deref_mut().map(|buffers| &mut buffers.returns);
+        returns.is_some_and(|returns| self.pressure.is_of_use(returns))
     }
 
     /// Does what there is to do.
@@ -331,15 +378,23 @@ impl Mover {
             let Some(Buffers { batcher, sweep, .. }) = guard.as_deref_mut() else {
                 break;
             };
+            let only_pressed = self.pressure.is_wanted() && !self.contents.wants_writeback(0);
             let pages = batcher.write(&self.contents, sweep, usize::MAX);
             drop(guard);
             let found_nothing = !pages.is_ok_and(|pages| pages > 0);
+            if !found_nothing {
+                self.pressure.serve();
+            }
             // What could not be written is there again.
             if found_nothing && self.lanes.wait_for_one() {
                 continue;
             }
             if found_nothing || self.lanes.are_in_vain() {
-                self.backoff.begin();
+                self.pressure.hold_off();
+                // No page is refused for what reclaim wanted.
+                if !only_pressed {
+                    self.backoff.begin();
+                }
                 self.asked.store(false, Relaxed);
                 self.lanes.progress.signal();
                 return;
@@ -446,10 +501,14 @@ impl Mover {
             return Err(ENXIO);
         }
         self.lanes.try_anew();
-        // What comes meanwhile is not meant.
         let stats = &self.contents.stats;
         let written = || stats.sum(Counter::WrittenPages);
-        let wanted = written() + stats.pages_in_cache().min(pages as u64);
+        let wanted = match sweep {
+            // It ends where it finds no more.
+            Some(_) => u64::MAX,
+            // What comes meanwhile is not meant.
+            None => written() + stats.pages_in_cache().min(pages as u64),
+        };
         loop {
             // In this order: a batch that ends in between counts twice, and not never.
             let under_way = self.lanes.under_way().pages;

@@ -52,7 +52,7 @@ comes_and_ends() {
 }
 
 do_something() {
-	case $((RANDOM % 15)) in
+	case $((RANDOM % 16)) in
 	0) tell one writeback all >/dev/null ;;
 	1) tell three writeback $((RANDOM % 2000)) >/dev/null ;;
 	2 | 3) come_or_go "$first" ;;
@@ -67,6 +67,8 @@ do_something() {
 	12) sleep "0.$((RANDOM % 5))" ;;
 	13) comes_and_ends ;;
 	14) tell one age $((RANDOM % 3)) >/dev/null ;;
+	# Memory is short, for what can be asked for some.
+	15) put /proc/sys/vm/drop_caches 2 ;;
 	esac
 }
 

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# A store takes nothing while the pool is within its limit, and then what is
-# needed least: incompressible pages, and those that were stored longest ago.
+# A store takes nothing while the pool is within its limit and memory is not short,
+# and then what is needed least: incompressible pages, and those that were stored
+# longest ago.
 #
 # Needs two CPUs: they store at once.
 

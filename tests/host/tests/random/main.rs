@@ -27,6 +27,7 @@ mod options;
 #[path = "../common/pages.rs"]
 mod pages;
 mod redirect;
+mod returns;
 mod segment;
 mod table;
 mod transfer_map;
