@@ -147,9 +147,10 @@ impl Contents {
         )
     }
 
-    /// Sets the limit. If the pool holds more, it keeps that, and takes no more.
-    pub(crate) fn set_limit(&self, limit: Limit) {
-        self.limit.set(Some(limit), || !self.stores.is_empty());
+    /// Sets the limit to what is given, or to the default. If the pool holds more, it keeps that, and
+    /// takes no more.
+    pub(crate) fn set_limit(&self, given: Option<Limit>) {
+        self.limit.set(given, || !self.stores.is_empty());
     }
 
     /// Bytes of memory that count against the limit: objects, in whole pages, and tables. Without a
@@ -184,7 +185,7 @@ impl Contents {
 
     /// Has the mark follow the limit and whether there are backing stores.
     pub(crate) fn update_mark(&self) {
-        self.limit.set(None, || !self.stores.is_empty());
+        self.limit.update(|| !self.stores.is_empty());
     }
 
     /// Bytes that a pool takes whatever it holds: its structures, and, once it had an area, the

@@ -28,13 +28,25 @@ use kernel::{
 /// limit is given.
 const STAGE: u64 = 8 << 20;
 
+/// The limit as it was given, if it was, and what it is if not.
+struct GivenLimit {
+    given: Option<Limit>,
+    default: Limit,
+}
+
+impl GivenLimit {
+    fn in_effect(&self) -> Limit {
+        self.given.unwrap_or(self.default)
+    }
+}
+
 /// The limit of a pool.
 #[pin_data]
 pub(crate) struct PoolLimit {
-    /// As it was given. Two that change limit or mark at once exclude each other by its lock.
+    /// Two that change limit or mark at once exclude each other by its lock.
     #[pin]
-    given: SpinLock<Limit>,
-    /// The same in bytes.
+    limit: SpinLock<GivenLimit>,
+    /// The limit in effect, in bytes.
     bytes: Atomic<u64>,
     mark: Atomic<u64>,
     /// Whether the pool has a cache, and is more than a stage on the way to the backing stores.
@@ -44,23 +56,29 @@ pub(crate) struct PoolLimit {
 impl PoolLimit {
     /// The limit `given`, or the default, of a pool that has no backing stores yet.
     pub(crate) fn new(given: Option<Limit>, cached: bool) -> impl PinInit<Self> {
-        let given = given.unwrap_or(if cached {
+        let default = if cached {
             Limit::default()
         } else {
             Limit::Bytes(STAGE)
-        });
-        let bytes = given.resolve(total_ram());
+        };
+        let limit = GivenLimit { given, default };
+        let bytes = limit.in_effect().resolve(total_ram());
         pin_init!(Self {
-            given <- new_spinlock!(given),
+            limit <- new_spinlock!(limit),
             mark: Atomic::new(bytes),
             bytes: Atomic::new(bytes),
             cached,
         })
     }
 
-    /// The limit as it was given.
-    pub(crate) fn given(&self) -> Limit {
-        *self.given.lock()
+    /// The limit as it was given, if it was.
+    pub(crate) fn given(&self) -> Option<Limit> {
+        self.limit.lock().given
+    }
+
+    /// The limit in effect: as it was given, or the default.
+    pub(crate) fn in_effect(&self) -> Limit {
+        self.limit.lock().in_effect()
     }
 
     /// The limit in bytes.
@@ -86,17 +104,36 @@ impl PoolLimit {
         }
     }
 
-    /// Sets the limit, if one is given, and the mark, for a pool that has backing stores, or has none,
-    /// from now on: of several tasks that change that, the last to ask `has_stores` sets the mark. If the
-    /// pool holds more, it keeps that, and takes no more.
-    pub(crate) fn set(&self, limit: Option<Limit>, has_stores: impl FnOnce() -> bool) {
-        let mut given = self.given.lock();
-        if let Some(limit) = limit {
-            *given = limit;
-            self.bytes.store(limit.resolve(total_ram()), Relaxed);
+    /// Sets the limit to what is given, or to the default, and the mark. If the pool holds more, it keeps
+    /// that, and takes no more. `has_stores` as for [`PoolLimit::update`].
+    pub(crate) fn set(&self, given: Option<Limit>, has_stores: impl FnOnce() -> bool) {
+        let mut limit = self.limit.lock();
+        limit.given = given;
+        self.bytes
+            .store(limit.in_effect().resolve(total_ram()), Relaxed);
+        self.set_mark(&mut limit, has_stores());
+    }
+
+    /// Sets the mark, and the default, for a pool that has backing stores, or has none, from now on: of
+    /// several tasks that change that, the last to ask `has_stores` sets the mark.
+    pub(crate) fn update(&self, has_stores: impl FnOnce() -> bool) {
+        let mut limit = self.limit.lock();
+        self.set_mark(&mut limit, has_stores());
+    }
+
+    /// Sets the mark, and the default: from its first store on, a pool may grow until memory is short. It
+    /// may then keep what it has when its last store goes.
+    fn set_mark(&self, limit: &mut GivenLimit, has_stores: bool) {
+        if has_stores && self.cached && limit.default != Limit::CEILING {
+            limit.default = Limit::CEILING;
+            // One that was given stays at so many bytes.
+            if limit.given.is_none() {
+                self.bytes
+                    .store(Limit::CEILING.resolve(total_ram()), Relaxed);
+            }
         }
         let limit = self.bytes();
-        let mark = if !has_stores() {
+        let mark = if !has_stores {
             limit
         } else if self.cached {
             limit - limit / 16

@@ -66,6 +66,10 @@ impl Default for Limit {
 }
 
 impl Limit {
+    /// The default of a pool with backing stores, where how much it has is decided by how short memory
+    /// is: half of RAM, as programs that need what they had swapped out need the other half for it.
+    pub const CEILING: Self = Limit::Percent(50);
+
     /// Reads `20%`, or bytes with an optional suffix K, M, G or T (powers of 1,024).
     pub fn parse(text: &[u8]) -> Result<Self, LimitError> {
         if let Some(digits) = text.strip_suffix(b"%") {

@@ -177,9 +177,9 @@ impl Options {
 
     /// Checks that what was given is what `pool` has. [`EINVAL`] if not.
     pub(crate) fn match_pool(&self, pool: &Pool, log: &FsLog<'_>) -> Result {
-        let given = pool.contents.limit.given();
-        if let Some(limit) = self.limit.filter(|limit| *limit != given) {
-            return Err(log.invalid(fmt!("pool {} has limit={given}, not {limit}", pool.id())));
+        let has = pool.contents.limit.in_effect();
+        if let Some(limit) = self.limit.filter(|limit| *limit != has) {
+            return Err(log.invalid(fmt!("pool {} has limit={has}, not {limit}", pool.id())));
         }
         for change in &self.stores {
             let (StoreChange::Add(path) | StoreChange::Remove(path)) = change;
@@ -203,8 +203,13 @@ impl Options {
             return Err(log.invalid(fmt!("pool: cannot be changed by remount")));
         }
         let before = pool.contents.limit.given();
-        let limit = self.limit.unwrap_or(before);
-        if pool.contents.limit.would_rise(limit) {
+        // mount(8) may give again what is shown, which is not given by anybody then.
+        let shown = pool.contents.limit.in_effect();
+        let given = self
+            .limit
+            .filter(|limit| before.is_some() || *limit != shown);
+        let limit = given.or(before);
+        if limit.is_some_and(|limit| pool.contents.limit.would_rise(limit)) {
             // What comes back from a store may need it.
             pool.contents.set_limit(limit);
         }
@@ -264,7 +269,7 @@ pub(crate) fn show(pool: &Pool, name: Option<&CStr>, out: &SeqFile) {
         out,
         ",comp={},limit={}",
         pool.compressor(),
-        pool.contents.limit.given()
+        pool.contents.limit.in_effect()
     );
     if let Some(name) = name {
         seq_print!(out, ",pool={}", name);

@@ -32,6 +32,23 @@ defaults() {
 	equal "options again" "$options" "$(options_of file)"
 }
 
+# With a store, the limit is only the most that the pool may have.
+default_with_a_store() {
+	local percent=$(($(memory_bytes) / 100)) limit
+	disk disk.image 16M
+	mounted
+	# mount(8) gives again what is shown: a limit that was not given.
+	quiet mount -o "remount,backing=$disk" file
+	limit=$(stat_of file limit_bytes)
+	holds "50% of memory" "$limit > 49 * $percent && $limit < 51 * $percent"
+	[[ ,$(options_of file), == *,limit=50%,* ]] || fail "/proc/mounts shows $(options_of file)"
+	# Not where another was given, and not again once it has been.
+	quiet mount -o remount,limit=8M file
+	gives OK tell file remove_backing "$disk"
+	gives OK tell file add_backing "$disk"
+	equal "limit" $((8 << 20)) "$(stat_of file limit_bytes)"
+}
+
 limit_is() { # OPTION BYTES
 	mounted "limit=$1"
 	equal "limit=$1" "$2" "$(stat_of file limit_bytes)"
@@ -89,6 +106,7 @@ the_rest_is_refused() {
 }
 
 promise "defaults: wlz, a fifth of memory, no pool" defaults
+promise "with a store, half of memory" default_with_a_store
 promise "a limit is bytes, K, M, G or percent" limits
 promise "compressor, limit and pool are shown" pool_shown
 promise "remount changes the limit live" limit_changes_live
