@@ -46,6 +46,7 @@ use crate::{
         entry::{
             doubled,
             Entry,
+            ObjectState,
             Redirect, //
         },
         limit::Limit,
@@ -67,12 +68,12 @@ use crate::{
             },
             zsmalloc::ZsObject,
         },
+        sync::spin_wait::SpinWait,
     },
 };
 use core::ops::ControlFlow;
 use kernel::{
     prelude::*,
-    processor::cpu_relax,
     str::CString,
     sync::Arc, //
 };
@@ -234,7 +235,7 @@ impl Contents {
     /// Writes to `page` what `slot` has in memory, by way of `stream`, or returns where in a backing
     /// store it is. [`EIO`] if it has nothing, or lost it: whatever it gave then would be wrong.
     ///
-    /// Context: may sleep for the CPU's stream.
+    /// Context: may sleep, for the CPU's stream, or where another task holds the object.
     #[inline]
     pub(crate) fn load(
         &self,
@@ -244,7 +245,7 @@ impl Contents {
     ) -> Result<Found> {
         loop {
             match slot.look() {
-                Look::Busy => cpu_relax(),
+                Look::Busy => wait_for_holder(slot, stream),
                 Look::Free | Look::Lost => return Err(EIO),
                 Look::Redirected(redirect) => return Ok(Found::InStore(redirect)),
                 Look::Same(fill) => return Ok(Found::Loaded(page.fill(doubled(fill)))),
@@ -319,5 +320,21 @@ impl Contents {
             });
         }
         lost
+    }
+}
+
+/// Waits while another task holds the object of `slot`: for as long as it takes to copy it.
+///
+/// Context: may sleep. `stream` is given back, as other tasks may want it meanwhile.
+#[cold]
+fn wait_for_holder(slot: &Slot<ZsObject>, stream: &mut CacheStream<'_>) {
+    stream.pause();
+    let mut wait = SpinWait::new();
+    while let Entry::Cached {
+        state: ObjectState::Held,
+        ..
+    } = slot.peek()
+    {
+        wait.once();
     }
 }

@@ -244,7 +244,8 @@ impl Pool {
     /// Writes to the pages of `batch` what their slots of `table`, that of area `area`, have, or puts
     /// them off. One whose slot has nothing fails.
     ///
-    /// Context: may sleep for the CPU's stream; waits for neither memory nor I/O.
+    /// Context: may sleep, for the CPU's stream, or where another task holds an object; waits for neither
+    /// memory nor I/O.
     #[inline]
     pub(crate) fn load(&self, table: &Arc<Table>, area: usize, batch: &mut LoadBatch<'_>) {
         let mut cursor = table.cursor();

@@ -4,4 +4,5 @@
 
 pub(crate) mod arc_slots;
 pub(crate) mod event_count;
+pub(crate) mod spin_wait;
 pub(crate) mod workqueue;

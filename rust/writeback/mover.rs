@@ -39,7 +39,8 @@
 //! A store or a load, in a task that reclaims memory or faults:
 //!
 //! 1. [the folio: locked for a load, under writeback for a store]
-//! 2. for a load, the hold on the slot's object. Only another looker waits for it
+//! 2. for a load, the hold on the slot's object. Only another looker waits for it, and sleeps after some
+//!    looks: a task that holds it may have been preempted by the looker
 //! 3. a CPU's stream of the compressor, a mutex; the task may move to another CPU while it has it
 //! 4. [zsmalloc's: pool, class and zspage; those of the crypto API], or the table's spinlock, to add a
 //!    cluster

@@ -39,7 +39,10 @@ use crate::{
             },
             zsmalloc::ZsObject, //
         },
-        sync::workqueue::ReclaimQueue,
+        sync::{
+            spin_wait::SpinWait,
+            workqueue::ReclaimQueue, //
+        },
     },
     writeback::shard::{
         end_load,
@@ -52,7 +55,6 @@ use crate::{
 use kernel::{
     new_spinlock,
     prelude::*,
-    processor::cpu_relax,
     sync::{
         Arc,
         SetOnce,
@@ -277,6 +279,7 @@ impl Reader {
         page: &mut DestPage<'_>,
     ) -> Result<Located> {
         let stores = &self.contents.stores;
+        let mut wait = SpinWait::new();
         loop {
             if let Some(pinned) = stores.pin(redirect) {
                 let blocks = Blocks::of(redirect, pinned.generation());
@@ -291,7 +294,7 @@ impl Reader {
                 }
                 stores.unpin(blocks.store(), pinned);
             }
-            cpu_relax();
+            wait.once();
             redirect = match self.look(slot, page)? {
                 Found::Loaded(filled) => return Ok(Located::Loaded(filled)),
                 Found::InStore(redirect) => redirect,
