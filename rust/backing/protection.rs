@@ -62,21 +62,21 @@ impl Protection {
     }
 
     /// What `message` says, which is in `blocks`, that begin with the one that it begins in. It passes
-    /// through `room` if it was encrypted.
+    /// through `room` if it was encrypted; [`None`] if there is none then.
     ///
     /// Context: any but interrupts; allocates nothing and does not sleep.
     pub(crate) fn verify<'a>(
         &self,
         message: &Message,
         blocks: &'a [Block],
-        room: &'a mut Block,
-    ) -> Result<&'a [u8], MessageError> {
-        match self {
+        room: Option<&'a mut Block>,
+    ) -> Option<Result<&'a [u8], MessageError>> {
+        Some(match self {
             Self::Plain => message::verify_plain(Block::bytes(blocks), message, crc32c),
             Self::Encrypted(aead) => aead
-                .decrypt(message.nonce(), blocks, message.range(), room)
+                .decrypt(message.nonce(), blocks, message.range(), room?)
                 // Errors of any other kind would be of the kernel, and are as bad.
                 .map_err(|_| MessageError::Changed),
-        }
+        })
     }
 }

@@ -139,7 +139,7 @@ impl SegmentRecords<'_> {
         let blocks = self.blocks.get(message.block()..)?;
         let room = self.room.first_mut()?;
         let protection = &source.store.device.protection;
-        let content = protection.verify(message, blocks, room);
+        let content = protection.verify(message, blocks, Some(room))?;
         source.intact &= content.is_ok();
         content.ok()
     }

@@ -11,10 +11,11 @@
 //! A read is charged to the group of the task that wants the page, also where a worker starts it. No load
 //! waits for a read of another group, which may be throttled, and no group has all transfers.
 //!
-//! What a transfer read stays in it, as it is on the disk, until it is used for something else. So the idle
-//! transfers are a cache, and pages that were written one after the other are read with one request for
-//! some of them. Each load decrypts and verifies its own record only, in the room that a CPU's stream of
-//! the compressor has. A transfer is used by one thread at a time.
+//! What a transfer read stays in it, as it is on the disk, until it is used for something else. So the
+//! idle transfers are a cache, and pages that were written one after the other are read with one request
+//! for some of them. Each load decrypts and verifies its own record only, in the room that a CPU's stream
+//! of the compressor has. An incompressible page of a store that is not encrypted needs no room. A
+//! transfer is used by one thread at a time.
 //!
 //! # What a load keeps
 //!
@@ -61,6 +62,7 @@ use crate::{
     },
     kernel_ext::{
         block::{
+            buffer::Block,
             io_group::{
                 self,
                 IoGroup, //
@@ -456,19 +458,39 @@ impl Shard {
         let skip = (message.block()).checked_sub(has.range().start);
         let read = skip.and_then(|skip| transfer.blocks().get(skip..));
         let read = read.ok_or(EIO)?;
+        if load.redirect.length.is_incompressible() {
+            // It may be there as it is. So it waits for no stream, which another task may have for long.
+            if let Some(content) = self.verify(load, &message, read, None) {
+                let whole = content?.try_into().map_err(|_| EIO)?;
+                return Ok(page.copy_from(whole));
+            }
+        }
         let mut stream = self.contents.cache.stream();
         let (unpacker, room) = stream.unpacker()?;
-        // The pin keeps the store in its place.
-        let content = self.contents.stores.with(load.blocks.store(), |store| {
-            let content = store.device.protection.verify(&message, read, room);
-            content.map_err(|error| {
-                store.read_failed(fmt!("segment {}: {error}", load.blocks.segment()));
-                EIO
-            })
-        });
-        let content = content.unwrap_or(Err(EIO))?;
+        let content = (self.verify(load, &message, read, Some(room))).unwrap_or(Err(EIO))?;
         let object = content.get(..record.length).ok_or(EIO)?;
         unpacker.unpack(object, page)
+    }
+
+    /// What `message` says of `load`, as [`Protection::verify`]. An error is counted.
+    ///
+    /// [`Protection::verify`]: crate::backing::protection::Protection::verify
+    fn verify<'a>(
+        &self,
+        load: &PinnedLoad,
+        message: &Message,
+        read: &'a [Block],
+        room: Option<&'a mut Block>,
+    ) -> Option<Result<&'a [u8]>> {
+        // The pin keeps the store in its place.
+        let content = self.contents.stores.with(load.blocks.store(), |store| {
+            let content = (store.device.protection).verify(message, read, room)?;
+            Some(content.map_err(|error| {
+                store.read_failed(fmt!("segment {}: {error}", load.blocks.segment()));
+                EIO
+            }))
+        });
+        content.flatten()
     }
 }
 
