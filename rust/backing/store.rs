@@ -453,9 +453,16 @@ impl BackingStore {
         blocks: usize,
         result: Result,
     ) -> Result {
+        self.count_read(transfer, blocks);
+        result.inspect_err(|error| self.read_failed(fmt!("segment {segment}: {error:?}")))
+    }
+
+    /// Counts that `blocks` blocks were read into `transfer`, or could not be, which is no loss.
+    ///
+    /// Context: process.
+    pub(crate) fn count_read<D: TransferDone>(&self, transfer: &Transfer<D>, blocks: usize) {
         let (bytes, requests) = (blocks * BLOCK, transfer.requests());
         self.reads.add_pair(0, bytes as u64, requests as u64);
-        result.inspect_err(|error| self.read_failed(fmt!("segment {segment}: {error:?}")))
     }
 
     /// Reads all of the pinned segment.

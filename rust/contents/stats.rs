@@ -23,6 +23,7 @@ pub(crate) enum Counter {
     WrittenPages,
     ReturnedPages,
     LostPages,
+    BlocksInVain,
     Stores,
     Loads,
     FailedStoresLimit,
@@ -196,6 +197,11 @@ impl Stats {
     /// A page is read from a backing store soon after it went there.
     pub(crate) fn returned(&self) {
         self.add(Counter::ReturnedPages, 1);
+    }
+
+    /// So many blocks were read ahead and not wanted.
+    pub(crate) fn read_in_vain(&self, blocks: usize) {
+        self.add(Counter::BlocksInVain, blocks as u64);
     }
 
     /// An object of `length` came back from a backing store.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The blocks of a segment that a record touches, which are read for it.
+//! The blocks of a segment that a record touches, which are read for it, and others beside them.
 //!
 //! # Examples
 //!
@@ -24,20 +24,23 @@ use super::{
     entry::Redirect,
     segment::{
         self,
-        BLOCKS, //
+        BLOCKS,
+        SEGMENT_BITS, //
     },
 };
 
-/// So many blocks in a row are for the same map: those of one are then next to each other in most
-/// cases.
-const ROW: usize = 8;
+/// So many blocks in a row are for the same map.
+pub const ROW: usize = 32;
+
+/// The most blocks that are read for one load: a row, and one more, in which its last record may end.
+pub const MAX_AHEAD: usize = ROW + 1;
 
 /// Spreads numbers that are close to each other over all numbers.
 fn spread(number: u64) -> u64 {
     number.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
-/// The one or two blocks that a record touches: of a segment, in one generation of it.
+/// Some blocks in a row: of a segment, in one generation of it. A record touches one or two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Blocks {
     generation: u64,
@@ -104,21 +107,43 @@ impl Blocks {
 
     /// A number that no other block of the pool has.
     fn place(&self) -> u64 {
-        let segment = u64::from(self.store) << 32 | u64::from(self.segment);
-        segment * BLOCKS as u64 + u64::from(self.first)
+        self.segment_number() * BLOCKS as u64 + u64::from(self.first)
     }
 
-    /// A number of `bits` bits, which most that begin with another block do not have.
-    pub(super) fn hash(&self, bits: u32) -> usize {
-        (spread(self.place()) >> (u64::BITS - bits)) as usize
-    }
-
-    /// The two blocks of which the second is the one wanted, if they are for the same map.
-    pub(super) fn before(&self) -> Option<Self> {
-        (self.count == 1 && usize::from(self.first) % ROW != 0).then(|| Self {
-            first: self.first - 1,
-            count: 2,
+    /// These, and those after them, up to `window` in all; but none beyond the row, and, where that is
+    /// reached, the block after it.
+    pub fn ahead(&self, window: usize) -> Self {
+        let Range { start, end } = self.range();
+        let row = (start / ROW + 1) * ROW;
+        let ahead = if start + window < row {
+            start + window
+        } else {
+            (row + 1).min(BLOCKS)
+        };
+        Self {
+            count: (end.max(ahead) - start) as u8,
             ..*self
-        })
+        }
+    }
+
+    /// A bit for each of `wanted` that are among these, of which there are no more than [`MAX_AHEAD`].
+    pub(super) fn bits_of(&self, wanted: &Self) -> u64 {
+        let bits = |count: u8| (1u64 << count) - 1;
+        bits(wanted.count) << (wanted.first - self.first)
+    }
+
+    /// A number that no other segment of the pool has.
+    pub(super) fn segment_number(&self) -> u64 {
+        u64::from(self.store) << SEGMENT_BITS | u64::from(self.segment)
+    }
+
+    /// A number of `bits` bits, which most of other segments do not have.
+    pub(super) fn segment_hash(&self, bits: u32) -> usize {
+        (spread(self.segment_number()) >> (u64::BITS - bits)) as usize
+    }
+
+    /// A number of `bits` bits, which most that begin in another row do not have.
+    pub(super) fn row_hash(&self, bits: u32) -> usize {
+        (spread(self.place() / ROW as u64) >> (u64::BITS - bits)) as usize
     }
 }

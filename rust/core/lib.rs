@@ -23,6 +23,7 @@ pub mod payload;
 pub mod pile;
 pub mod pin_count;
 pub mod pool_name;
+pub mod read_ahead;
 pub mod returns;
 pub mod segment;
 pub mod slot;

@@ -82,7 +82,7 @@ const INDEX_SHARE: usize = INDEX_SIZE / ENTRIES;
 const _: () = assert!(INDEX_SIZE % UNIT == 0 && INDEX_SIZE % ENTRIES == 0);
 
 pub(super) const UNIT_BITS: u32 = (SEGMENT / UNIT).ilog2();
-const SEGMENT_BITS: u32 = 27;
+pub(super) const SEGMENT_BITS: u32 = 27;
 const STORE_BITS: u32 = 3;
 
 /// The most backing stores of a pool.

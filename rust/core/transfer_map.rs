@@ -2,13 +2,17 @@
 
 //! Which transfers of a reader have which blocks, and which loads wait for them.
 //!
-//! A transfer is a buffer of two blocks, and what reading into it takes. Each is idle, or in use by
+//! A transfer is a buffer of some blocks, and what reading into it takes. Each is idle, or in use by
 //! one thread or by the device. An idle one has what it read last. A load looks for its blocks here:
 //!
 //! - An idle transfer has them. The load uses it, and is done at once.
 //! - A transfer in use has them, or reads them. The load waits for that.
 //! - None has them. The load uses the transfer that was idle for longest, and reads them.
 //! - Its party has its share of the transfers, or none is idle. The load waits for one.
+//!
+//! The buffers of most maps have two blocks, for those of one record. Those of a map for reading ahead are
+//! larger, see [`super::read_ahead`]. There no load waits for a transfer: if none is idle, or what is ahead
+//! cannot be read, the load is for the other map.
 //!
 //! So loads of the same blocks share one read. The load that it is for waits in a cell, from where
 //! it is [taken](ReadingTransfer::done) without the lock when the blocks were read. When the user
@@ -22,8 +26,8 @@
 //! again. What it keeps that by, and by what group, is its grant. A read that is in flight has that of its
 //! load.
 //!
-//! A reader has several maps, each with transfers and a lock of its own: [`Blocks::shard`](super::blocks::Blocks::shard) says which
-//! is for a load. The lock is held to look and to change links, and never while a transfer is used.
+//! A reader has several maps, with a lock for two of them: [`Blocks::shard`](super::blocks::Blocks::shard)
+//! says which are for a load. The lock is held to look and to change links, and never while a transfer is used.
 //!
 //! # Parties
 //!
@@ -123,16 +127,17 @@
 //! let blocks = Blocks::of(Redirect { location, length }, 5);
 //!
 //! let entries = ["this transfer", "that transfer"].map(|one| MapEntry::new(one, Cell::default()));
-//! let mut map = TransferMap::<_, Queue, _>::new(Vec::from(entries));
-//! let Lookup::Read(reading, transfer, ()) = map.look_up(Load(blocks)) else { unreachable!() };
-//! assert!(matches!(map.look_up(Load(blocks)), Lookup::Waits));
+//! let mut map = TransferMap::<_, Queue, _>::new(Vec::from(entries), false);
+//! let Err(load) = map.look_up(Load(blocks)) else { unreachable!() };
+//! let Lookup::Read(reading, transfer, ()) = map.read(load) else { unreachable!() };
+//! assert!(matches!(map.look_up(Load(blocks)), Ok(Lookup::Waits)));
 //! // It was read.
 //! let Ok((in_use, first)) = reading.done() else { unreachable!() };
 //! assert_eq!(first.0, in_use.blocks());
 //! let Ended::Serve(in_use, transfer, loads) = map.end(in_use, transfer) else { unreachable!() };
 //! assert_eq!(loads.0.len(), 1);
 //! assert!(matches!(map.end(in_use, transfer), Ended::Idle));
-//! assert!(matches!(map.look_up(Load(blocks)), Lookup::Cached(_, same, _) if same == transfer));
+//! assert!(matches!(map.look_up(Load(blocks)), Ok(Lookup::Cached(_, same, _)) if same == transfer));
 //! ```
 
 use core::{
@@ -142,6 +147,7 @@ use core::{
 
 use super::{
     blocks::Blocks,
+    read_ahead::Window,
     segment::MAX_STORES, //
 };
 
@@ -198,7 +204,7 @@ pub trait Wants {
     /// or [`NO_GROUP`]. No other group has it as long as the load has its grant.
     fn group(&self) -> u64;
 
-    /// Takes its grant, for what is about to read for it. Called once at most.
+    /// Takes its grant, for what is about to read for it. It has one.
     fn take_grant(&mut self) -> Self::Grant;
 }
 
@@ -251,6 +257,8 @@ pub struct MapEntry<Q: LoadQueue, T> {
     after: u8,
     /// Whether it reads.
     reads: bool,
+    /// Of its blocks, a bit for each that a load wanted.
+    wanted: u64,
     /// The loads that wait for what it has or reads, but for the one that it reads for.
     followers: Q,
     /// Loads of the same party that wait for a transfer. They are all behind one of the party's.
@@ -268,6 +276,7 @@ impl<Q: LoadQueue, T> MapEntry<Q, T> {
             before: NONE,
             after: NONE,
             reads: false,
+            wanted: 0,
             followers: Q::default(),
             behind: Q::default(),
         }
@@ -279,6 +288,7 @@ impl<Q: LoadQueue, T> MapEntry<Q, T> {
 #[must_use = "a transfer that is not ended is never idle again"]
 pub struct InUse<C> {
     at: u8,
+    ahead: bool,
     blocks: Blocks,
     cell: C,
 }
@@ -287,6 +297,11 @@ impl<C> InUse<C> {
     /// What the transfer has, or failed to read.
     pub fn blocks(&self) -> Blocks {
         self.blocks
+    }
+
+    /// Returns whether it is of a map for reading ahead.
+    pub fn is_ahead(&self) -> bool {
+        self.ahead
     }
 }
 
@@ -298,6 +313,11 @@ impl<C: LoadCell> ReadingTransfer<C> {
     /// What the transfer is to read.
     pub fn blocks(&self) -> Blocks {
         self.0.blocks
+    }
+
+    /// Returns whether it is of a map for reading ahead.
+    pub fn is_ahead(&self) -> bool {
+        self.0.ahead
     }
 
     /// The device is done, well or not. Returns the load that it read for, to be ended before the transfer
@@ -314,7 +334,7 @@ impl<C: LoadCell> ReadingTransfer<C> {
     }
 }
 
-/// Where a load finds its blocks.
+/// What becomes of a load.
 pub enum Lookup<Q: LoadQueue, T> {
     /// This transfer, in use by this load from now on, has them. It may have another one beside.
     Cached(InUse<Q::Cell>, T, Q::Load),
@@ -339,6 +359,11 @@ pub enum Ended<Q: LoadQueue, T> {
 /// Some transfers, and what they have. `S` holds an entry of each: a vector, say.
 pub struct TransferMap<S, Q, T> {
     entries: S,
+    /// Whether its transfers read ahead.
+    ahead: bool,
+    window: Window,
+    /// Blocks that were read ahead and not wanted, since that was last asked.
+    in_vain: usize,
     /// The first transfer of each chain.
     chains: [u8; 1 << CHAIN_BITS],
     /// The idle transfer to use first, and the one to use last.
@@ -362,10 +387,14 @@ where
     S: DerefMut<Target = [MapEntry<Q, T>]>,
     Q: LoadQueue,
 {
-    /// A map of transfers with these `entries`, which are new: at most [`MAX_TRANSFERS`].
-    pub fn new(entries: S) -> Self {
+    /// A map of transfers with these `entries`, which are new: at most [`MAX_TRANSFERS`]. They read what
+    /// loads want, or, of a map for reading `ahead`, more than that.
+    pub fn new(entries: S, ahead: bool) -> Self {
         let mut map = Self {
             entries,
+            ahead,
+            window: Window::default(),
+            in_vain: 0,
             chains: [NONE; 1 << CHAIN_BITS],
             first_idle: NONE,
             last_idle: NONE,
@@ -382,27 +411,33 @@ where
         map
     }
 
-    /// Looks for the blocks that `load` wants. If they have to be waited for, the load does.
+    /// Looks for the blocks that `load` wants. If they have to be waited for, the load does. If they are
+    /// not here, it is given back.
     ///
     /// Context: the map is locked.
-    pub fn look_up(&mut self, load: Q::Load) -> Lookup<Q, T> {
-        let wanted = load.blocks();
-        if let Some((at, blocks)) = self.find(&wanted, load.group()) {
-            return match self.take_idle(at) {
-                Some((transfer, cell)) => {
-                    Lookup::Cached(InUse { at, blocks, cell }, transfer, load)
-                }
-                None => {
-                    self.entry(at).followers.push(load);
-                    Lookup::Waits
-                }
-            };
-        }
+    pub fn look_up(&mut self, load: Q::Load) -> Result<Lookup<Q, T>, Q::Load> {
+        let Some((at, blocks)) = self.find(&load.blocks(), load.group()) else {
+            return Err(load);
+        };
+        Ok(match self.take_idle(at) {
+            Some((transfer, cell)) => Lookup::Cached(self.used(at, blocks, cell), transfer, load),
+            None => {
+                self.entry(at).followers.push(load);
+                Lookup::Waits
+            }
+        })
+    }
+
+    /// Has the blocks read that `load` wants, and are not here; or has it wait for a transfer.
+    ///
+    /// Context: the map is locked. Not for a map for reading ahead.
+    pub fn read(&mut self, load: Q::Load) -> Lookup<Q, T> {
         let party = Party::of(&load);
         if self.may_use(party) {
             let at = self.first_idle;
             if let Some((transfer, cell)) = self.take_idle(at) {
-                let (reading, grant) = self.begin(at, cell, load);
+                let blocks = load.blocks();
+                let (reading, grant) = self.begin(at, cell, load, blocks);
                 return Lookup::Read(reading, transfer, grant);
             }
         }
@@ -411,6 +446,34 @@ where
             None => self.waiting.push(load),
         }
         Lookup::Waits
+    }
+
+    /// Has the blocks read that `load` wants, and are not here, with others after them: `window` in all,
+    /// or less where reading so much was in vain. If no transfer is idle, the load is given back.
+    ///
+    /// Context: the map is locked. Only for a map for reading ahead.
+    pub fn read_ahead(&mut self, load: Q::Load, window: usize) -> Result<Lookup<Q, T>, Q::Load> {
+        let at = self.first_idle;
+        let Some((transfer, cell)) = self.take_idle(at) else {
+            return Err(load);
+        };
+        let entry = self.entry(at);
+        let (wanted, read) = (entry.wanted.count_ones() as usize, entry.blocks);
+        if let Some(read) = read.map(|blocks| blocks.range().len()) {
+            self.window.learn(read, wanted);
+            self.in_vain += read - wanted;
+        }
+        let blocks = load.blocks().ahead(self.window.limit(window));
+        let (reading, grant) = self.begin(at, cell, load, blocks);
+        Ok(Lookup::Read(reading, transfer, grant))
+    }
+
+    /// How many blocks were read ahead and not wanted before the memory was used again, since this was
+    /// last asked.
+    ///
+    /// Context: the map is locked.
+    pub fn take_in_vain(&mut self) -> usize {
+        core::mem::take(&mut self.in_vain)
     }
 
     /// The user of `transfer` is done, which has its blocks.
@@ -437,6 +500,18 @@ where
         let followers = core::mem::take(&mut entry.followers);
         self.waiting.append(followers);
         self.pass_on(in_use.at, transfer, in_use.cell)
+    }
+
+    /// The same of one that read ahead, and could not. Returns the loads that wait for its blocks, which
+    /// are not here any more. Others may be read where these cannot.
+    ///
+    /// Context: the map is locked.
+    pub fn fail_ahead(&mut self, in_use: InUse<Q::Cell>, transfer: T) -> (Ended<Q, T>, Q) {
+        self.forget(in_use.at);
+        let entry = self.entry(in_use.at);
+        entry.reads = false;
+        let followers = core::mem::take(&mut entry.followers);
+        (self.pass_on(in_use.at, transfer, in_use.cell), followers)
     }
 
     /// Adds `transfer`, and `cell`, which no other has, in place of one that is
@@ -521,10 +596,11 @@ where
                 *self.party_of(at) = party;
                 let mut loads = Q::default();
                 loads.push(load);
-                Ended::Serve(InUse { at, blocks, cell }, transfer, loads)
+                Ended::Serve(self.used(at, blocks, cell), transfer, loads)
             }
             None => {
-                let (reading, grant) = self.begin(at, cell, load);
+                let blocks = load.blocks();
+                let (reading, grant) = self.begin(at, cell, load, blocks);
                 Ended::Read(reading, transfer, grant)
             }
         }
@@ -622,6 +698,15 @@ where
         }
     }
 
+    fn used(&self, at: u8, blocks: Blocks, cell: Q::Cell) -> InUse<Q::Cell> {
+        InUse {
+            at,
+            ahead: self.ahead,
+            blocks,
+            cell,
+        }
+    }
+
     fn entry(&mut self, at: u8) -> &mut MapEntry<Q, T> {
         &mut self.entries[usize::from(at)]
     }
@@ -629,24 +714,19 @@ where
     /// A transfer that has or reads all that are `wanted`, for which a load of `group` need not wait for
     /// the sake of another group; and all that it has or reads.
     fn find(&mut self, wanted: &Blocks, group: u64) -> Option<(u8, Blocks)> {
-        let starts = [Some(*wanted), wanted.before()];
-        starts.into_iter().flatten().find_map(|start| {
-            let mut at = self.chains[start.hash(CHAIN_BITS)];
-            while at != NONE {
-                let entry = self.entry(at);
-                match entry.blocks {
-                    Some(blocks) if blocks.cover(wanted) => {
-                        let (reads, next) = (entry.reads, entry.next);
-                        if !reads || self.party_of(at).is_for(group) {
-                            return Some((at, blocks));
-                        }
-                        at = next;
-                    }
-                    _ => at = entry.next,
+        let mut at = self.chains[wanted.row_hash(CHAIN_BITS)];
+        while at != NONE {
+            let is_for_all = self.parties[usize::from(at)].is_for(group);
+            let entry = self.entry(at);
+            match entry.blocks {
+                Some(blocks) if blocks.cover(wanted) && (!entry.reads || is_for_all) => {
+                    entry.wanted |= blocks.bits_of(wanted);
+                    return Some((at, blocks));
                 }
+                _ => at = entry.next,
             }
-            None
-        })
+        }
+        None
     }
 
     /// Returns whether `party` may use one more transfer, and there is one.
@@ -683,25 +763,28 @@ where
         &mut self.parties[usize::from(at)]
     }
 
-    /// Has transfer `at`, which is in use, read what `load` wants, which waits for that in `cell`.
+    /// Has transfer `at`, which is in use, read `blocks`, and among them what `load` wants, which waits for
+    /// that in `cell`.
     fn begin(
         &mut self,
         at: u8,
         cell: Q::Cell,
         mut load: Q::Load,
+        blocks: Blocks,
     ) -> (ReadingTransfer<Q::Cell>, <Q::Load as Wants>::Grant) {
         self.forget(at);
-        let blocks = load.blocks();
-        let chain = blocks.hash(CHAIN_BITS);
+        let chain = blocks.row_hash(CHAIN_BITS);
         let next = core::mem::replace(&mut self.chains[chain], at);
         *self.party_of(at) = Party::of(&load);
         let grant = load.take_grant();
+        let wanted = blocks.bits_of(&load.blocks());
         let entry = self.entry(at);
         entry.blocks = Some(blocks);
         entry.next = next;
         entry.reads = true;
+        entry.wanted = wanted;
         cell.put(load);
-        (ReadingTransfer(InUse { at, blocks, cell }), grant)
+        (ReadingTransfer(self.used(at, blocks, cell)), grant)
     }
 
     /// Transfer `at` has no blocks any more.
@@ -711,7 +794,7 @@ where
         let Some(blocks) = entry.blocks.take() else {
             return;
         };
-        let chain = blocks.hash(CHAIN_BITS);
+        let chain = blocks.row_hash(CHAIN_BITS);
         let mut link = self.chains[chain];
         if link == at {
             self.chains[chain] = next;

@@ -22,6 +22,7 @@ use crate::{
     },
     contents::stats::Counter::{
         self,
+        BlocksInVain,
         FailedLoads,
         FailedStoresLimit,
         FailedStoresMemory,
@@ -35,6 +36,7 @@ use crate::{
         Stores,
         WrittenPages, //
     },
+    core::segment::BLOCK,
     kernel_ext::fs::{
         fs_context::FsLog,
         kobject::{
@@ -71,6 +73,9 @@ impl Attributes for Pool {
         Attribute::Number(c"written_pages", |pool| sum(pool, WrittenPages)),
         Attribute::Number(c"returned_pages", |pool| sum(pool, ReturnedPages)),
         Attribute::Number(c"lost_pages", |pool| sum(pool, LostPages)),
+        Attribute::Number(c"read_in_vain_bytes", |pool| {
+            sum(pool, BlocksInVain) * BLOCK as u64
+        }),
         Attribute::Number(c"stores", |pool| sum(pool, Stores)),
         Attribute::Number(c"loads", |pool| sum(pool, Loads)),
         Attribute::Number(c"invalidates", |pool| pool.contents.stats.invalidates()),

@@ -22,6 +22,7 @@ use crate::{
     core::{
         blocks::Blocks,
         entry::Redirect,
+        read_ahead::Streams,
         segment::Owner,
         slot::Slot, //
     },
@@ -119,6 +120,8 @@ pub(crate) struct Reader {
     queue: Arc<ReclaimQueue>,
     /// There are some from the first store on.
     shards: SetOnce<KVec<Arc<Shard>>>,
+    /// Where it read last.
+    streams: Streams,
     #[pin]
     recalls: SpinLock<Recalls>,
 }
@@ -133,6 +136,7 @@ impl Reader {
                 contents,
                 queue,
                 shards: SetOnce::new(),
+                streams: Streams::new(),
                 recalls <- new_spinlock!(Recalls {
                     loads: PendingQueue::new(),
                     passed: None,
@@ -252,7 +256,7 @@ impl Reader {
             Ok(Located::Pinned(load)) => {
                 let shards = self.shards();
                 if let Some(shard) = shards.get(load.blocks.shard(shards.len())) {
-                    return shard.load((page, load));
+                    return shard.load((page, load), &self.streams);
                 }
                 // There is a store, so there are shards.
                 return finish_load(&self.contents, page, load, Err(EIO));

@@ -2,8 +2,9 @@
 
 //! Reads records that loads want, in transfers that were set up before.
 //!
-//! A load of a redirected page reads the one or two blocks that its record touches. It never waits for
-//! the disk. What becomes of it is decided under the lock of a shard, which has some transfers, see
+//! A load of a redirected page reads the one or two blocks that its record touches, or
+//! [more](crate::core::read_ahead), where it goes on with what was read. It never waits for the disk. What
+//! becomes of it is decided under the lock of a shard, which has some transfers, see
 //! [`crate::core::transfer_map`]: it is done at once, or it reads, or it waits, in its own page. The lock
 //! is taken once for a load that waits, and twice for one that reads or finds its blocks: to find a
 //! transfer, and to give it back.
@@ -38,10 +39,14 @@ use crate::{
     backing::device::Device,
     contents::Contents,
     core::{
-        blocks::Blocks,
+        blocks::{
+            Blocks,
+            MAX_AHEAD, //
+        },
         entry::Redirect,
         log::PinnedSegment,
         message::Message,
+        read_ahead::Streams,
         segment::{
             Owner,
             Record,
@@ -49,6 +54,7 @@ use crate::{
         },
         transfer_map::{
             Ended,
+            InUse,
             LoadCell,
             LoadQueue,
             Lookup,
@@ -105,18 +111,34 @@ use kernel::{
 /// Blocks that one record touches at most.
 const MAX_BLOCKS: usize = 2;
 
+/// The transfers that read ahead.
+const AHEAD_TRANSFERS: usize = 2;
+
 /// What is used by one thread at a time, to read or to unpack.
 type ReadTransfer = Pin<KBox<Transfer<Read>>>;
 
 /// Where the page waits that a transfer reads for.
 type ReadCell = Arc<PendingCell<PinnedLoad>>;
 
-/// A transfer, and its cell.
+/// A transfer of a map, for reading `ahead` or not, and its cell.
 ///
 /// Context: may sleep. Errors: [`ENOMEM`].
-fn new_transfer() -> Result<(ReadTransfer, ReadCell)> {
+fn new_transfer(ahead: bool) -> Result<(ReadTransfer, ReadCell)> {
     let cell = Arc::new(PendingCell::new(), GFP_KERNEL)?;
-    Ok((Transfer::new(MAX_BLOCKS)?, cell))
+    let blocks = if ahead { MAX_AHEAD } else { MAX_BLOCKS };
+    Ok((Transfer::new(blocks)?, cell))
+}
+
+/// A map of `count` transfers.
+///
+/// Context: may sleep. Errors: [`ENOMEM`].
+fn new_map(count: usize, ahead: bool) -> Result<ReadMap> {
+    let mut entries = KVec::with_capacity(count, GFP_KERNEL)?;
+    for _ in 0..count {
+        let (transfer, cell) = new_transfer(ahead)?;
+        entries.push(MapEntry::new(transfer, cell), GFP_KERNEL)?;
+    }
+    Ok(TransferMap::new(entries, ahead))
 }
 
 /// What a load has to read by.
@@ -207,14 +229,53 @@ pub(super) fn finish_load(
 /// Loads that wait.
 type Loads = PendingQueue<PinnedLoad>;
 
+type ReadMap = TransferMap<KVec<MapEntry<Loads, ReadTransfer>>, Loads, ReadTransfer>;
+
 /// What is locked of a shard.
 struct ShardState {
-    map: TransferMap<KVec<MapEntry<Loads, ReadTransfer>>, Loads, ReadTransfer>,
+    map: ReadMap,
+    /// The one for reading ahead.
+    ahead: ReadMap,
     /// The file of each store, while the store may be read.
     files: [Option<SwapRef>; MAX_STORES],
 }
 
 impl ShardState {
+    /// The map for reading ahead, or the other one.
+    fn map(&mut self, ahead: bool) -> &mut ReadMap {
+        if ahead {
+            &mut self.ahead
+        } else {
+            &mut self.map
+        }
+    }
+
+    /// Looks in both maps for what `load` wants. If it is in neither, it is read.
+    fn look_up(
+        &mut self,
+        load: (PendingPage, PinnedLoad),
+        streams: &Streams,
+    ) -> Lookup<Loads, ReadTransfer> {
+        let found = self
+            .ahead
+            .look_up(load)
+            .or_else(|load| self.map.look_up(load));
+        let load = match found {
+            Ok(found) => return found,
+            Err(load) => load,
+        };
+        let window = streams.window(&load.1.blocks);
+        let begun = match window {
+            0 => Err(load),
+            window => self.ahead.read_ahead(load, window),
+        };
+        let lookup = begun.unwrap_or_else(|load| self.map.read(load));
+        if let Lookup::Read(reading, ..) = &lookup {
+            streams.note(&reading.blocks(), window);
+        }
+        lookup
+    }
+
     /// The file that `blocks` are in.
     fn file_of(&self, blocks: &Blocks) -> Option<SwapRef> {
         self.files.get(blocks.store())?.clone()
@@ -242,17 +303,15 @@ impl Shard {
     ///
     /// Context: may sleep. Errors: [`ENOMEM`].
     pub(super) fn new(contents: &Arc<Contents>, queue: &Arc<ReclaimQueue>) -> Result<Arc<Self>> {
-        let mut entries = KVec::with_capacity(MAX_TRANSFERS, GFP_KERNEL)?;
-        for _ in 0..MAX_TRANSFERS {
-            let (transfer, cell) = new_transfer()?;
-            entries.push(MapEntry::new(transfer, cell), GFP_KERNEL)?;
-        }
+        let map = new_map(MAX_TRANSFERS, false)?;
+        let ahead = new_map(AHEAD_TRANSFERS, true)?;
         Arc::pin_init(
             pin_init!(Self {
                 contents: contents.clone(),
                 landing: Landing::new(queue.clone())?,
                 state <- new_spinlock!(ShardState {
-                    map: TransferMap::new(entries),
+                    map,
+                    ahead,
                     files: [const { None }; MAX_STORES],
                 }),
             }? Error),
@@ -265,6 +324,7 @@ impl Shard {
     pub(super) fn put_file(&self, number: usize, file: Option<SwapRef>) {
         let mut state = self.state.lock();
         state.map.forget_store(number);
+        state.ahead.forget_store(number);
         let before = match state.files.get_mut(number) {
             Some(place) => core::mem::replace(place, file),
             None => file,
@@ -278,7 +338,8 @@ impl Shard {
     pub(super) fn abandon(self: &Arc<Self>, number: usize) {
         let mut state = self.state.lock();
         let mut loads = state.map.abandon(number);
-        let missing = state.map.missing();
+        loads.append(state.ahead.abandon(number));
+        let missing = [false, true].map(|ahead| (ahead, state.map(ahead).missing()));
         // Loads that come from now on are not for its device.
         let file = state.files.get_mut(number).and_then(Option::take);
         drop(state);
@@ -286,19 +347,46 @@ impl Shard {
         while let Some((page, load)) = loads.pop() {
             self.finish(page, load, Err(EIO));
         }
-        for _ in 0..missing {
-            // One that comes back is used again, if there are too few.
-            let Ok((transfer, cell)) = new_transfer() else {
-                return;
-            };
-            let mut state = self.state.lock();
-            let ended = state.map.add(transfer, cell);
-            self.go_on(state, ended);
+        for (ahead, missing) in missing {
+            for _ in 0..missing {
+                // One that comes back is used again, if there are too few.
+                let Ok((transfer, cell)) = new_transfer(ahead) else {
+                    return;
+                };
+                let mut state = self.state.lock();
+                let ended = state.map(ahead).add(transfer, cell);
+                self.go_on(state, ended);
+            }
         }
     }
 
-    /// Does what there is to do for `load`, which is in blocks of this shard.
-    pub(super) fn load(self: &Arc<Self>, load: (PendingPage, PinnedLoad)) {
+    /// Does what there is to do for `load`, which is in blocks of this shard. Where it goes on with what was
+    /// read, by `streams`, more is read than it wants.
+    pub(super) fn load(self: &Arc<Self>, load: (PendingPage, PinnedLoad), streams: &Streams) {
+        self.load_by(load, Transfer::read, |state, load| {
+            let lookup = state.look_up(load, streams);
+            let in_vain = state.ahead.take_in_vain();
+            if in_vain > 0 {
+                self.contents.stats.read_in_vain(in_vain);
+            }
+            lookup
+        });
+    }
+
+    /// The same for one for which could not be read ahead. It does not read in this thread, which may be
+    /// one that others wait for.
+    fn load_alone(self: &Arc<Self>, load: (PendingPage, PinnedLoad)) {
+        self.load_by(load, Transfer::read_later, |state, load| {
+            (state.map.look_up(load)).unwrap_or_else(|load| state.map.read(load))
+        });
+    }
+
+    fn load_by(
+        self: &Arc<Self>,
+        load: (PendingPage, PinnedLoad),
+        read: impl FnOnce(ReadTransfer, SwapRef, u64, Range<usize>, Read),
+        look_up: impl FnOnce(&mut ShardState, (PendingPage, PinnedLoad)) -> Lookup<Loads, ReadTransfer>,
+    ) {
         let mut state = self.state.lock();
         if !state.has_file_of(&load.1.blocks) {
             // The store was given up.
@@ -306,13 +394,13 @@ impl Shard {
             let (page, load) = load;
             return self.finish(page, load, Err(EIO));
         }
-        match state.map.look_up(load) {
+        match look_up(&mut state, load) {
             Lookup::Waits => (),
             Lookup::Cached(in_use, transfer, (page, load)) => {
                 drop(state);
                 self.serve(page, load, &in_use.blocks(), &transfer);
                 let mut state = self.state.lock();
-                let ended = state.map.end(in_use, transfer);
+                let ended = state.map(in_use.is_ahead()).end(in_use, transfer);
                 self.go_on(state, ended);
             }
             Lookup::Read(reading, transfer, grant) => {
@@ -320,9 +408,9 @@ impl Shard {
                 drop(state);
                 match file {
                     Some(file) => {
-                        let read = self.read_of(reading, grant);
-                        let (first, blocks) = read.place();
-                        transfer.read(file, first, blocks, read);
+                        let then = self.read_of(reading, grant);
+                        let (first, blocks) = then.place();
+                        read(transfer, file, first, blocks, then);
                     }
                     None => {
                         let (state, ended) = self.end_read(reading, transfer, grant, Err(EIO));
@@ -348,15 +436,20 @@ impl Shard {
     /// Ends a read that came to `result`: its load, unless that was ended when its store was given up, and
     /// the use of its transfer. Returns what is to be done with that then, and the lock.
     fn end_read(
-        &self,
+        self: &Arc<Self>,
         reading: ReadingTransfer<ReadCell>,
         transfer: ReadTransfer,
         grant: Option<ReadGrant>,
         result: Result,
     ) -> (ShardGuard<'_>, Ended<Loads, ReadTransfer>) {
-        let blocks = reading.blocks();
+        let (blocks, ahead) = (reading.blocks(), reading.is_ahead());
         match reading.done() {
-            Ok((in_use, (page, load))) => {
+            Ok((in_use, (page, mut load))) => {
+                if ahead && result.is_err() {
+                    // Perhaps what it wants can be read.
+                    load.grant = grant;
+                    return self.end_reading_ahead(in_use, transfer, (page, load));
+                }
                 match result {
                     Ok(()) => self.serve(page, load, &blocks, &transfer),
                     Err(error) => self.finish(page, load, Err(error)),
@@ -364,7 +457,7 @@ impl Shard {
                 self.end_grant(&blocks, grant);
                 let mut state = self.state.lock();
                 let ended = match result {
-                    Ok(()) => state.map.end(in_use, transfer),
+                    Ok(()) => state.map(ahead).end(in_use, transfer),
                     Err(_) => state.map.fail(in_use, transfer),
                 };
                 (state, ended)
@@ -372,10 +465,28 @@ impl Shard {
             Err(cell) => {
                 self.end_grant(&blocks, grant);
                 let mut state = self.state.lock();
-                let ended = state.map.add(transfer, cell);
+                let ended = state.map(ahead).add(transfer, cell);
                 (state, ended)
             }
         }
+    }
+
+    /// Ends the use of `transfer`, which could not read ahead for `load` and those that wait for it. Each
+    /// reads what it wants. Returns what is to be done with the transfer then, and the lock.
+    fn end_reading_ahead(
+        self: &Arc<Self>,
+        in_use: InUse<ReadCell>,
+        transfer: ReadTransfer,
+        load: (PendingPage, PinnedLoad),
+    ) -> (ShardGuard<'_>, Ended<Loads, ReadTransfer>) {
+        let mut state = self.state.lock();
+        let (ended, mut followers) = state.ahead.fail_ahead(in_use, transfer);
+        drop(state);
+        self.load_alone(load);
+        while let Some(load) = followers.pop() {
+            self.load_alone(load);
+        }
+        (self.state.lock(), ended)
     }
 
     /// Goes on with a transfer as `ended` says, until it is given back. `state` is locked.
@@ -399,7 +510,7 @@ impl Shard {
                         self.serve(page, load, &in_use.blocks(), &transfer);
                     }
                     let mut state = self.state.lock();
-                    let ended = state.map.end(in_use, transfer);
+                    let ended = state.map(in_use.is_ahead()).end(in_use, transfer);
                     (state, ended)
                 }
                 Ended::Read(reading, transfer, grant) => {
@@ -531,7 +642,13 @@ impl TransferDone for Read {
         // The pin keeps the store in its place.
         let read = (shard.contents.stores)
             .with(blocks.store(), |store| {
-                store.finish_read(&transfer, blocks.segment(), blocks.range().len(), result)
+                let count = blocks.range().len();
+                if reading.is_ahead() {
+                    store.count_read(&transfer, count);
+                    result
+                } else {
+                    store.finish_read(&transfer, blocks.segment(), count, result)
+                }
             })
             .unwrap_or(Err(EIO));
         let (state, ended) = shard.end_read(reading, transfer, grant, read);

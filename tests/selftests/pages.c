@@ -8,7 +8,8 @@
  *	check		compare every page with what it must hold
  *	out[:PERCENT]	have the kernel swap all pages out, again for at most a minute if
  *			less than so many are; says how many of which kind are out then
- *	ahead		have the kernel read all pages ahead, many at once
+ *	ahead[:K]	have the kernel read all pages ahead, many at once; with K, every K-th
+ *			page, and then those beside, so that none is next to the last
  *	probe		read every page, in no order; says how long the slowest took, in
  *			microseconds
  *	lost		read every page; says how many cannot be read (SIGBUS), and
@@ -234,10 +235,19 @@ static void probe(void)
 	printf("slowest=%.0f\n", slowest * 1e6);
 }
 
-static void read_ahead(void)
+static void read_ahead(size_t step)
 {
-	if (madvise(memory, pages * PAGE, MADV_WILLNEED))
-		err(1, "MADV_WILLNEED");
+	size_t first, i;
+
+	if (!step) {
+		if (madvise(memory, pages * PAGE, MADV_WILLNEED))
+			err(1, "MADV_WILLNEED");
+		return;
+	}
+	for (first = 0; first < step; first++)
+		for (i = first; i < pages; i += step)
+			if (madvise(page_at(i), PAGE, MADV_WILLNEED))
+				err(1, "MADV_WILLNEED");
 }
 
 static long milliseconds(void)
@@ -595,7 +605,7 @@ static void perform(const char *verb)
 	else if (!strcmp(name, "out"))
 		swap_out(number);
 	else if (!strcmp(name, "ahead"))
-		read_ahead();
+		read_ahead(number);
 	else if (!strcmp(name, "probe"))
 		probe();
 	else if (!strcmp(name, "lost"))

@@ -27,7 +27,7 @@ reads_of() {
 more_than_fit() {
 	local loads ios
 	area_on_memory_disk 20
-	start_in_store -s 12 -k r fill out hold ahead check
+	start_in_store -s 12 -k r fill out hold ahead:17 check
 	reads_of release
 	holds "loads" "$loads >= 3072"
 	# A block has the end of one page and the beginning of the next.

@@ -7,7 +7,8 @@
 
 FILES=(areas comp compressed_bytes failed_loads failed_stores_limit
 	failed_stores_memory fixed_bytes incompressible_pages invalidates limit_bytes
-	loads lost_pages pool_bytes redirected_bytes redirected_pages returned_pages same_filled_pages
+	loads lost_pages pool_bytes read_in_vain_bytes redirected_bytes redirected_pages
+	returned_pages same_filled_pages
 	stored_pages stores table_bytes written_pages)
 ORDERS=(add_backing age give_up_backing remove_backing reopen_backing writeback)
 STORE=(cleaned_bytes discarded_bytes free_segments garbage_bytes live_bytes open_segments path

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Threads that load, with transfers that are too few: each load is served once, from its blocks, and no
-//! transfer reads while a load is served from it.
+//! transfer reads while a load is served from it. Some have transfers that read ahead, too.
 
 use super::loads::{
     blocks,
@@ -41,8 +41,15 @@ type Page = UnsafeCell<Option<bool>>;
 /// The store that is given up, if one is.
 const LOST: usize = 1;
 
+/// Blocks that are read ahead.
+const WINDOW: usize = 4;
+
+type Map = TransferMap<Vec<MapEntry<Queue, Buffer>>, Queue, Buffer>;
+
 struct State {
-    map: TransferMap<Vec<MapEntry<Queue, Buffer>>, Queue, Buffer>,
+    map: Map,
+    /// The one for reading ahead.
+    ahead: Map,
     /// How many reads fail yet.
     failures: usize,
     /// Whether store [`LOST`] was given up.
@@ -50,6 +57,22 @@ struct State {
 }
 
 impl State {
+    fn map(&mut self, ahead: bool) -> &mut Map {
+        if ahead {
+            &mut self.ahead
+        } else {
+            &mut self.map
+        }
+    }
+
+    /// What becomes of `load`, for which is read ahead if that can be.
+    fn look_up(&mut self, load: Load) -> Lookup<Queue, Buffer> {
+        (self.ahead.look_up(load))
+            .or_else(|load| self.map.look_up(load))
+            .or_else(|load| self.ahead.read_ahead(load, WINDOW))
+            .unwrap_or_else(|load| self.map.read(load))
+    }
+
     /// Returns whether the next read fails.
     fn fails(&mut self) -> bool {
         let fails = self.failures > 0;
@@ -74,13 +97,29 @@ impl Shard {
             drop(state);
             return self.finish(&load, false);
         }
-        match state.map.look_up(load) {
+        let lookup = state.look_up(load);
+        self.go_on_with(state, lookup);
+    }
+
+    /// The same for one for which could not be read ahead.
+    fn load_alone(&self, load: Load) {
+        let mut state = self.state.lock().unwrap();
+        if state.is_given_up && load.blocks.store() == LOST {
+            drop(state);
+            return self.finish(&load, false);
+        }
+        let lookup = (state.map.look_up(load)).unwrap_or_else(|load| state.map.read(load));
+        self.go_on_with(state, lookup);
+    }
+
+    fn go_on_with(&self, mut state: MutexGuard<'_, State>, lookup: Lookup<Queue, Buffer>) {
+        match lookup {
             Lookup::Waits => (),
             Lookup::Cached(in_use, buffer, load) => {
                 drop(state);
                 self.serve(&load, &buffer);
                 let mut state = self.state.lock().unwrap();
-                let ended = state.map.end(in_use, buffer);
+                let ended = state.map(in_use.is_ahead()).end(in_use, buffer);
                 self.go_on(state, ended);
             }
             Lookup::Read(reading, buffer, _) => {
@@ -93,10 +132,24 @@ impl Shard {
 
     /// The thread is the device as well, and what is told when it is done.
     fn read(&self, reading: ReadingTransfer<Cell>, buffer: Buffer, fails: bool) {
-        let blocks = reading.blocks();
+        let (blocks, ahead) = (reading.blocks(), reading.is_ahead());
         // SAFETY: The transfer is this thread's. If another got at it at the same time, loom would see that.
         buffer.with_mut(|has| unsafe { *has = (!fails).then_some(blocks) });
-        let done = reading.done();
+        let done = match reading.done() {
+            Ok((in_use, mut load)) if fails && ahead => {
+                let mut state = self.state.lock().unwrap();
+                let (ended, mut followers) = state.ahead.fail_ahead(in_use, buffer);
+                drop(state);
+                // It has its grant again.
+                load.reads = false;
+                self.load_alone(load);
+                while let Some(load) = followers.0.pop_front() {
+                    self.load_alone(load);
+                }
+                return self.go_on(self.state.lock().unwrap(), ended);
+            }
+            done => done,
+        };
         if let Ok((_, load)) = &done {
             if fails {
                 self.finish(load, false);
@@ -107,8 +160,8 @@ impl Shard {
         let mut state = self.state.lock().unwrap();
         let ended = match done {
             Ok((in_use, _)) if fails => state.map.fail(in_use, buffer),
-            Ok((in_use, _)) => state.map.end(in_use, buffer),
-            Err(cell) => state.map.add(buffer, cell),
+            Ok((in_use, _)) => state.map(ahead).end(in_use, buffer),
+            Err(cell) => state.map(ahead).add(buffer, cell),
         };
         self.go_on(state, ended);
     }
@@ -141,7 +194,7 @@ impl Shard {
                         self.serve(&load, &buffer);
                     }
                     state = self.state.lock().unwrap();
-                    ended = state.map.end(in_use, buffer);
+                    ended = state.map(in_use.is_ahead()).end(in_use, buffer);
                 }
                 Ended::Read(reading, buffer, _) => {
                     let fails = state.fails();
@@ -157,16 +210,19 @@ impl Shard {
         let mut state = self.state.lock().unwrap();
         state.is_given_up = true;
         let mut loads = state.map.abandon(LOST);
-        let missing = state.map.missing();
+        loads.0.append(&mut state.ahead.abandon(LOST).0);
+        let missing = [false, true].map(|ahead| (ahead, state.map(ahead).missing()));
         drop(state);
         while let Some(load) = loads.0.pop_front() {
             assert_eq!(load.blocks.store(), LOST);
             self.finish(&load, false);
         }
-        for _ in 0..missing.min(memory) {
-            let mut state = self.state.lock().unwrap();
-            let ended = state.map.add(new_buffer(), Cell::new());
-            self.go_on(state, ended);
+        for (ahead, missing) in missing {
+            for _ in 0..missing.min(memory) {
+                let mut state = self.state.lock().unwrap();
+                let ended = state.map(ahead).add(new_buffer(), Cell::new());
+                self.go_on(state, ended);
+            }
         }
     }
 }
@@ -178,6 +234,8 @@ type Place = (usize, usize, usize);
 #[derive(Clone, Copy, Debug)]
 struct Play {
     transfers: usize,
+    /// Those that read ahead.
+    ahead: usize,
     /// The loads of each thread.
     threads: &'static [&'static [Place]],
     /// So many reads fail.
@@ -198,16 +256,21 @@ fn play(played: Play) {
 fn play_in(tally: &Tally, groups: u64, played: Play) {
     let Play {
         transfers,
+        ahead,
         threads,
         failures,
         memory,
     } = played;
     let run = move || {
-        let entries = (0..transfers).map(|_| MapEntry::new(new_buffer(), Cell::new()));
+        let map = |count, ahead| {
+            let entries = (0..count).map(|_| MapEntry::new(new_buffer(), Cell::new()));
+            TransferMap::new(entries.collect(), ahead)
+        };
         let places: Vec<Place> = threads.concat();
         let shard = Arc::new(Shard {
             state: Mutex::new(State {
-                map: TransferMap::new(entries.collect()),
+                map: map(transfers, false),
+                ahead: map(ahead, true),
                 failures,
                 is_given_up: false,
             }),
@@ -244,8 +307,11 @@ fn play_in(tally: &Tally, groups: u64, played: Play) {
                 lost.into_iter().all(|(_, (store, _, _))| *store == LOST),
                 "a load from another store failed"
             );
-        } else {
+        } else if ahead == 0 {
             assert_eq!(lost.count(), failures);
+        } else {
+            // Reading ahead may have failed, and then what is wanted is read.
+            assert!(lost.count() <= failures);
         }
     };
     tally.explore(bound(None, 3), run);
@@ -255,6 +321,7 @@ fn play_in(tally: &Tally, groups: u64, played: Play) {
 fn loads(transfers: usize, threads: &'static [&'static [Place]], failures: usize) {
     play(Play {
         transfers,
+        ahead: 0,
         threads,
         failures,
         memory: None,
@@ -293,10 +360,54 @@ fn each_load_ends_where_a_store_is_given_up() {
         for threads in THREADS {
             play(Play {
                 transfers: 1,
+                ahead: 0,
                 threads,
                 failures: 0,
                 memory: Some(memory),
             });
+        }
+    }
+}
+
+#[test]
+fn each_load_is_served_where_others_read_ahead() {
+    const THREADS: [&[&[Place]]; 4] = [
+        &[&[(0, 1, 1)], &[(0, 2, 1)]],
+        &[&[(0, 1, 1), (0, 2, 1)], &[(0, 3, 1), (0, 8, 1)]],
+        &[&[(0, 1, 1)], &[(0, 2, 1)], &[(0, 4, 1)]],
+        &[&[(0, 1, 1), (0, 8, 1)], &[(0, 2, 1)]],
+    ];
+    for threads in THREADS {
+        for failures in [0, 1] {
+            play(Play {
+                transfers: 1,
+                ahead: 1,
+                threads,
+                failures,
+                memory: None,
+            });
+        }
+    }
+}
+
+#[test]
+fn each_load_ends_where_what_is_read_ahead_is_given_up() {
+    const THREADS: [&[&[Place]]; 3] = [
+        &[&[(LOST, 1, 1)], &[(LOST, 2, 1)]],
+        &[&[(LOST, 1, 1)], &[(0, 1, 1)]],
+        &[&[(LOST, 1, 1), (0, 1, 1)], &[(0, 2, 1)]],
+    ];
+    for memory in [0, 1] {
+        for failures in [0, 1] {
+            for threads in THREADS {
+                play(Play {
+                    transfers: 1,
+                    ahead: 1,
+                    threads,
+                    failures,
+                    memory: Some(memory),
+                });
+            }
         }
     }
 }

@@ -26,6 +26,7 @@ mod object;
 mod options;
 #[path = "../common/pages.rs"]
 mod pages;
+mod read_ahead;
 mod redirect;
 mod returns;
 mod segment;

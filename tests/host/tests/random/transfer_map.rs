@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Transfers and the loads that wait for them, against a model that keeps lists: random loads, reads
-//! that end well or fail, and stores that are given up, one step at a time.
+//! that end well or fail, and stores that are given up, one step at a time. Some maps read ahead.
 
 use std::collections::VecDeque;
 
-use ghostswap_core::blocks::Blocks;
+use ghostswap_core::blocks::{
+    Blocks,
+    MAX_AHEAD,
+    ROW, //
+};
 use ghostswap_core::segment::BLOCKS;
 use ghostswap_core::transfer_map::{
     Ended,
@@ -31,8 +35,8 @@ use crate::{
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// Of a group.
-    Load(Blocks, u64),
+    /// Of a group. A map for reading ahead may read so many blocks.
+    Load(Blocks, u64, usize),
     /// The user of one of those in use is done, or, if it read, has read.
     Done(Index),
     /// The same, but one that reads fails.
@@ -44,13 +48,16 @@ enum Step {
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
-    let any_blocks = (0..2usize, 0..2usize, 0..2u64, 0..20usize, 1..=2usize).prop_map(
+    // At the beginning of a row, and around its end.
+    let first = prop_oneof![0..8usize, ROW - 4..ROW + 4];
+    let any_blocks = (0..2usize, 0..2usize, 0..2u64, first, 1..=2usize).prop_map(
         |(store, segment, generation, first, count)| {
             blocks(store, segment, generation, first, count)
         },
     );
     prop_oneof![
-        6 => (any_blocks, NO_GROUP..4).prop_map(|(blocks, group)| Step::Load(blocks, group)),
+        6 => (any_blocks, NO_GROUP..4, 1..=ROW)
+            .prop_map(|(blocks, group, window)| Step::Load(blocks, group, window)),
         4 => any::<Index>().prop_map(Step::Done),
         1 => any::<Index>().prop_map(Step::Fail),
         1 => prop_oneof![(0..2usize).prop_map(Step::GiveUp), Just(Step::Add)],
@@ -107,12 +114,16 @@ enum Fate {
     Open,
     Served,
     Failed,
+    /// It was given back, to be read by another map.
+    Elsewhere,
 }
 
 type Map = TransferMap<Vec<MapEntry<Queue, Transfer>>, Queue, Transfer>;
 
 struct World {
     map: Map,
+    /// Whether the map is for reading ahead.
+    ahead: bool,
     loads: Vec<Load>,
     /// What each transfer has, or reads.
     has: Vec<Option<Blocks>>,
@@ -131,26 +142,31 @@ fn party(load: &Load) -> (u64, usize) {
     (load.group, load.blocks.store())
 }
 
-/// Returns whether a load of `wanted` finds `has`.
+/// Returns whether a load of `wanted` finds `has`. If that begins in another row, it may.
 fn finds(has: &Blocks, wanted: &Blocks) -> bool {
-    let (start, end) = (has.range().start, has.range().end);
-    (has.store(), has.segment(), has.generation())
-        == (wanted.store(), wanted.segment(), wanted.generation())
-        && start <= wanted.range().start
-        && wanted.range().end <= end
-        && (start == wanted.range().start || wanted.range().start % 8 != 0)
+    has.cover(wanted) && has.range().start / ROW == wanted.range().start / ROW
+}
+
+fn new_map(count: usize, ahead: bool) -> Map {
+    let transfers = (0..count).map(|number| Transfer { number, has: None });
+    let entries = transfers.map(|transfer| MapEntry::new(transfer, Cell::new()));
+    TransferMap::new(entries.collect(), ahead)
 }
 
 fn map(count: usize) -> Map {
-    let transfers = (0..count).map(|number| Transfer { number, has: None });
-    let entries = transfers.map(|transfer| MapEntry::new(transfer, Cell::new()));
-    TransferMap::new(entries.collect())
+    new_map(count, false)
+}
+
+/// What becomes of `load` in a map that reads what is wanted.
+fn look_up(map: &mut Map, load: Load) -> Lookup<Queue, Transfer> {
+    map.look_up(load).unwrap_or_else(|load| map.read(load))
 }
 
 impl World {
-    fn new(count: usize) -> Self {
+    fn new(count: usize, ahead: bool) -> Self {
         Self {
-            map: map(count),
+            map: new_map(count, ahead),
+            ahead,
             loads: Vec::new(),
             has: vec![None; count],
             idle: (0..count).collect(),
@@ -161,8 +177,8 @@ impl World {
         }
     }
 
-    /// Those that have what `load` wants, or read it and not for another group.
-    fn having(&self, load: &Load) -> Vec<usize> {
+    /// Those that have what `load` wants, or read it and not for another group, where it `finds` that.
+    fn having(&self, load: &Load, finds: impl Fn(&Blocks, &Blocks) -> bool) -> Vec<usize> {
         (0..self.has.len())
             .filter(|&at| self.has[at].is_some_and(|has| finds(&has, &load.blocks)))
             .filter(|&at| {
@@ -184,6 +200,9 @@ impl World {
     }
 
     fn may_use(&self, load: &Load) -> bool {
+        if self.ahead {
+            return !self.idle.is_empty();
+        }
         self.idle.len() > self.count / 4 || self.of_party(load) < self.idle.len()
     }
 
@@ -192,15 +211,27 @@ impl World {
         self.idle.remove(place.expect("it is idle"));
     }
 
-    fn load(&mut self, blocks: Blocks, group: u64) {
+    fn load(&mut self, blocks: Blocks, group: u64, window: usize) {
         let load = Load::new(self.fates.len(), blocks, group);
         self.fates.push(Fate::Open);
         self.loads.push(load);
-        let having = self.having(&load);
-        match self.map.look_up(load) {
+        let having = self.having(&load, finds);
+        let may_have = self.having(&load, Blocks::cover);
+        let lookup = match self.map.look_up(load) {
+            Ok(lookup) => lookup,
+            Err(load) if !self.ahead => self.map.read(load),
+            Err(load) => match self.map.read_ahead(load, window) {
+                Ok(lookup) => lookup,
+                Err(load) => {
+                    assert!(having.is_empty() && self.idle.is_empty());
+                    return self.settle(load, Fate::Elsewhere);
+                }
+            },
+        };
+        match lookup {
             Lookup::Cached(in_use, transfer, given_back) => {
                 assert_eq!(given_back.number, load.number);
-                assert!(having.contains(&transfer.number));
+                assert!(may_have.contains(&transfer.number));
                 assert_eq!(transfer.has, Some(in_use.blocks()));
                 self.use_idle(transfer.number);
                 self.users.push(User {
@@ -223,8 +254,9 @@ impl World {
                 self.read(reading, transfer, grant);
             }
             Lookup::Waits => {
+                let in_use = |number| !self.idle.contains(number);
                 assert!(
-                    having.iter().any(|number| !self.idle.contains(number)) || !self.may_use(&load),
+                    may_have.iter().any(in_use) || (!self.ahead && !self.may_use(&load)),
                     "it waits for nothing"
                 );
             }
@@ -234,10 +266,17 @@ impl World {
     fn read(&mut self, reading: ReadingTransfer<Cell>, mut transfer: Transfer, grant: usize) {
         let load = self.loads[grant];
         assert_eq!(self.fates[grant], Fate::Open);
-        assert_eq!(reading.blocks(), load.blocks);
+        assert_eq!(reading.is_ahead(), self.ahead);
+        let (blocks, wanted) = (reading.blocks(), load.blocks);
+        if self.ahead {
+            assert!(blocks.cover(&wanted) && blocks.range().start == wanted.range().start);
+            assert!(blocks.range().len() <= MAX_AHEAD);
+        } else {
+            assert_eq!(blocks, wanted);
+        }
         // What it has is overwritten.
         transfer.has = None;
-        self.has[transfer.number] = Some(load.blocks);
+        self.has[transfer.number] = Some(blocks);
         self.users.push(User {
             used: Use::Reads(reading),
             transfer,
@@ -245,7 +284,19 @@ impl World {
             left: false,
         });
         let most = self.count - self.count / 4;
-        assert!(self.of_party(&load) <= most, "a party has all");
+        assert!(
+            self.ahead || self.of_party(&load) <= most,
+            "a party has all"
+        );
+    }
+
+    /// What becomes of a load that was read for in vain.
+    fn failed(&self) -> Fate {
+        if self.ahead {
+            Fate::Elsewhere
+        } else {
+            Fate::Failed
+        }
     }
 
     fn settle(&mut self, load: Load, fate: Fate) {
@@ -277,7 +328,7 @@ impl World {
                         if well {
                             self.serve(first, &transfer);
                         } else {
-                            self.settle(first, Fate::Failed);
+                            self.settle(first, self.failed());
                         }
                         self.users.push(User {
                             used: Use::HasRead(in_use, well),
@@ -298,6 +349,15 @@ impl World {
                 }
             }
             Use::HasRead(in_use, true) => self.map.end(in_use, transfer),
+            Use::HasRead(in_use, false) if self.ahead => {
+                self.has[number] = None;
+                let (ended, mut followers) = self.map.fail_ahead(in_use, transfer);
+                while let Some(load) = followers.0.pop_front() {
+                    assert!(!load.reads, "it has a grant");
+                    self.settle(load, Fate::Elsewhere);
+                }
+                ended
+            }
             Use::HasRead(in_use, false) => {
                 self.has[number] = None;
                 self.map.fail(in_use, transfer)
@@ -394,12 +454,13 @@ proptest! {
     #[test]
     fn each_load_is_served_once(
         count in 1..6usize,
+        ahead in any::<bool>(),
         steps in proptest::collection::vec(any_step(), 1..200),
     ) {
-        let mut world = World::new(count);
+        let mut world = World::new(count, ahead);
         for step in steps {
             match step {
-                Step::Load(blocks, group) => world.load(blocks, group),
+                Step::Load(blocks, group, window) => world.load(blocks, group, window),
                 Step::Done(index) if !world.users.is_empty() => {
                     world.go_on_with(index.index(world.users.len()), true);
                 }
@@ -425,12 +486,12 @@ proptest! {
         let mut loads = vec![0; maps];
         for first in 0..BLOCKS {
             let shard = blocks(store, segment, 0, first, 1).shard(maps);
-            assert_eq!(shard, blocks(store, segment, 1, first / 8 * 8, 1).shard(maps));
+            assert_eq!(shard, blocks(store, segment, 1, first / ROW * ROW, 1).shard(maps));
             loads[shard] += 1;
         }
         // No map has much more than its part.
         let most = loads.iter().max().copied().unwrap_or(0);
-        assert!(most <= BLOCKS / maps * 2 + 4 * 8, "{most} of {BLOCKS} in one of {maps} maps");
+        assert!(most <= BLOCKS / maps * 2 + 4 * ROW, "{most} of {BLOCKS} in one of {maps} maps");
     }
 }
 
@@ -441,7 +502,7 @@ fn load(number: usize, group: u64, store: usize, first: usize) -> Load {
 
 /// Begins `load`. Returns what it uses, or [`None`] if it waits.
 fn begin(map: &mut Map, load: Load) -> Option<(Use, Transfer)> {
-    match map.look_up(load) {
+    match look_up(map, load) {
         Lookup::Cached(in_use, transfer, _) => Some((Use::Cached(in_use), transfer)),
         Lookup::Read(reading, transfer, _) => Some((Use::Reads(reading), transfer)),
         Lookup::Waits => None,
@@ -484,12 +545,12 @@ fn a_load_finds_what_has_its_block_and_the_one_before() {
     let mut map = map(2);
     let user = begin(&mut map, load(4, 2)).expect("all are idle");
     assert!(matches!(end(&mut map, user), Ended::Idle));
-    let Lookup::Cached(in_use, _, _) = map.look_up(load(5, 1)) else {
+    let Lookup::Cached(in_use, _, _) = look_up(&mut map, load(5, 1)) else {
         panic!("it was read")
     };
     assert_eq!(in_use.blocks(), load(4, 2).blocks);
-    assert!(matches!(map.look_up(load(4, 1)), Lookup::Waits));
-    assert!(matches!(map.look_up(load(5, 2)), Lookup::Read(..)));
+    assert!(matches!(look_up(&mut map, load(4, 1)), Lookup::Waits));
+    assert!(matches!(look_up(&mut map, load(5, 2)), Lookup::Read(..)));
 }
 
 /// One party wants more than there is, and nothing of it ends: its group is throttled, or its store
@@ -605,18 +666,18 @@ fn nothing_is_kept_of_a_store_that_is_forgotten() {
         assert!(matches!(end(&mut map, user), Ended::Idle));
     }
     // One load was served, and has not ended its transfer yet.
-    let Lookup::Cached(in_use, transfer, _) = map.look_up(load(0, 4)) else {
+    let Lookup::Cached(in_use, transfer, _) = look_up(&mut map, load(0, 4)) else {
         panic!("it was read")
     };
     map.forget_store(0);
     assert!(matches!(map.end(in_use, transfer), Ended::Idle));
     for first in [4, 7] {
         assert!(
-            matches!(map.look_up(load(0, first)), Lookup::Read(..)),
+            matches!(look_up(&mut map, load(0, first)), Lookup::Read(..)),
             "it was kept"
         );
         assert!(
-            matches!(map.look_up(load(1, first)), Lookup::Cached(..)),
+            matches!(look_up(&mut map, load(1, first)), Lookup::Cached(..)),
             "it is another store's"
         );
     }
@@ -635,7 +696,7 @@ fn what_is_behind_something_forgotten_in_a_chain_is_found() {
     }
     map.forget_store(0);
     for number in 0..32 {
-        let Lookup::Cached(in_use, transfer, _) = map.look_up(load(1, 3 * number)) else {
+        let Lookup::Cached(in_use, transfer, _) = look_up(&mut map, load(1, 3 * number)) else {
             panic!("it was lost")
         };
         assert!(matches!(map.end(in_use, transfer), Ended::Idle));
@@ -685,11 +746,11 @@ fn a_store_that_is_given_up_leaves_none_waiting() {
     let user = (Use::Reads(reading), transfer);
     assert!(matches!(end(&mut map, user), Ended::Idle));
     assert!(matches!(
-        map.look_up(load(0, NO_GROUP, 0, 10)),
+        look_up(&mut map, load(0, NO_GROUP, 0, 10)),
         Lookup::Cached(..)
     ));
     for group in 1..4 {
-        let read = map.look_up(load(0, group, 1, group as usize));
+        let read = look_up(&mut map, load(0, group, 1, group as usize));
         assert!(matches!(read, Lookup::Read(..)), "nothing was kept");
     }
 }
@@ -708,4 +769,40 @@ fn another_generation_or_store_is_something_else() {
     ] {
         assert!(!has.cover(&other), "{other:?}");
     }
+}
+
+#[test]
+fn what_was_read_ahead_in_vain_is_counted() {
+    let load = |first, count| Load::new(0, blocks(0, 0, 0, first, count), NO_GROUP);
+    let read_ahead = |map: &mut Map, load, window| {
+        let Err(load) = map.look_up(load) else {
+            panic!("it is there")
+        };
+        match map.read_ahead(load, window) {
+            Ok(Lookup::Read(reading, transfer, _)) => (Use::Reads(reading), transfer),
+            _ => panic!("it is idle"),
+        }
+    };
+    let mut map = new_map(1, true);
+    let user = read_ahead(&mut map, load(0, 1), 8);
+    assert_eq!(user.0.blocks().range(), 0..8);
+    // Of these, the second and the third are wanted while it reads, and the last after that.
+    assert!(matches!(map.look_up(load(1, 2)), Ok(Lookup::Waits)));
+    assert!(map.look_up(load(7, 2)).is_err());
+    assert!(matches!(end(&mut map, user), Ended::Idle));
+    for _ in 0..2 {
+        let Ok(Lookup::Cached(in_use, transfer, _)) = map.look_up(load(7, 1)) else {
+            panic!("it was read")
+        };
+        assert!(matches!(map.end(in_use, transfer), Ended::Idle));
+    }
+    let user = read_ahead(&mut map, load(100, 1), 8);
+    assert_eq!((map.take_in_vain(), map.take_in_vain()), (4, 0));
+    assert!(map.read_ahead(load(200, 1), 8).is_err(), "it is in use");
+    // Where most was in vain, less is read.
+    assert!(matches!(end(&mut map, user), Ended::Idle));
+    let user = read_ahead(&mut map, load(0, 1), 32);
+    assert_eq!(user.0.blocks().range(), 0..16);
+    assert_eq!(map.take_in_vain(), 7);
+    assert!(matches!(end(&mut map, user), Ended::Idle));
 }
