@@ -38,6 +38,10 @@
  *   random-bytes, random-ios  when all is touched in no order
  *   wb-pages   pages written back
  *
+ * inverted, in percent, with memory for so many pages and a disk behind it
+ *   hot-reads  of some pages that are needed again and again, after six times as many that
+ *              are not: how much is read from the disk
+ *
  * shared
  *   nothing: a process for each CPU has its pages swapped out and in, and freed, while a
  *   plugin of the machine's looks on, see profile
@@ -717,6 +721,85 @@ static void measure_slow(const struct backend *backend, const char *comp)
 	free(order);
 }
 
+#define HOT_ROUNDS	16
+/* What is counted are the last of them. */
+#define STEADY_ROUNDS	8
+/* About what a page has, compressed. */
+#define COMPRESSED	1450
+
+/* Has room in memory for POOL pages, which is about a hundredth of RAM, and a disk behind it. */
+static void on_small(const struct backend *backend, const char *comp, size_t pool)
+{
+	if (backend->on == zram_on) {
+		/* The second to come has the lower priority. */
+		area_pages = pool;
+		backend->on(comp);
+		area_pages = usual_area();
+		swap_on(disk);
+	} else if (backend->on == zswap_on) {
+		backend->on(comp);
+		put(ZSWAP "max_pool_percent", "1");
+	} else {
+		ghost_on(comp, "1%", "", disk);
+	}
+}
+
+static void write_all(char *memory, const size_t *order, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		volatile char *byte = memory + order[i] % count * PAGE;
+
+		*byte = *byte;
+	}
+}
+
+/*
+ * Three pools' worth of pages go, and are not needed any more. Then half a pool's worth are
+ * changed in no order, and go, again and again.
+ */
+static void measure_inverted(const struct backend *backend, const char *comp)
+{
+	size_t pool = get_sum("/proc/meminfo", "MemTotal:") * 1024 / 100 / COMPRESSED;
+	size_t cold = 3 * pool, hot = pool / 2;
+	size_t *order = malloc(pages * sizeof(*order));
+	bool own_disk = backend->on == backend->on_store;
+	double bytes = 0;
+	char *memory;
+
+	if (!order || cold + hot > pages)
+		errx(1, "%zu pages are too few", pages);
+	put_order(order, true);
+	if (!own_disk)
+		make_store();
+	backend->prepare(comp);
+	on_small(backend, comp, pool);
+	memory = map(MADV_NOHUGEPAGE);
+	if (madvise(memory, cold * PAGE, MADV_PAGEOUT))
+		err(1, "MADV_PAGEOUT");
+	for (int round = 0; round < HOT_ROUNDS; round++) {
+		char *needed = memory + cold * PAGE;
+		struct traffic before;
+
+		if (madvise(needed, hot * PAGE, MADV_PAGEOUT))
+			err(1, "MADV_PAGEOUT");
+		before = traffic();
+		write_all(needed, order, hot);
+		if (round >= HOT_ROUNDS - STEADY_ROUNDS)
+			bytes += traffic().read_bytes - before.read_bytes;
+	}
+	if (memcmp(memory, corpus, pages * PAGE))
+		errx(1, "%s with %s: pages came back wrong", backend->name, comp);
+	FIGURE("hot-reads", 100 * bytes / (PAGE * hot * STEADY_ROUNDS));
+	unmap(memory);
+	backend->off();
+	if (backend->on == zram_on)
+		swap_off(disk);
+	backend->clean_up();
+	if (!own_disk)
+		remove_disk();
+	free(order);
+}
+
 #define DEPTH		256
 #define DEPTH_ROUNDS	3
 
@@ -927,6 +1010,11 @@ static void measure_stores(const char *comp, const char *names)
 	measure_in_group(comp, names, measure_store);
 }
 
+static void measure_all_inverted(const char *comp, const char *names)
+{
+	measure_in_group(comp, names, measure_inverted);
+}
+
 static void measure_all_slow(const char *comp, const char *names)
 {
 	measure_in_group(comp, names, measure_slow);
@@ -1040,6 +1128,8 @@ int main(int argc, char **argv)
 		for_each(argv[3], names, measure_pages);
 	if (has(measures, "store"))
 		for_each(argv[3], names, measure_stores);
+	if (has(measures, "inverted"))
+		for_each(argv[3], names, measure_all_inverted);
 	if (has(measures, "huge-in"))
 		for_each(argv[3], names, measure_all_huge_in);
 	if (has(measures, "batches"))

@@ -76,9 +76,16 @@ STORE = [
     Row("wb-bytes", "written back, bytes", bar=0.40, against=PAGE, where=["python"]),
     Row("wb-ios", "  requests", "{:.3f}", bar=0.05, against=1),
     Row("seq-bytes", "read in order, bytes"),
-    Row("seq-ios", "  requests", "{:.3f}"),
+    Row("seq-ios", "  requests", "{:.3f}", bar=0.06, against=1, where=["python"]),
     Row("random-bytes", "read in no order, bytes"),
     Row("random-ios", "  requests", "{:.3f}"),
+    Row(
+        "hot-reads",
+        "read of what is needed again and again, percent",
+        "{:.1f}",
+        bar=0.03,
+        against=100,
+    ),
 ]
 
 
@@ -159,7 +166,7 @@ EMPTY = [
 SLOW = [
     Row("swapoff-ms", "swapoff, ms", bar=0.2, against="swap"),
     Row("swapoff-reads", "  requests"),
-    Row("seq-ms", "faults in order, ms"),
+    Row("seq-ms", "faults in order, ms", bar=0.5, against="swap"),
     Row("seq-reads", "  requests"),
     Row("random-ms", "faults in no order, ms"),
     Row("random-reads", "  requests"),
