@@ -26,4 +26,5 @@ pub(crate) mod crypto;
 pub(crate) mod fs;
 pub(crate) mod mm;
 pub(crate) mod power;
+pub(crate) mod sort;
 pub(crate) mod sync;

@@ -27,6 +27,7 @@
 #include <linux/random.h>
 #include <linux/scatterlist.h>
 #include <linux/sched/mm.h>
+#include <linux/sort.h>
 #include <linux/statfs.h>
 #include <linux/suspend.h>
 #include <linux/string.h>

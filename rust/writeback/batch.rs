@@ -51,7 +51,13 @@ use crate::{
             Slot, //
         },
     },
-    kernel_ext::mm::zsmalloc::ZsObject,
+    kernel_ext::{
+        mm::zsmalloc::ZsObject,
+        sort::{
+            sort,
+            Sortable, //
+        }, //
+    },
     writeback::{
         gc::Cleaner,
         lanes::{
@@ -87,10 +93,20 @@ const MAX_EMPTY: u32 = 2;
 const MAX_BARREN: u32 = 100;
 
 /// A cluster that may be written back.
+#[derive(Clone, Copy)]
 struct Candidate {
     touched: u32,
     area: usize,
     cluster: usize,
+}
+
+/// The coldest last.
+impl Sortable for Candidate {
+    type Key = Reverse<(u32, usize, usize)>;
+
+    fn key(&self) -> Self::Key {
+        Reverse((self.touched, self.area, self.cluster))
+    }
 }
 
 /// The hand that goes round over the tables.
@@ -399,9 +415,7 @@ impl Sweep {
             *next = (0, 0);
             ages.next_round(now);
         }
-        candidates.sort_unstable_by_key(|candidate| {
-            Reverse((candidate.touched, candidate.area, candidate.cluster))
-        });
+        sort(candidates);
         ended
     }
 }

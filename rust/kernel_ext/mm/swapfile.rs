@@ -12,7 +12,11 @@
 
 use crate::kernel_ext::{
     bindings,
-    fs::file::read_first_page, //
+    fs::file::read_first_page,
+    sort::{
+        sort,
+        Sortable, //
+    },
 };
 use core::{
     ops::Deref,
@@ -103,6 +107,7 @@ impl<E: Into<Error>> From<E> for ClaimError {
 type Claimed<T> = core::result::Result<T, ClaimError>;
 
 /// Pages that lie side by side on the device: `struct swap_extent` without its tree.
+#[derive(Clone, Copy)]
 struct Extent {
     /// The first of them in the file.
     page: u64,
@@ -110,6 +115,14 @@ struct Extent {
     pages: u64,
     /// The first of them on the device, counted in pages.
     place: u64,
+}
+
+impl Sortable for Extent {
+    type Key = u64;
+
+    fn key(&self) -> u64 {
+        self.page
+    }
 }
 
 /// A swapfile or swap partition that was opened, to be claimed, or that is claimed. Dropping it
@@ -594,7 +607,7 @@ impl ProbeArea {
         while let Some(extent) = self.take_extent() {
             extents.push(extent, GFP_KERNEL)?;
         }
-        extents.sort_unstable_by_key(|extent: &Extent| extent.page);
+        sort(&mut extents);
         Ok(extents)
     }
 }
