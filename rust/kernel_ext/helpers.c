@@ -4,6 +4,8 @@
  * more. bindings_helper.h declares them.
  */
 
+#include <linux/kcsan-checks.h>
+
 #include "bindings_helper.h"
 
 struct acomp_req *kernel_ext_acomp_request_alloc(struct crypto_acomp *tfm)
@@ -186,14 +188,25 @@ bool kernel_ext_current_is_oom_origin(void)
 	return oom_task_origin(current);
 }
 
+/*
+ * Only a task itself writes its flags. Others read them, and the workqueue code does so as
+ * these are written, but looks at none that changes here.
+ */
 unsigned int kernel_ext_memalloc_noreclaim_save(void)
 {
-	return memalloc_noreclaim_save();
+	unsigned int flags;
+
+	kcsan_disable_current();
+	flags = memalloc_noreclaim_save();
+	kcsan_enable_current();
+	return flags;
 }
 
 void kernel_ext_memalloc_noreclaim_restore(unsigned int flags)
 {
+	kcsan_disable_current();
 	memalloc_noreclaim_restore(flags);
+	kcsan_enable_current();
 }
 
 int kernel_ext_register_pm_notifier(struct notifier_block *notifier)
