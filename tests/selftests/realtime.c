@@ -29,15 +29,15 @@
 
 #define PAGES 64
 #define PRIORITY 50
-/* So long do both together take for the pages, more or less, on any machine. */
-#define LONGEST_SLEEP_NS 4000000
+/* It sleeps so many times as long as swapping out takes: for longer than writing back takes. */
+#define LONGEST_SLEEP 4
 #define SLOW_US 300000
 
-static long cpu_us(void)
+static long clock_us(clockid_t clock)
 {
 	struct timespec time;
 
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+	clock_gettime(clock, &time);
 	return time.tv_sec * 1000000 + time.tv_nsec / 1000;
 }
 
@@ -69,10 +69,10 @@ static pid_t start_writing(const char *file)
 static long check_page(const uint64_t *page, size_t index, uint64_t stamp)
 {
 	uint64_t expected[WORDS];
-	long begin = cpu_us(), took;
+	long begin = clock_us(CLOCK_THREAD_CPUTIME_ID), took;
 
 	*(const volatile uint64_t *)page;
-	took = cpu_us() - begin;
+	took = clock_us(CLOCK_THREAD_CPUTIME_ID) - begin;
 	content(expected, 't', index, stamp);
 	if (memcmp(page, expected, PAGE))
 		errx(1, "page %zu is not what it was in round %llu", index,
@@ -100,13 +100,15 @@ int main(int argc, char **argv)
 	if (sched_setscheduler(0, SCHED_FIFO, &param))
 		err(1, "sched_setscheduler");
 	for (round = 1; round <= times; round++) {
-		const struct timespec sleep = { .tv_nsec = next(&state) % LONGEST_SLEEP_NS };
+		long begin = clock_us(CLOCK_MONOTONIC), sleep;
 
 		for (i = 0; i < PAGES; i++)
 			content((uint64_t *)(memory + i * PAGE), 't', i, round);
 		if (madvise(memory, PAGES * PAGE, MADV_PAGEOUT))
 			err(1, "MADV_PAGEOUT");
-		clock_nanosleep(CLOCK_MONOTONIC, 0, &sleep, NULL);
+		sleep = LONGEST_SLEEP * (clock_us(CLOCK_MONOTONIC) - begin);
+		/* A disturbance may have been much longer. */
+		usleep(next(&state) % ((sleep < SLOW_US ? sleep : SLOW_US) + 1));
 		for (i = 0; i < PAGES; i++) {
 			long took = check_page((uint64_t *)(memory + i * PAGE), i, round);
 

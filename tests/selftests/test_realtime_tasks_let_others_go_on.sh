@@ -7,16 +7,18 @@
 
 # If it does not let others go on, it spins until the kernel gives them a part of the second that
 # is theirs: in every tenth round, or so. The machine itself may stop for so long, but rarely.
-MOST_SLOW=3
+ROUNDS=200
+MOST_SLOW=5
 
 beside_the_mover() {
 	local pool said
 	area_with_store 64M limit=64M
 	find_pool pool file
-	said=$(realtime "$SYSFS/$pool/writeback" 400)
+	said=$(realtime "$SYSFS/$pool/writeback" "$ROUNDS")
 	note "$said"
 	holds "pages that were written" "$(stat_of file written_pages) > 100"
-	holds "pages that took a part of a second" "$(said_number slow) <= $MOST_SLOW"
+	# With KASAN any task may have to free, for long, what was kept back before.
+	kernel_has KASAN || holds "pages that took a part of a second" "$(said_number slow) <= $MOST_SLOW"
 }
 
 promise "a task of real-time priority lets the mover go on that has its page" beside_the_mover

@@ -13,14 +13,15 @@ use kernel::{
 /// How often it spins before it sleeps: for longer than what is waited for takes.
 const SPINS: u32 = 256;
 
-/// How long it sleeps.
-const SLEEP: Delta = Delta::from_micros(50);
+/// How long it sleeps at first, and at most, in microseconds.
+const SLEEP: i64 = 50;
+const LONGEST_SLEEP: i64 = 3200;
 
 /// Waits between two looks at what another task is about to change.
 ///
 /// It spins, for that is done in less time than a sleep takes. But the other task may not run, because
 /// this one has its CPU, and a task of real-time priority keeps it for as long as it spins. So after some
-/// looks it sleeps.
+/// looks it sleeps, twice as long each time.
 ///
 /// # Examples
 ///
@@ -32,12 +33,16 @@ const SLEEP: Delta = Delta::from_micros(50);
 /// ```
 pub(crate) struct SpinWait {
     spins: u32,
+    sleep: i64,
 }
 
 impl SpinWait {
     /// No look was taken yet.
     pub(crate) fn new() -> Self {
-        Self { spins: 0 }
+        Self {
+            spins: 0,
+            sleep: SLEEP,
+        }
     }
 
     /// Waits for a moment, before the next look.
@@ -48,7 +53,8 @@ impl SpinWait {
             self.spins += 1;
             cpu_relax();
         } else {
-            fsleep(SLEEP);
+            fsleep(Delta::from_micros(self.sleep));
+            self.sleep = (2 * self.sleep).min(LONGEST_SLEEP);
         }
     }
 }
