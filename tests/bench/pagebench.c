@@ -184,21 +184,21 @@ char seen;
  * Has pages go that went out and are still in the swap cache: those of an area that is not
  * synchronous, as reclaim would when it comes upon them again.
  */
-static void drop_swap_cache(char *memory)
+static void drop_swap_cache(char *memory, size_t count)
 {
-	unsigned char *resident = malloc(pages);
+	unsigned char *resident = malloc(count);
 	size_t left = 0;
 
-	if (!resident || mincore(memory, pages * PAGE, resident))
+	if (!resident || mincore(memory, count * PAGE, resident))
 		err(1, "mincore");
-	for (size_t i = 0; i < pages; i++) {
+	for (size_t i = 0; i < count; i++) {
 		if (resident[i] & 1) {
 			seen += memory[i * PAGE];
 			left++;
 		}
 	}
 	free(resident);
-	if (left && madvise(memory, pages * PAGE, MADV_PAGEOUT))
+	if (left && madvise(memory, count * PAGE, MADV_PAGEOUT))
 		err(1, "MADV_PAGEOUT");
 }
 
@@ -260,7 +260,7 @@ static noinline void measure_small(const struct backend *backend, const char *co
 		double out_before = out, in_before = in;
 
 		out = page_out(memory);
-		drop_swap_cache(memory);
+		drop_swap_cache(memory, pages);
 		in = page_in(memory);
 		if (memcmp(memory, corpus, pages * PAGE))
 			errx(1, "%s with %s: pages came back wrong", backend->name, comp);
@@ -272,7 +272,7 @@ static noinline void measure_small(const struct backend *backend, const char *co
 	}
 
 	page_out(memory);
-	drop_swap_cache(memory);
+	drop_swap_cache(memory, pages);
 	own = backend->own();
 	ram = pages * PAGE - (free_memory() - before);
 	slab = slab_memory() - slab;
@@ -784,6 +784,9 @@ static void measure_inverted(const struct backend *backend, const char *comp)
 
 		if (madvise(needed, hot * PAGE, MADV_PAGEOUT))
 			err(1, "MADV_PAGEOUT");
+		/* What goes to a disk is being written. */
+		usleep(100000);
+		drop_swap_cache(needed, hot);
 		before = traffic();
 		write_all(needed, order, hot);
 		if (round >= HOT_ROUNDS - STEADY_ROUNDS)
