@@ -132,7 +132,7 @@ start_second() {
 	pages "$@" <go >said.second &
 	second_pid=$!
 	exec {second_hears}>go
-	until_true "the second process holds" 60 grep -q holding said.second
+	until_true "the second process holds" 180 grep -q holding said.second
 }
 
 release_second() {
