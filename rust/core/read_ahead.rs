@@ -3,12 +3,15 @@
 //! How much is read beside what a load wants.
 //!
 //! Pages that were swapped out together lie next to each other in a segment, and are often wanted
-//! together again. So a load that goes on where the last read of its segment ended reads more than its
-//! own blocks: four, and each time that it is so twice as many, up to a row of 32. That is as the kernel
+//! together again. So a load that goes on where one of the last reads of its segment ended reads more than
+//! its own blocks: four, and each time that it is so twice as many, up to a row of 32. That is as the kernel
 //! reads files ahead. What is in the blocks serves the loads that follow.
 //!
 //! Of what was read, [`Window`] is told how much was wanted, when the memory is used again. Where it was
 //! less than half, less is read from then on, and more again when it is more than that.
+//!
+//! There may be several such runs in one segment: incompressible pages lie before others that were
+//! swapped out with them, and are read between these.
 //!
 //! Nothing rests on all this: several threads may take note at once, and of some what they noted is lost.
 //!
@@ -28,7 +31,7 @@
 //! };
 //! let streams = Streams::new();
 //! assert_eq!(streams.window(&of_block(40)), 0);
-//! streams.note(&of_block(40), 0);
+//! streams.note(&of_block(40), &of_block(40), 0);
 //! assert_eq!(streams.window(&of_block(41)), 4);
 //! assert_eq!(streams.window(&of_block(43)), 0);
 //! ```
@@ -44,19 +47,68 @@ use super::{
 /// Blocks that are read where a load goes on with what was read, at first.
 pub const LEAST_AHEAD: usize = 4;
 
-/// How many reads are remembered, each of another segment in most cases.
-const STREAMS: usize = 16;
+/// How many reads are remembered: so many of all segments that have the same set.
+const SETS: usize = 16;
+const WAYS: usize = 4;
 
+/// Where a read ended, and when that was:
+///
 /// ```text
-///  63      34 33     24 23        0
-/// | segment  |   end   |  window  |
+///  63      34 33     24 23        6 5         0
+/// | segment  |   end   |   time    |  window  |
 /// ```
-const END_SHIFT: u32 = 24;
+#[derive(Clone, Copy)]
+struct PastRead(u64);
+
+/// None yet: its end is past all segments.
+const NEVER: u64 = u64::MAX;
+
+/// So many reads longer is remembered where loads went on, so that others do not hide them.
+const ALONE: u64 = 64;
+
+const WINDOW_BITS: u32 = 6;
+const TIME_BITS: u32 = 18;
+const END_SHIFT: u32 = WINDOW_BITS + TIME_BITS;
 const END_BITS: u32 = 10;
 const SEGMENT_SHIFT: u32 = END_SHIFT + END_BITS;
 
+impl PastRead {
+    fn new(read: &Blocks, window: usize, time: u64) -> Self {
+        let end = read.range().end as u64;
+        let time = time & ((1 << TIME_BITS) - 1);
+        Self(
+            read.segment_number() << SEGMENT_SHIFT
+                | end << END_SHIFT
+                | time << WINDOW_BITS
+                | window as u64,
+        )
+    }
+
+    fn window(self) -> usize {
+        (self.0 & ((1 << WINDOW_BITS) - 1)) as usize
+    }
+
+    /// How many reads there were since; for a load that went on with none, some more than that.
+    fn age(self, now: u64) -> u64 {
+        let age = now.wrapping_sub(self.0 >> WINDOW_BITS) & ((1 << TIME_BITS) - 1);
+        age + if self.window() == 0 { ALONE } else { 0 }
+    }
+
+    /// Returns whether a load of `wanted` goes on there. Its record may begin in the last block that was
+    /// read, and end in the next.
+    fn goes_on_with(self, wanted: &Blocks) -> bool {
+        let end = self.0 >> END_SHIFT & ((1 << END_BITS) - 1);
+        let first = wanted.range().start as u64;
+        self.0 >> SEGMENT_SHIFT == wanted.segment_number() && (first == end || first + 1 == end)
+    }
+}
+
 /// Where reads ended.
-pub struct Streams([Word; STREAMS]);
+pub struct Streams {
+    sets: [[Word; WAYS]; SETS],
+    /// Counts reads.
+    time: Word,
+}
 
 impl Default for Streams {
     fn default() -> Self {
@@ -67,40 +119,45 @@ impl Default for Streams {
 impl Streams {
     /// Nothing was read yet.
     pub fn new() -> Self {
-        Self(core::array::from_fn(|_| Word::new(u64::MAX)))
+        let set = |_| core::array::from_fn(|_| Word::new(NEVER));
+        Self {
+            sets: core::array::from_fn(set),
+            time: Word::new(0),
+        }
     }
 
-    fn word(&self, blocks: &Blocks) -> &Word {
-        &self.0[blocks.segment_hash(STREAMS.ilog2())]
+    fn set(&self, blocks: &Blocks) -> &[Word; WAYS] {
+        &self.sets[blocks.segment_hash(SETS.ilog2())]
     }
 
     /// How many blocks had better be read where those `wanted` are not there: 0 if these only.
     ///
     /// Context: any; never waits.
     pub fn window(&self, wanted: &Blocks) -> usize {
-        let word = self.word(wanted).load();
-        let (segment, end) = (
-            word >> SEGMENT_SHIFT,
-            word >> END_SHIFT & ((1 << END_BITS) - 1),
-        );
-        let window = (word & ((1 << END_SHIFT) - 1)) as usize;
-        let first = wanted.range().start as u64;
-        // A record may begin in the last block that was read, and end in the next.
-        let goes_on = segment == wanted.segment_number() && (first == end || first + 1 == end);
-        if goes_on {
-            (2 * window).clamp(LEAST_AHEAD, ROW)
-        } else {
-            0
+        let mut streams = self.set(wanted).iter().map(|word| PastRead(word.load()));
+        match streams.find(|stream| stream.goes_on_with(wanted)) {
+            Some(stream) => (2 * stream.window()).clamp(LEAST_AHEAD, ROW),
+            None => 0,
         }
     }
 
-    /// Takes note that `read` is being read, by a window of `window` blocks.
+    /// Takes note that `read` is being read for a load of `wanted`, by a window of `window` blocks. It is
+    /// remembered in place of what the load goes on with, or else of what is oldest.
     ///
     /// Context: any; never waits.
-    pub fn note(&self, read: &Blocks, window: usize) {
-        let end = read.range().end as u64;
-        let word = read.segment_number() << SEGMENT_SHIFT | end << END_SHIFT | window as u64;
-        self.word(read).swap(word);
+    pub fn note(&self, wanted: &Blocks, read: &Blocks, window: usize) {
+        let now = self.time.add(1);
+        let place = self.set(read).iter().max_by_key(|word| {
+            let stream = PastRead(word.load());
+            (
+                stream.goes_on_with(wanted),
+                stream.0 == NEVER,
+                stream.age(now),
+            )
+        });
+        if let Some(place) = place {
+            place.swap(PastRead::new(read, window, now).0);
+        }
     }
 }
 

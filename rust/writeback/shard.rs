@@ -264,14 +264,15 @@ impl ShardState {
             Ok(found) => return found,
             Err(load) => load,
         };
-        let window = streams.window(&load.1.blocks);
+        let wanted = load.1.blocks;
+        let window = streams.window(&wanted);
         let begun = match window {
             0 => Err(load),
             window => self.ahead.read_ahead(load, window),
         };
         let lookup = begun.unwrap_or_else(|load| self.map.read(load));
         if let Lookup::Read(reading, ..) = &lookup {
-            streams.note(&reading.blocks(), window);
+            streams.note(&wanted, &reading.blocks(), window);
         }
         lookup
     }

@@ -217,21 +217,29 @@ static double now(void)
 	return time.tv_sec + time.tv_nsec / 1e9;
 }
 
-/* Each page once: the step has no divisor in common with their number, a power of 2 times MIB. */
 static void probe(void)
 {
-	size_t index = mix(seed) % pages, i;
+	size_t *order = malloc(pages * sizeof(*order)), i, other;
+	uint64_t random = mix(seed) | 1;
 	double slowest = 0;
 
+	if (!order)
+		err(1, "malloc");
+	/* Each page once. */
+	for (i = 0; i < pages; i++) {
+		other = next(&random) % (i + 1);
+		order[i] = order[other];
+		order[other] = i;
+	}
 	for (i = 0; i < pages; i++) {
 		double begin = now(), took;
 
-		*(volatile char *)page_at(index);
+		*(volatile char *)page_at(order[i]);
 		took = now() - begin;
 		if (slowest < took)
 			slowest = took;
-		index = (index + 7919) % pages;
 	}
+	free(order);
 	printf("slowest=%.0f\n", slowest * 1e6);
 }
 

@@ -26,8 +26,8 @@ promise "release to the cache" loses "== 0" release 2
 promise "release to another store" loses "== 0" release_to_another 5
 promise "discard" loses "== 0" discard 1
 # A request that reads ahead may fail, too, and then what is wanted is read.
-promise "loads lose one page each at most" loses "<= faults && lost > 0" loads 10
-promise "and so do loads with readahead" loses "<= faults && lost > 0" loads_ahead 10
+promise "loads lose one page each at most" loses "<= faults && lost > 0" loads 4
+promise "and so do loads with readahead" loses "<= faults && lost > 0" loads_ahead 4
 promise "umount" loses "== 0" umount 0
 # Of a segment that cannot be read, pages are read one by one.
 promise "swapoff" loses "< faults" swapoff 2

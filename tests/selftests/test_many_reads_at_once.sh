@@ -91,7 +91,7 @@ the_disk_is_free_at_once() {
 	for round in 1 2 3; do
 		start_in_store -s 4 -k tttr fill out hold check
 		release
-		holds "reads" "$(store_stat file 0 read_ios) > 300"
+		holds "reads" "$(store_stat file 0 read_ios) > 10"
 		gives OK tell file remove_backing "$disk"
 		gives OK mnt swapon "$disk"
 		gives OK mnt swapoff "$disk"
