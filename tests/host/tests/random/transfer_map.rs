@@ -685,18 +685,22 @@ fn nothing_is_kept_of_a_store_that_is_forgotten() {
 
 #[test]
 fn what_is_behind_something_forgotten_in_a_chain_is_found() {
-    let load = |store, block| load(0, NO_GROUP, store, block);
+    // Each in a row of its own.
+    let load = |store, number| {
+        let (segment, row) = (number / (BLOCKS / ROW), number % (BLOCKS / ROW));
+        Load::new(0, blocks(store, segment, 0, ROW * row, 1), NO_GROUP)
+    };
     let mut map = map(64);
     // So many that chains have some of both stores.
     for store in [1, 0] {
         for number in 0..32 {
-            let user = begin(&mut map, load(store, 3 * number)).expect("one is idle");
+            let user = begin(&mut map, load(store, number)).expect("one is idle");
             assert!(matches!(end(&mut map, user), Ended::Idle));
         }
     }
     map.forget_store(0);
     for number in 0..32 {
-        let Lookup::Cached(in_use, transfer, _) = look_up(&mut map, load(1, 3 * number)) else {
+        let Lookup::Cached(in_use, transfer, _) = look_up(&mut map, load(1, number)) else {
             panic!("it was lost")
         };
         assert!(matches!(map.end(in_use, transfer), Ended::Idle));
