@@ -101,13 +101,12 @@ impl Blocks {
     /// Which of `maps` maps, of which there is one at least, is for them.
     #[inline]
     pub fn shard(&self, maps: usize) -> usize {
-        let row = self.place() / ROW as u64;
-        (((spread(row) >> 32) * maps as u64) >> 32) as usize
+        (((spread(self.row()) >> 32) * maps as u64) >> 32) as usize
     }
 
-    /// A number that no other block of the pool has.
-    fn place(&self) -> u64 {
-        self.segment_number() * BLOCKS as u64 + u64::from(self.first)
+    /// A number that no other row of the pool has.
+    fn row(&self) -> u64 {
+        self.segment_number() * (BLOCKS / ROW) as u64 + u64::from(self.first) / ROW as u64
     }
 
     /// These, and those after them, up to `window` in all; but none beyond the row, and, where that is
@@ -144,6 +143,6 @@ impl Blocks {
 
     /// A number of `bits` bits, which most that begin in another row do not have.
     pub(super) fn row_hash(&self, bits: u32) -> usize {
-        (spread(self.place() / ROW as u64) >> (u64::BITS - bits)) as usize
+        (spread(self.row()) >> (u64::BITS - bits)) as usize
     }
 }
