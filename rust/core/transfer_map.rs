@@ -494,10 +494,7 @@ where
     ///
     /// Context: the map is locked.
     pub fn fail(&mut self, in_use: InUse<Q::Cell>, transfer: T) -> Ended<Q, T> {
-        self.forget(in_use.at);
-        let entry = self.entry(in_use.at);
-        entry.reads = false;
-        let followers = core::mem::take(&mut entry.followers);
+        let followers = self.forget_failed(in_use.at);
         self.waiting.append(followers);
         self.pass_on(in_use.at, transfer, in_use.cell)
     }
@@ -507,11 +504,16 @@ where
     ///
     /// Context: the map is locked.
     pub fn fail_ahead(&mut self, in_use: InUse<Q::Cell>, transfer: T) -> (Ended<Q, T>, Q) {
-        self.forget(in_use.at);
-        let entry = self.entry(in_use.at);
-        entry.reads = false;
-        let followers = core::mem::take(&mut entry.followers);
+        let followers = self.forget_failed(in_use.at);
         (self.pass_on(in_use.at, transfer, in_use.cell), followers)
+    }
+
+    /// Transfer `at` could not read its blocks, and has them no more. Returns the loads that wait for them.
+    fn forget_failed(&mut self, at: u8) -> Q {
+        self.forget(at);
+        let entry = self.entry(at);
+        entry.reads = false;
+        core::mem::take(&mut entry.followers)
     }
 
     /// Adds `transfer`, and `cell`, which no other has, in place of one that is
