@@ -258,34 +258,33 @@ impl Batch<'_> {
             // Before it is looked at: what comes after that is looked at again.
             cluster.settle();
         }
-        let copied = self.copy_cluster(candidate.area, candidate.cluster, cluster, pass);
-        if pass == Pass::All && copied != Continue(0) {
+        let is_left = self.copy_cluster(candidate.area, candidate.cluster, cluster, pass);
+        if pass == Pass::All && is_left != Continue(false) {
             cluster.unsettle(candidate.touched);
+            if is_left.is_continue() {
+                // Not as they are come by: of a cluster that is begun again none has had its second chance.
+                cluster.slots().iter().for_each(Slot::age);
+            }
         }
-        copied?;
-        if pass == Pass::All && copied != Continue(0) {
-            // Not as they are come by: of a cluster that is begun again none has had its second chance.
-            cluster.slots().iter().for_each(Slot::age);
-        }
-        Continue(())
+        is_left.map_continue(|_| ())
     }
 
-    /// Copies what is to go of a cluster. Returns how many objects are left for now.
+    /// Copies what is to go of a cluster. Returns whether objects are left for now.
     fn copy_cluster(
         &mut self,
         area: usize,
         index: usize,
         cluster: &Cluster,
         pass: Pass,
-    ) -> ControlFlow<(), usize> {
-        let mut left = 0;
+    ) -> ControlFlow<(), bool> {
+        let mut is_left = false;
         for (at, slot) in cluster.slots().iter().enumerate() {
             match slot.peek() {
                 Entry::Cached {
                     state: ObjectState::Idle,
                     ..
                 } if self.leaves_young => {
-                    left += 1;
+                    is_left = true;
                     continue;
                 }
                 Entry::Cached {
@@ -340,7 +339,7 @@ impl Batch<'_> {
                 Err(object) => free(cache, Some(object)),
             }
         }
-        Continue(left)
+        Continue(is_left)
     }
 }
 
