@@ -485,35 +485,35 @@ impl Mover {
     /// Context: may sleep, for long. Errors: [`ENXIO`] if there is no store; [`ENOSPC`] if there is no
     /// room; [`EINTR`].
     pub(crate) fn write_back(&self, pages: usize) -> Result {
-        self.write_found(pages, None)
+        // What comes meanwhile is not meant.
+        let there_are = self.contents.stats.pages_in_cache().min(pages as u64);
+        self.write_found(self.written() + there_are, None)
     }
 
     /// Writes all pages to the stores that are in clusters in which nothing was stored for `age` seconds.
     ///
     /// Context: may sleep, for long. Errors: as [`Mover::write_back`]; [`ENOMEM`].
     pub(crate) fn write_back_older(&self, age: u32) -> Result {
-        self.write_found(usize::MAX, Some(&mut Sweep::of_older(age)?))
+        // It ends where it finds no more.
+        self.write_found(u64::MAX, Some(&mut Sweep::of_older(age)?))
     }
 
-    /// Writes `pages` pages to the stores, or as many as there are now, that `sweep` finds, or the mover's
-    /// own.
-    fn write_found(&self, pages: usize, mut sweep: Option<&mut Sweep>) -> Result {
+    /// How many pages were written back so far.
+    fn written(&self) -> u64 {
+        self.contents.stats.sum(Counter::WrittenPages)
+    }
+
+    /// Writes pages to the stores that `sweep` finds, or the mover's own, until `end` were written in all, or
+    /// it finds no more.
+    fn write_found(&self, end: u64, mut sweep: Option<&mut Sweep>) -> Result {
         if self.contents.stores.is_empty() {
             return Err(ENXIO);
         }
         self.lanes.try_anew();
-        let stats = &self.contents.stats;
-        let written = || stats.sum(Counter::WrittenPages);
-        let wanted = match sweep {
-            // It ends where it finds no more.
-            Some(_) => u64::MAX,
-            // What comes meanwhile is not meant.
-            None => written() + stats.pages_in_cache().min(pages as u64),
-        };
         loop {
             // In this order: a batch that ends in between counts twice, and not never.
             let under_way = self.lanes.under_way().pages;
-            let left = wanted.saturating_sub(written()) as usize;
+            let left = end.saturating_sub(self.written()) as usize;
             if left == 0 || self.lanes.are_in_vain() {
                 return Ok(());
             }
