@@ -19,6 +19,17 @@ area_with_store() {
 	area file 1G "${2:-limit=64M},backing=$disk"
 }
 
+# reads_of COMMAND...: sets $loads, and $ios, $bytes and $in_vain of the store, to what it came to.
+reads_of() {
+	loads=$(stat_of file loads) ios=$(store_stat file 0 read_ios)
+	bytes=$(store_stat file 0 read_bytes)
+	"$@"
+	loads=$(($(stat_of file loads) - loads)) ios=$(($(store_stat file 0 read_ios) - ios))
+	bytes=$(($(store_stat file 0 read_bytes) - bytes))
+	in_vain=$(stat_of file read_in_vain_bytes)
+	note "$loads loads, $ios reads of $bytes bytes, $in_vain in vain"
+}
+
 # scratch_disk: sets $disk to one of 512 MiB that takes 200 requests a second and
 # that is not needed, if the machine has it.
 scratch_disk() {
@@ -84,6 +95,25 @@ table() { # TARGET ARGUMENT...
 # From now on the device does something else. What is in flight comes to an end first.
 load_table() {
 	table "$@" | load_lines
+}
+
+# loses_a_piece MOST KINDS VERB...: of pages of these kinds, in a store of which 32 blocks cannot be
+# read in the end, so many are lost at most.
+loses_a_piece() {
+	local at=4096 lost
+	mapped linear DISK 0
+	area file 1G "limit=64M,backing=$disk"
+	start_in_store -s 8 -k "$2" fill out hold "${@:3}"
+	load_lines <<-END
+		0 $at linear $below 0
+		$at 256 error
+		$((at + 256)) $((32 * 2048 - at - 256)) linear $below $((at + 256))
+	END
+	release
+	lost=$(said_number lost)
+	note "$lost pages lost of a piece of 32 blocks"
+	holds "pages lost" "$lost >= 31 && $lost <= $1"
+	holds "failed loads" "$(stat_of file failed_loads) >= $lost"
 }
 
 # As load_table, with the lines of the table on stdin.

@@ -36,7 +36,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,6 +47,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "one_cpu.h"
 #include "pattern.h"
 #include "write_text.h"
 
@@ -430,17 +430,6 @@ static void map(bool huge)
 		err(1, "madvise");
 }
 
-/* Pages that were just written are out of reach for MADV_PAGEOUT of another CPU. */
-static void stay_on_this_cpu(void)
-{
-	cpu_set_t one;
-
-	CPU_ZERO(&one);
-	CPU_SET(sched_getcpu(), &one);
-	if (sched_setaffinity(0, sizeof(one), &one))
-		err(1, "sched_setaffinity");
-}
-
 int main(int argc, char **argv)
 {
 	bool all = false, huge = false, many;
@@ -471,6 +460,7 @@ int main(int argc, char **argv)
 	proc = opendir("/proc");
 	if (!proc)
 		err(1, "/proc");
+	/* Pages that were just written are out of reach for MADV_PAGEOUT of another CPU. */
 	stay_on_this_cpu();
 	map(huge);
 

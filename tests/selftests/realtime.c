@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "one_cpu.h"
 #include "pattern.h"
 #include "write_text.h"
 
@@ -39,16 +40,6 @@ static long clock_us(clockid_t clock)
 
 	clock_gettime(clock, &time);
 	return time.tv_sec * 1000000 + time.tv_nsec / 1000;
-}
-
-static void stay_on_this_cpu(void)
-{
-	cpu_set_t cpus;
-
-	CPU_ZERO(&cpus);
-	CPU_SET(sched_getcpu(), &cpus);
-	if (sched_setaffinity(0, sizeof(cpus), &cpus))
-		err(1, "sched_setaffinity");
 }
 
 static pid_t start_writing(const char *file)

@@ -15,14 +15,6 @@ area_on_memory_disk() {
 	area file 1G "limit=64M,backing=$disk"
 }
 
-# reads_of COMMAND...: sets $loads and $ios to what it came to.
-reads_of() {
-	loads=$(stat_of file loads) ios=$(store_stat file 0 read_ios)
-	"$@"
-	loads=$(($(stat_of file loads) - loads)) ios=$(($(store_stat file 0 read_ios) - ios))
-	note "$loads loads, $ios reads"
-}
-
 # Each page has blocks of its own, so most of them wait for a read to end.
 more_than_fit() {
 	local loads ios
@@ -66,24 +58,6 @@ the_same_pages() {
 	ends_empty file
 }
 
-# Of all that wait for blocks that cannot be read each tries again; so some are lost, and none hangs.
-some_fail() {
-	local at=4096 lost
-	mapped linear DISK 0
-	area file 1G "limit=64M,backing=$disk"
-	start_in_store -s 8 -k tttr fill out hold ahead lost check
-	load_lines <<-END
-		0 $at linear $below 0
-		$at 256 error
-		$((at + 256)) $((32 * 2048 - at - 256)) linear $below $((at + 256))
-	END
-	release
-	lost=$(said_number lost)
-	note "$lost pages lost of a piece of 32 blocks"
-	holds "pages lost" "$lost >= 31 && $lost <= 150"
-	holds "failed loads" "$(stat_of file failed_loads) >= $lost"
-}
-
 # What was read is kept for a while, but nothing of it keeps the disk.
 the_disk_is_free_at_once() {
 	local round
@@ -104,6 +78,8 @@ promise "more loads than can be read at once find their pages" more_than_fit
 promise "so do those of many processes" by_many_processes
 promise "loads of the same blocks share a read" share_reads
 promise "processes that want the same pages find them" the_same_pages
-promise "where blocks cannot be read, their pages are lost, and no others" some_fail
+# Of all that wait for blocks that cannot be read each tries again; so some are lost, and none hangs.
+promise "where blocks cannot be read, their pages are lost, and no others" \
+	loses_a_piece 150 tttr ahead lost check
 promise "a store that was read is free as soon as it is removed" the_disk_is_free_at_once
 finish

@@ -7,17 +7,6 @@
 
 . "$(dirname "$0")/lib.sh"
 
-# reads_of COMMAND...: sets $loads, $ios and $bytes to what it came to.
-reads_of() {
-	loads=$(stat_of file loads) ios=$(store_stat file 0 read_ios)
-	bytes=$(store_stat file 0 read_bytes)
-	"$@"
-	loads=$(($(stat_of file loads) - loads)) ios=$(($(store_stat file 0 read_ios) - ios))
-	bytes=$(($(store_stat file 0 read_bytes) - bytes))
-	in_vain=$(stat_of file read_in_vain_bytes)
-	note "$loads loads, $ios reads of $bytes bytes, $in_vain in vain"
-}
-
 in_order() { # KINDS PAGE-CLUSTER
 	local loads ios bytes in_vain
 	# How many slots the kernel reads around a fault, as a power of 2.
@@ -62,27 +51,11 @@ both() {
 	wait "$held_pid"
 }
 
-# The disk has a piece of 32 blocks that cannot be read. Each page there has a record in two of them.
-beside_what_cannot_be_read() {
-	local at=4096 lost
-	mapped linear DISK 0
-	area file 1G "limit=64M,backing=$disk"
-	start_in_store -s 8 -k r fill out hold lost check
-	load_lines <<-END
-		0 $at linear $below 0
-		$at 256 error
-		$((at + 256)) $((32 * 2048 - at - 256)) linear $below $((at + 256))
-	END
-	release
-	lost=$(said_number lost)
-	note "$lost pages lost of a piece of 32 blocks"
-	holds "pages lost" "$lost >= 31 && $lost <= 34"
-	holds "failed loads" "$(stat_of file failed_loads) >= $lost"
-}
-
 promise "pages in order take 6 requests for 100" in_order tttr 3
 promise "so do those that the kernel does not read ahead" in_order tttr 0
 promise "pages in no order take as many as they did" in_no_order
 promise "each of two processes goes on where it was" by_two
-promise "where blocks cannot be read, the pages beside them are not lost" beside_what_cannot_be_read
+# Each page there has a record in two blocks.
+promise "where blocks cannot be read, the pages beside them are not lost" \
+	loses_a_piece 34 r lost check
 finish
