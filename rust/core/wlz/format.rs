@@ -131,6 +131,13 @@ table!(
     }
 );
 table!(
+    /// New distances.
+    DISTANCES, pattern => match pattern.base {
+        Base::New => 1,
+        _ => 0,
+    }
+);
+table!(
     /// How far the literal bytes are moved down to be stored, in bits.
     SHIFT, pattern => 8 * pattern.skip as u64
 );

@@ -182,6 +182,29 @@ fn known_pages_take_what_they_should() {
 }
 
 #[test]
+fn a_distance_leads_to_the_first_word_at_most() {
+    for i in 2..PAGE_SIZE / 8 {
+        // Word 0 is 8 literal bytes, then there are three distances: of words 1, i and the one after it.
+        let mut tags = [1; PAGE_SIZE / 8];
+        (tags[0], tags[1], tags[i]) = (11, 12, 12);
+        let after = tags.get_mut(i + 1).map_or(0, |tag| {
+            *tag = 12;
+            1
+        });
+        let object = object_of_words(&tags, &[0], false);
+        for distance in (i - 1..i + 3).filter(|distance| (1..=256).contains(distance)) {
+            for at in 9..=9 + after {
+                let mut object = object.clone();
+                object[at] = (256 - distance) as u8;
+                let word = if at == 9 { i + after } else { i };
+                assert_eq!(model(&object).is_some(), distance <= word);
+                check_object(&object);
+            }
+        }
+    }
+}
+
+#[test]
 fn objects_are_the_same_on_every_build() {
     let mut digest = 0_u32;
     for seed in 0..300_u32 {
