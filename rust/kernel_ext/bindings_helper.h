@@ -48,6 +48,7 @@ void kernel_ext_crypto_free_acomp(struct crypto_acomp *tfm);
 bool kernel_ext_crypto_has_acomp(const char *name);
 
 void *kernel_ext_page_address(struct page *page);
+void kernel_ext_copy_page(void *to, const void *from);
 unsigned long kernel_ext_folio_swap_offset(const struct folio *folio);
 void kernel_ext_folio_mark_uptodate(struct folio *folio);
 unsigned long kernel_ext_page_offset(void);

@@ -51,6 +51,11 @@ void *kernel_ext_page_address(struct page *page)
 	return page_address(page);
 }
 
+void kernel_ext_copy_page(void *to, const void *from)
+{
+	copy_page(to, (void *)from);
+}
+
 unsigned long kernel_ext_folio_swap_offset(const struct folio *folio)
 {
 	return swp_offset(folio->swap);

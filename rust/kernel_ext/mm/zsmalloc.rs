@@ -208,11 +208,19 @@ impl ZsPool {
     unsafe fn copy(&self, object: &ZsObject, to: *mut u8) {
         // SAFETY: By the requirement of this function; what is there is written through `to` only.
         let reading = unsafe { self.begin_read(object, to) };
+        let length = object.length.bytes();
         // If it lies on two pages, it was put together there.
-        if reading.data != to {
+        if reading.data == to {
+            return;
+        }
+        if length == PAGE_SIZE && (reading.data.addr() | to.addr()) % PAGE_SIZE == 0 {
+            // Where the CPU has no better way to copy, this takes a third of the instructions.
+            // SAFETY: As below; both are whole pages.
+            unsafe { bindings::kernel_ext_copy_page(to.cast(), reading.data.cast()) };
+        } else {
             // SAFETY: By the invariants of `Reading`, so many bytes can be read there. They are the
             // object's own, which nothing else borrows to write.
-            unsafe { core::ptr::copy_nonoverlapping(reading.data, to, object.length.bytes()) };
+            unsafe { core::ptr::copy_nonoverlapping(reading.data, to, length) };
         }
     }
 
