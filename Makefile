@@ -2,9 +2,11 @@
 
 define HELP
 make            build the module against the test kernel: build/ghostswap.ko
+make ctl        build the user's tool: build/ghostswapctl, its man pages and completions
 make demo       show a machine with little memory finish a job larger than that
 make test       run all tests
 make test-host  run the tests that need no kernel
+make test-ctl   run the tests of the user's tool that need none
 make selftests  run the tests that need one, in a virtual machine
 make test-debug run the selftests on the debug and KCSAN kernels: 60 to 90 minutes
 make torture    run all operations at once, for MINUTES=3 and longer
@@ -30,19 +32,25 @@ BACKENDS=NAMES  bench: zram, zswap, zswap-ghost, ghostswap
 PAGES=N         bench: how many of each kind (10240)
 endef
 
-.PHONY: all demo test test-host selftests test-debug torture fuzz bench vm kernel facts lint clean help
+.PHONY: all ctl demo test test-host test-ctl selftests test-debug torture fuzz bench vm kernel facts lint clean help
 
 all:
 	@scripts/module $(or $(KERNEL),test) $(if $(V),V=$(V))
+
+ctl:
+	@scripts/ctl
 
 demo:
 	@scripts/demo
 
 test:
-	@scripts/test host/run selftests/run
+	@scripts/test host/run ctl/run selftests/run
 
 test-host:
 	@scripts/test host/run
+
+test-ctl:
+	@scripts/test ctl/run
 
 selftests:
 	@scripts/test selftests/run

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What can be typed, and the help for it, of which man pages and completions are made.
+
+use crate::{
+    orders::Amount,
+    setup,
+    words::parse_time, //
+};
+use clap::{
+    Args,
+    Parser,
+    Subcommand,
+    ValueHint, //
+};
+use ghostswap_core::limit::Limit;
+use std::path::PathBuf;
+
+/// Shows what ghostswap holds, gives orders, sets it up, and says what is wrong.
+#[derive(Parser)]
+#[command(
+    name = "ghostswapctl",
+    bin_name = "ghostswapctl",
+    arg_required_else_help = true
+)]
+#[command(after_help = "Sizes are shown in powers of 1,024. A page has 4,096 bytes.")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub order: Order,
+}
+
+#[derive(Subcommand)]
+pub enum Order {
+    /// Show what each pool holds, where it is, and what it did.
+    Status(Status),
+    /// Make a ghost file and swap it on, now and at each boot. Asks nothing.
+    Setup(Setup),
+    /// Make a swapfile or partition a backing store.
+    AddStore(StoreOrder),
+    /// Move all that is in a backing store elsewhere, and give it back. Shows how far that is.
+    RemoveStore(StoreOrder),
+    /// Write pages to the backing stores, the coldest first, and wait for that.
+    Writeback(Writeback),
+    /// Write the pages to the backing stores that were stored long ago, and wait for that.
+    Age(Age),
+    /// Look for what keeps ghostswap from working. The status is 0 if all is well, else 1.
+    Check,
+    /// Write man pages and completions for shells into a directory.
+    #[command(hide = true)]
+    Documents {
+        /// The directory.
+        directory: PathBuf,
+    },
+}
+
+#[derive(Args)]
+pub struct Status {
+    /// Print JSON. Numbers have their names in sysfs, which the ABI document describes; what
+    /// only root may read is null for others.
+    #[arg(long)]
+    pub json: bool,
+    /// A pool's name in sysfs, or the path of a mounted ghost file. Default: all.
+    pub pool: Option<String>,
+}
+
+/// Which pool an order is for.
+#[derive(Args)]
+pub struct WhichPool {
+    /// A pool's name in sysfs, or the path of a mounted ghost file. Default: the only one.
+    #[arg(long)]
+    pub pool: Option<String>,
+}
+
+#[derive(Args)]
+#[command(after_long_help = setup::RULE)]
+pub struct Setup {
+    /// The ghost file. Default: /swap.ghost.
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub file: Option<String>,
+    /// The most memory that the pool takes: bytes, with K, M, G or T, or percent of RAM.
+    #[arg(long, value_parser = parse_limit)]
+    pub limit: Option<Limit>,
+    /// The compressor, such as wlz, wlz:dense, lz4 or zstd. Default: the module's.
+    #[arg(long, value_name = "NAME")]
+    pub comp: Option<String>,
+    /// A swapfile or partition that mkswap made, for cold pages. It can be given again.
+    #[arg(long = "store", value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub stores: Vec<String>,
+    /// Only print what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Take back what setup made, and nothing else: swap off, unmount, remove the lines of fstab
+    /// and the ghost file. Without --file, all that fstab has of it.
+    #[arg(long, conflicts_with_all = ["limit", "comp", "stores"])]
+    pub undo: bool,
+}
+
+/// The ghost file where none is named.
+pub const DEFAULT_FILE: &str = "/swap.ghost";
+
+#[derive(Args)]
+pub struct StoreOrder {
+    /// The swapfile or partition.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub path: String,
+    #[command(flatten)]
+    pub which: WhichPool,
+}
+
+#[derive(Args)]
+pub struct Writeback {
+    /// How much: all, a number of pages, or a size of pages with K, M, G or T.
+    #[arg(default_value = "all", value_parser = Amount::parse)]
+    pub amount: Amount,
+    #[command(flatten)]
+    pub which: WhichPool,
+}
+
+#[derive(Args)]
+pub struct Age {
+    /// How old: a number of seconds, or one with s, m, h or d.
+    #[arg(value_name = "TIME", value_parser = parse_time)]
+    pub seconds: u64,
+    #[command(flatten)]
+    pub which: WhichPool,
+}
+
+fn parse_limit(text: &str) -> Result<Limit, String> {
+    Limit::parse(text.as_bytes()).map_err(|error| error.to_string())
+}

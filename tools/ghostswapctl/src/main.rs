@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `ghostswapctl`, the tool for people: it shows what pools hold, gives orders to them, sets a ghost file
+//! up, and says what is wrong. It keeps nothing by itself: all it knows is in sysfs, `/proc` and fstab.
+
+mod check;
+mod cli;
+mod documents;
+mod failure;
+mod fstab;
+mod ghost_file;
+mod kernel_log;
+mod mounts;
+mod orders;
+mod pools;
+mod programs;
+mod root;
+mod setup;
+mod status;
+mod words;
+
+use clap::Parser;
+use cli::{
+    Cli,
+    Order,
+    Setup,
+    DEFAULT_FILE, //
+};
+use failure::Result;
+use root::Root;
+use std::process::ExitCode;
+use words::{
+    print,
+    tell, //
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&Root::from_environment(), cli.order) {
+        Ok(status) => status,
+        Err(failure) => {
+            tell!("ghostswapctl: {failure}\n");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(root: &Root, order: Order) -> Result<ExitCode> {
+    let one = |pool: Option<String>| pools::one(root, pool.as_deref());
+    match order {
+        Order::Status(status) => {
+            let pools = match status.pool {
+                None => pools::all(root)?,
+                name => vec![one(name)?],
+            };
+            print(&if status.json {
+                status::json(&pools)
+            } else {
+                status::text(&pools)
+            })?;
+        }
+        Order::Setup(setup) => set_up(root, setup)?,
+        Order::AddStore(order) => orders::add_store(root, &one(order.which.pool)?, &order.path)?,
+        Order::RemoveStore(order) => {
+            orders::remove_store(root, &one(order.which.pool)?, &order.path)?
+        }
+        Order::Writeback(order) => orders::write_back(root, &one(order.which.pool)?, order.amount)?,
+        Order::Age(order) => orders::age(root, &one(order.which.pool)?, order.seconds)?,
+        Order::Check => {
+            let report = check::check(root);
+            print(&report.text())?;
+            if !report.is_well() {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        Order::Documents { directory } => documents::write(&directory)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn set_up(root: &Root, setup: Setup) -> Result {
+    if setup.undo {
+        return setup::undo(root, setup.file.as_deref(), DEFAULT_FILE, setup.dry_run);
+    }
+    let wish = setup::Wish {
+        file: setup.file.unwrap_or_else(|| DEFAULT_FILE.to_owned()),
+        limit: setup.limit,
+        comp: setup.comp,
+        stores: setup.stores,
+    };
+    setup::set_up(root, &wish, setup.dry_run)
+}

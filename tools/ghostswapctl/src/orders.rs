@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Orders to a pool: stores are added and removed, and pages written to them.
+
+use crate::{
+    failure::{
+        Failure,
+        Result, //
+    },
+    fstab::Fstab,
+    kernel_log::KernelLog,
+    pools::{
+        Pool,
+        PAGE, //
+    },
+    root::Root,
+    words::{
+        count,
+        say,
+        size,
+        tell, //
+    },
+};
+use rustix::io::Errno;
+use std::{
+    fs::OpenOptions,
+    io::{
+        self,
+        IsTerminal,
+        Write, //
+    },
+    path::{
+        self,
+        Path, //
+    },
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+/// How many pages are to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Amount {
+    /// All.
+    All,
+    /// So many.
+    Pages(u64),
+}
+
+impl Amount {
+    /// Reads `all`, a number of pages, or a size of pages with a suffix K, M, G or T.
+    pub fn parse(text: &str) -> std::result::Result<Self, String> {
+        if text == "all" {
+            return Ok(Self::All);
+        }
+        let wrong = || "all, a number of pages, or a size such as 512M".to_owned();
+        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return text.parse().map(Self::Pages).map_err(|_| wrong());
+        }
+        let bytes = crate::words::parse_size(text).map_err(|_| wrong())?;
+        Ok(Self::Pages(bytes.div_ceil(PAGE)))
+    }
+}
+
+/// Makes the swapfile or partition `store` a backing store of `pool`.
+pub fn add_store(root: &Root, pool: &Pool, store: &str) -> Result {
+    let store = absolute(store)?;
+    if !root.has(&store) {
+        return Err(Failure::new(
+            format!("{store}: there is no such file or device"),
+            format!("Make one of 8 GiB, say: {}", how_to_make(&store)),
+        ));
+    }
+    give(root, pool, "add_backing", &store)?;
+    say!("{store} is a backing store of pool {} now.", pool.id);
+    remind_of_fstab(root, pool, &store, true);
+    Ok(())
+}
+
+/// How a swapfile is made that can be a store.
+pub fn how_to_make(store: &str) -> String {
+    format!("fallocate -l 8G {store} && chmod 600 {store} && mkswap {store}")
+}
+
+/// Moves all that is in `store` elsewhere, and gives it back. Shows how far that is.
+pub fn remove_store(root: &Root, pool: &Pool, store: &str) -> Result {
+    let store = store_of(pool, store)?;
+    let used = |pool: &Pool| {
+        let stores = pool.backing.iter().find(|other| other.path == store);
+        stores.map_or(0, |store| store.numbers.used_bytes)
+    };
+    let before = used(pool);
+    give_and_show(root, pool, "remove_backing", &store, |pool| {
+        let left = used(pool);
+        let done = before.saturating_sub(left) as f64 / before.max(1) as f64;
+        format!("{:3.0}% moved, {} left", done * 100.0, size(left))
+    })?;
+    say!("{store} is free: it can be used for something else.");
+    remind_of_fstab(root, pool, &store, false);
+    Ok(())
+}
+
+/// Writes pages of `pool` to its stores, and says how many.
+pub fn write_back(root: &Root, pool: &Pool, amount: Amount) -> Result {
+    let text = match amount {
+        Amount::All => "all".to_owned(),
+        Amount::Pages(pages) => pages.to_string(),
+    };
+    write_pages(root, pool, "writeback", &text)
+}
+
+/// Writes the pages of `pool` that were stored so many seconds ago, and says how many.
+pub fn age(root: &Root, pool: &Pool, seconds: u64) -> Result {
+    write_pages(root, pool, "age", &seconds.to_string())
+}
+
+fn write_pages(root: &Root, pool: &Pool, order: &str, text: &str) -> Result {
+    let written = |now: &Pool| {
+        (
+            now.numbers
+                .written_pages
+                .saturating_sub(pool.numbers.written_pages),
+            now.derived
+                .written_bytes
+                .saturating_sub(pool.derived.written_bytes),
+        )
+    };
+    give_and_show(root, pool, order, text, |now| {
+        format!("{} pages written", count(written(now).0))
+    })?;
+    // What others had written meanwhile is among it.
+    if let Some(now) = pool.again(root)? {
+        let (pages, bytes) = written(&now);
+        say!("{} pages written, as {}.", count(pages), size(bytes));
+    }
+    Ok(())
+}
+
+/// The path by which `pool` knows `store`.
+fn store_of(pool: &Pool, store: &str) -> Result<String> {
+    let absolute = absolute(store)?;
+    let real = std::fs::canonicalize(store).ok();
+    let is_meant = |path: &str| {
+        path == store
+            || path == absolute
+            || real.as_deref().is_some_and(|real| real == Path::new(path))
+    };
+    let paths: Vec<_> = pool
+        .backing
+        .iter()
+        .map(|store| store.path.as_str())
+        .collect();
+    match paths.iter().find(|path| is_meant(path)) {
+        Some(path) => Ok((*path).to_owned()),
+        None if paths.is_empty() => Err(Failure::new(
+            format!("pool {} has no backing store", pool.id),
+            "There is nothing to remove.",
+        )),
+        None => Err(Failure::new(
+            format!("pool {} has no backing store {store}", pool.id),
+            format!("Name one of these: {}.", paths.join(", ")),
+        )),
+    }
+}
+
+/// The kernel takes a path from its own directory, not from ours.
+fn absolute(path: &str) -> Result<String> {
+    let absolute = path::absolute(path).map_err(|error| {
+        Failure::new(
+            format!("{path}: {error}"),
+            "Give a path that begins with /.",
+        )
+    })?;
+    Ok(absolute.to_string_lossy().into_owned())
+}
+
+/// Stores are given again at the next boot only if fstab names them.
+fn remind_of_fstab(root: &Root, pool: &Pool, store: &str, is_there: bool) {
+    let Ok(fstab) = Fstab::read(root) else {
+        return;
+    };
+    let mounted = |path: &str| pool.mounts.iter().any(|mount| mount.path == path);
+    for line in fstab
+        .lines()
+        .filter(|line| line.kind == "ghostswap" && mounted(&line.target))
+    {
+        let is_named = line.has_store(root, store);
+        if is_there && !is_named {
+            say!(
+                "For the next boot, add backing={store} to the options of {} in /etc/fstab.",
+                line.target
+            );
+        } else if !is_there && is_named {
+            say!(
+                "Take backing={store} out of the options of {} in /etc/fstab, or it comes back.",
+                line.target
+            );
+        }
+    }
+}
+
+/// Writes `text` to the file of the `order`, and returns when it is done.
+fn give(root: &Root, pool: &Pool, order: &str, text: &str) -> Result {
+    let log = KernelLog::from_now(root);
+    let file = root.path(pool.file(order));
+    let write = || {
+        let mut file = OpenOptions::new().write(true).open(file)?;
+        // As the kernel wants it: in one piece.
+        file.write_all(text.as_bytes())
+    };
+    write().map_err(|error| {
+        let reason = log.reason();
+        let reason = reason.as_deref().map(|reason| {
+            let own = format!("{order}: ");
+            reason.strip_prefix(&own).unwrap_or(reason).to_owned()
+        });
+        let what = reason
+            .clone()
+            .unwrap_or_else(|| format!("{order} {text}: {}", plain(&error)));
+        Failure::new(
+            what,
+            remedy(&error, reason.as_deref().unwrap_or_default(), order, text),
+        )
+    })
+}
+
+/// The same, and shows meanwhile what `progress` says of the pool.
+fn give_and_show(
+    root: &Root,
+    pool: &Pool,
+    order: &str,
+    text: &str,
+    progress: impl Fn(&Pool) -> String,
+) -> Result {
+    let is_terminal = io::stderr().is_terminal();
+    let each = Duration::from_millis(if is_terminal { 200 } else { 5000 });
+    let mut has_shown = false;
+    let result = thread::scope(|scope| {
+        let (done, is_done) = mpsc::channel();
+        scope.spawn(move || done.send(give(root, pool, order, text)));
+        loop {
+            match is_done.recv_timeout(each) {
+                Ok(result) => return result,
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    return Err(Failure::new(
+                        "the order has no end",
+                        "Report this as a bug.",
+                    ))
+                }
+                Err(mpsc::RecvTimeoutError::Timeout) => (),
+            }
+            let Ok(Some(now)) = pool.again(root) else {
+                continue;
+            };
+            if is_terminal {
+                tell!("\r  {}\x1b[K", progress(&now));
+                has_shown = true;
+            } else {
+                tell!("  {}\n", progress(&now));
+            }
+        }
+    });
+    if has_shown {
+        tell!("\r\x1b[K");
+    }
+    result
+}
+
+/// An error without its number.
+pub fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((text, _)) => text.to_owned(),
+        None => text,
+    }
+}
+
+/// What to do if an order fails with `error`, and the module gives that `reason`.
+fn remedy(error: &io::Error, reason: &str, order: &str, text: &str) -> String {
+    let by_reason = [
+        ("is in use", "Swap it off, unmount it, and take it out of /etc/fstab as swap; or it is a store already, by another name."),
+        ("mkswap", "Run mkswap on it; what is there is lost by that."),
+        ("has holes", "Make it with fallocate and mkswap; on btrfs with \"chattr +C\" before it has content."),
+        ("8 stores", "Remove one first, with \"ghostswapctl remove-store\"."),
+        ("gcm(aes)", "Load the kernel's modules gcm and aes, or mount with encrypt=off."),
+        ("smaller than 8 MiB", "Make it larger, and run mkswap on it."),
+        ("read-only", "Make it writable, or take another one."),
+        ("swap header says", "Run mkswap on it anew; what is there is lost by that."),
+        ("given up", "Give the order again when its device answers."),
+        ("is being removed", "Add it again, so that it stays."),
+    ];
+    if let Some((_, remedy)) = by_reason.iter().find(|(part, _)| reason.contains(part)) {
+        return (*remedy).to_owned();
+    }
+    match Errno::from_io_error(error) {
+        Some(Errno::PERM | Errno::ACCESS) => "Run it as root, for instance with sudo.".to_owned(),
+        Some(Errno::NXIO) => {
+            "The pool has no store to write to: add one with \"ghostswapctl add-store\".".to_owned()
+        }
+        Some(Errno::NOSPC) if order == "remove_backing" => format!(
+            "Nothing is lost, and it stays. Make room: add another store, raise the limit \
+             (mount -o remount,limit=...), or end what is swapped out. Then remove {text} again."
+        ),
+        Some(Errno::NOSPC) => {
+            "The stores are full: add one with \"ghostswapctl add-store\".".to_owned()
+        }
+        Some(Errno::INTR) => "A signal ended it; order it again to go on.".to_owned(),
+        Some(Errno::CANCELED) => "It was added again meanwhile, and so it stays.".to_owned(),
+        Some(Errno::NOENT) => {
+            "The pool is gone, or has no such store; see \"ghostswapctl status\".".to_owned()
+        }
+        Some(Errno::IO) => {
+            "The disk cannot be read or written; see the kernel's log (dmesg).".to_owned()
+        }
+        _ => "See the kernel's log (dmesg), and \"What to do when\" in the admin guide.".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_pages_or_sizes() {
+        assert_eq!(Amount::parse("all"), Ok(Amount::All));
+        assert_eq!(Amount::parse("512"), Ok(Amount::Pages(512)));
+        assert_eq!(Amount::parse("1M"), Ok(Amount::Pages(256)));
+        assert_eq!(Amount::parse("0"), Ok(Amount::Pages(0)));
+        for wrong in ["", "half", "-1", "50%"] {
+            assert!(Amount::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,544 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `ghostswapctl setup`: makes a ghost file, swaps it on, now and at each boot, and takes that back.
+
+use crate::{
+    failure::{
+        Failure,
+        Result, //
+    },
+    fstab::Fstab,
+    ghost_file,
+    mounts::{
+        self,
+        escape, //
+    },
+    orders::{
+        how_to_make,
+        plain, //
+    },
+    programs::{
+        command,
+        quote,
+        run,
+        shell, //
+    },
+    root::Root,
+    words::{
+        print,
+        say,
+        size,
+        tell, //
+    },
+};
+use ghostswap_core::limit::Limit;
+use std::{
+    fs::{
+        self,
+        File, //
+    },
+    io::{
+        self,
+        Seek,
+        SeekFrom, //
+    },
+    os::unix::fs::FileTypeExt,
+    path::Path, //
+};
+
+/// How the size of the area is found. It is part of `--help` and of the guide.
+pub const RULE: &str = "\
+The area gets the size of what can really be held: 2 times the sum of the limit
+and two thirds of all stores. 2 is a low guess of how many times smaller pages
+get, with all that is lost beside them: the memory of programs becomes 2 to 5
+times smaller. A third of a store is left free, so that it is cleaned seldom.
+Without --limit, the limit is the module's default: 20% of RAM, or 50% with a
+store.";
+
+/// So many times smaller pages are taken to get.
+const RATIO: u64 = 2;
+
+/// The area's priority, unless another area has as much. As of zram's usual set-up.
+const PRIORITY: i32 = 100;
+
+/// The largest priority that swapon(8) takes.
+const MAX_PRIORITY: i32 = 32767;
+
+/// What is asked for.
+pub struct Wish {
+    /// The path of the ghost file.
+    pub file: String,
+    pub limit: Option<Limit>,
+    pub comp: Option<String>,
+    /// The paths of the backing stores.
+    pub stores: Vec<String>,
+}
+
+/// What is to be done for it.
+struct Plan {
+    file: String,
+    bytes: u64,
+    /// Where the size is from.
+    size: String,
+    /// The options to mount it with.
+    options: Vec<String>,
+    priority: i32,
+    fstab: Fstab,
+    /// The new lines of it.
+    lines: Vec<String>,
+}
+
+/// Sets up what `wish` says, or only prints how.
+pub fn set_up(root: &Root, wish: &Wish, dry_run: bool) -> Result {
+    let plan = Plan::new(root, wish)?;
+    if dry_run {
+        return print(&plan.text(root));
+    }
+    may_change(root)?;
+    let mut done = Done::default();
+    let result = plan.execute(root, &mut done);
+    if result.is_err() {
+        done.take_back(&plan.file);
+    }
+    result
+}
+
+impl Plan {
+    fn new(root: &Root, wish: &Wish) -> Result<Self> {
+        let file = &wish.file;
+        check_path(file)?;
+        let fstab = read_fstab(root)?;
+        let is_set_up = fstab
+            .lines()
+            .any(|line| line.target == *file && line.kind == "ghostswap")
+            || mounts::ghost_files(root)
+                .iter()
+                .any(|mount| mount.path == *file);
+        if is_set_up {
+            return Err(Failure::new(
+                format!("{file} is set up already"),
+                "Turn it on with \"mount -a && swapon -a\", or take it back first with \"ghostswapctl setup --undo\".",
+            ));
+        }
+        if root.path(file).symlink_metadata().is_ok() {
+            return Err(if ghost_file::is_own(&root.path(file)).unwrap_or(false) {
+                Failure::new(
+                    format!("{file} is left of a setup that did not come to its end"),
+                    format!(
+                        "Take it back first: ghostswapctl setup --undo --file {}",
+                        quote(file)
+                    ),
+                )
+            } else {
+                Failure::new(
+                    format!("{file} exists already, and setup did not make it"),
+                    "Remove it, or name another file with --file.",
+                )
+            });
+        }
+        let limit = wish.limit.unwrap_or(match wish.stores[..] {
+            [] => Limit::default(),
+            _ => Limit::CEILING,
+        });
+        let ram = root
+            .ram()
+            .ok_or_else(|| Failure::new("/proc/meminfo has no MemTotal", "Mount /proc."))?;
+        let limit_bytes = limit.resolve(ram);
+        let mut options = Vec::new();
+        if let Some(comp) = &wish.comp {
+            options.push(format!("comp={comp}"));
+        }
+        if let Some(limit) = wish.limit {
+            options.push(format!("limit={}", short(limit)));
+        }
+        let mut requires = Vec::new();
+        let mut stores_bytes = 0;
+        for store in &wish.stores {
+            check_path(store)?;
+            let (bytes, is_device) = store_size(root, store)?;
+            stores_bytes += bytes;
+            options.push(format!("backing={store}"));
+            requires.push(if is_device {
+                format!("x-systemd.requires={store}")
+            } else {
+                format!("x-systemd.requires-mounts-for={store}")
+            });
+        }
+        let bytes = area_size(limit_bytes, stores_bytes);
+        let priority = priority(&mounts::swaps(root));
+        let mut in_fstab = options.clone();
+        in_fstab.push("nofail".to_owned());
+        in_fstab.extend(requires);
+        let path = escape(file);
+        let lines = vec![
+            format!(
+                "{path}  {path}  ghostswap  {}  0  0",
+                escape(&in_fstab.join(","))
+            ),
+            format!("{path}  none  swap  pri={priority},nofail  0  0"),
+        ];
+        Ok(Self {
+            file: file.clone(),
+            bytes,
+            size: format!(
+                "{RATIO} x (limit {} + 2/3 of stores {})",
+                size(limit_bytes),
+                size(stores_bytes)
+            ),
+            options,
+            priority,
+            fstab,
+            lines,
+        })
+    }
+
+    /// What a person would type for it.
+    fn text(&self, root: &Root) -> String {
+        let file = quote(&self.file);
+        let mut text = format!(
+            "# The ghost file, of 4096 bytes. Its area has {} = {}.\n\
+             truncate -s {} {file}\n\
+             chmod 600 {file}\n\
+             mkswap -L {} {file}\n\
+             truncate -s 4096 {file}\n\n\
+             # Now\n\
+             {}\n\
+             {}\n\n\
+             # At each boot: these lines at the end of /etc/fstab\n",
+            size(self.bytes),
+            self.size,
+            self.bytes,
+            ghost_file::LABEL,
+            shell(&self.mount()),
+            shell(&self.swap_on()),
+        );
+        for line in self.fstab.added(&self.file, &self.lines) {
+            text.push_str(&line);
+            text.push('\n');
+        }
+        if has_systemd(root) {
+            text.push_str(&format!(
+                "\n# For systemd\n{}\n",
+                shell(&RELOAD.map(str::to_owned))
+            ));
+        }
+        text
+    }
+
+    fn mount(&self) -> Vec<String> {
+        let mut words = vec!["mount", "-t", "ghostswap"];
+        let options = self.options.join(",");
+        if !options.is_empty() {
+            words.extend(["-o", &options]);
+        }
+        words.extend([&self.file as &str, &self.file]);
+        words.into_iter().map(str::to_owned).collect()
+    }
+
+    fn swap_on(&self) -> Vec<String> {
+        ["swapon", "-p", &self.priority.to_string(), &self.file]
+            .map(str::to_owned)
+            .to_vec()
+    }
+
+    fn execute(&self, root: &Root, done: &mut Done) -> Result {
+        ghost_file::make(Path::new(&self.file), self.bytes).map_err(|error| {
+            Failure::new(
+                format!("{} cannot be made: {}", self.file, plain(&error)),
+                "Name a file on a filesystem that can be written, with --file.",
+            )
+        })?;
+        done.file = true;
+        run(root, &self.mount())?;
+        done.mount = true;
+        run(root, &self.swap_on())?;
+        done.swap = true;
+        let fstab = self.fstab.with(&self.file, &self.lines);
+        replace_fstab(root, &self.fstab, &fstab)?;
+        reload(root);
+        say!("made        {}, a ghost file of 4096 bytes", self.file);
+        say!(
+            "mounted     with {}",
+            match self.options.join(",") {
+                options if options.is_empty() => "the default options".to_owned(),
+                options => options,
+            }
+        );
+        say!(
+            "swapped on  {} = {}, priority {}",
+            size(self.bytes),
+            self.size,
+            self.priority
+        );
+        say!(
+            "for boots   {} lines at the end of /etc/fstab",
+            1 + self.lines.len()
+        );
+        Ok(())
+    }
+}
+
+/// What was done, and must be taken back if more fails.
+#[derive(Default)]
+struct Done {
+    file: bool,
+    mount: bool,
+    swap: bool,
+}
+
+impl Done {
+    fn take_back(&self, file: &str) {
+        let run = |words: [&str; 2]| {
+            let words = words.map(str::to_owned);
+            let why = match command(&words).status() {
+                Ok(status) if status.success() => return,
+                Ok(status) => status.to_string(),
+                Err(error) => plain(&error),
+            };
+            tell!("ghostswapctl: {}: {why}; do it by hand\n", shell(&words));
+        };
+        if self.swap {
+            run(["swapoff", file]);
+        }
+        if self.mount {
+            run(["umount", file]);
+        }
+        if self.file {
+            if let Err(error) = ghost_file::remove(Path::new(file)) {
+                tell!("ghostswapctl: {file} is left: {}\n", plain(&error));
+            }
+        }
+    }
+}
+
+/// Takes back what setup made: with the ghost file `file`, or with all that fstab names. `dry_run` only
+/// prints how.
+pub fn undo(root: &Root, file: Option<&str>, default: &str, dry_run: bool) -> Result {
+    let files = match file {
+        Some(file) => vec![file.to_owned()],
+        None => match read_fstab(root)?.marked() {
+            marked if marked.is_empty() => vec![default.to_owned()],
+            marked => marked,
+        },
+    };
+    if !dry_run {
+        may_change(root)?;
+    }
+    for file in files {
+        undo_one(root, &file, dry_run)?;
+    }
+    Ok(())
+}
+
+fn undo_one(root: &Root, file: &str, dry_run: bool) -> Result {
+    let path = root.path(file);
+    let fstab = read_fstab(root)?;
+    let without = fstab.without(file);
+    let mount = mounts::ghost_files(root)
+        .into_iter()
+        .find(|mount| mount.path == file);
+    let is_own = match ghost_file::is_own(&path) {
+        Ok(is_own) => is_own,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => {
+            return Err(Failure::new(
+                format!("{file} cannot be read: {}", plain(&error)),
+                "Run it as root, for instance with sudo.",
+            ))
+        }
+    };
+    if !is_own && (mount.is_some() || without == fstab) {
+        return Err(Failure::new(
+            format!("{file}: setup did not make that"),
+            "Name what it made with --file, or swapoff, umount and remove the file, and its lines in \
+             /etc/fstab, by hand.",
+        ));
+    }
+    let mut commands = Vec::new();
+    if let Some(mount) = &mount {
+        if mount.swap.is_some() {
+            commands.push(["swapoff", file].map(str::to_owned));
+        }
+        commands.push(["umount", file].map(str::to_owned));
+    }
+    if dry_run {
+        for command in &commands {
+            say!("{}", shell(command));
+        }
+        if without != fstab {
+            say!("# These lines of /etc/fstab go:");
+            for line in without.added_by(&fstab) {
+                say!("#   {line}");
+            }
+        }
+        if is_own {
+            say!("{}", shell(&["rm", file].map(str::to_owned)));
+        }
+        return Ok(());
+    }
+    for command in &commands {
+        run(root, command)?;
+        say!("{}", shell(command));
+    }
+    if without != fstab {
+        replace_fstab(root, &fstab, &without)?;
+        reload(root);
+        say!("/etc/fstab is as it was, but for what others changed");
+    }
+    match ghost_file::remove(&path) {
+        Ok(true) => say!("{}", shell(&["rm", file].map(str::to_owned))),
+        Ok(false) => say!("{file} stays: setup did not make it"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (),
+        Err(error) => {
+            return Err(Failure::new(
+                format!("{file} cannot be removed: {}", plain(&error)),
+                "Remove it by hand.",
+            ))
+        }
+    }
+    Ok(())
+}
+
+/// The size of the area, in whole MiB: see [`RULE`].
+fn area_size(limit: u64, stores: u64) -> u64 {
+    let held = limit.saturating_add(stores / 3 * 2);
+    let bytes = held.saturating_mul(RATIO).min(ghost_file::MAX_BYTES);
+    (bytes >> 20).max(1) << 20
+}
+
+/// A limit as a person would write it.
+fn short(limit: Limit) -> String {
+    let Limit::Bytes(bytes) = limit else {
+        return limit.to_string();
+    };
+    let units = [(40, "T"), (30, "G"), (20, "M"), (10, "K")];
+    let fits = units
+        .iter()
+        .find(|(shift, _)| bytes.trailing_zeros() >= *shift);
+    fits.map_or(limit.to_string(), |(shift, unit)| {
+        format!("{}{unit}", bytes >> shift)
+    })
+}
+
+/// More than any other area has.
+fn priority(swaps: &[mounts::Swap]) -> i32 {
+    let highest = swaps.iter().map(|swap| swap.priority).max();
+    highest.map_or(PRIORITY, |highest| {
+        (highest.saturating_add(1)).clamp(PRIORITY, MAX_PRIORITY)
+    })
+}
+
+/// The bytes of a store, and whether it is a device.
+fn store_size(root: &Root, store: &str) -> Result<(u64, bool)> {
+    let measure = || {
+        let path = root.path(store);
+        let kind = fs::metadata(&path)?.file_type();
+        let bytes = File::open(&path)?.seek(SeekFrom::End(0))?;
+        Ok((bytes, kind.is_block_device()))
+    };
+    measure().map_err(|error: io::Error| {
+        Failure::new(
+            format!("{store}: {}", plain(&error)),
+            match error.kind() {
+                io::ErrorKind::NotFound => {
+                    format!("Make one of 8 GiB, say: {}", how_to_make(store))
+                }
+                _ => "Run it as root, for instance with sudo.".to_owned(),
+            },
+        )
+    })
+}
+
+/// A path must be what fstab and mount can name.
+fn check_path(path: &str) -> Result {
+    if !path.starts_with('/') || path.contains([',', '"', '\n']) {
+        return Err(Failure::new(
+            format!("{path}: mount cannot take this path"),
+            "Give one that begins with / and has neither a comma nor quotes.",
+        ));
+    }
+    Ok(())
+}
+
+fn may_change(root: &Root) -> Result {
+    if root.is_copy() {
+        return Err(Failure::new(
+            "GHOSTSWAP_ROOT names a copy, where nothing can be mounted",
+            "Unset it, or give --dry-run.",
+        ));
+    }
+    if !root.may_manage() {
+        return Err(Failure::new(
+            "to mount and to swap on is for root",
+            "Run it as root, for instance with sudo; --dry-run prints what it would do.",
+        ));
+    }
+    Ok(())
+}
+
+fn read_fstab(root: &Root) -> Result<Fstab> {
+    Fstab::read(root).map_err(|error| {
+        Failure::new(
+            format!("/etc/fstab cannot be read: {}", plain(&error)),
+            "Run it as root, for instance with sudo.",
+        )
+    })
+}
+
+fn replace_fstab(root: &Root, before: &Fstab, after: &Fstab) -> Result {
+    after.replace(before, root).map_err(|error| {
+        Failure::new(
+            format!("/etc/fstab cannot be changed: {}", plain(&error)),
+            "It is as it was. See what --dry-run prints, and do that by hand.",
+        )
+    })
+}
+
+const RELOAD: [&str; 2] = ["systemctl", "daemon-reload"];
+
+fn has_systemd(root: &Root) -> bool {
+    root.has("/run/systemd/system")
+}
+
+/// Tells systemd, which made units of fstab. It is told again at each boot, so a failure is no matter.
+fn reload(root: &Root) {
+    if has_systemd(root) {
+        let _ = command(&RELOAD.map(str::to_owned)).status();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mounts::Swap;
+
+    #[test]
+    fn the_size_is_what_can_be_held() {
+        const GIB: u64 = 1 << 30;
+        assert_eq!(area_size(4 * GIB, 0), 8 * GIB);
+        assert_eq!(area_size(8 * GIB, 12 * GIB), 32 * GIB);
+        assert_eq!(area_size(1, 0), 1 << 20);
+        assert_eq!(area_size(u64::MAX, u64::MAX), 16 << 40);
+    }
+
+    #[test]
+    fn the_priority_is_the_highest() {
+        let swap = |priority| Swap {
+            path: String::new(),
+            size_bytes: 0,
+            used_bytes: 0,
+            priority,
+        };
+        assert_eq!(priority(&[]), 100);
+        assert_eq!(priority(&[swap(-2), swap(-1)]), 100);
+        assert_eq!(priority(&[swap(100), swap(5)]), 101);
+        assert_eq!(priority(&[swap(32767)]), 32767);
+    }
+
+    #[test]
+    fn limits_are_written_as_they_were_typed() {
+        for text in ["48M", "1G", "1025K", "4097", "30%", "16T"] {
+            assert_eq!(short(Limit::parse(text.as_bytes()).unwrap()), text);
+        }
+    }
+}
