@@ -215,6 +215,27 @@ finds_what_is_wrong() {
 	says_not_ok "area: $work/file is mounted, but not swapped on"
 }
 
+shows_what_goes_on() {
+	local shown
+	have_program script bsdutils
+	area_with_store 32M
+	start pages -s 12 -k tttr fill out hold check
+	mkfifo keys
+	script -qec "$BUILD/ghostswapctl top" /dev/null <keys >screen &
+	shown=$!
+	exec 4>keys
+	until_true "top shows the pool" 20 grep -q "Pool $work/file, wlz" screen
+	write_back file
+	until_true "top shows what is written" 20 grep -q "worker      writes pages" screen
+	echo q >&4
+	exec 4>&-
+	wait "$shown" || fail "top ends with status $?"
+	# The terminal is as it was: the last that it was told.
+	[[ $(tail -c 100 screen) == *$'\e[?25h\e[?1049l'* ]] || fail "the terminal stays as it is"
+	refuses "top needs a terminal" ctl top
+	release
+}
+
 promise "status shows what sysfs shows, to each what it may see" shows_what_sysfs_shows
 promise "stores are added, written to and removed" gives_orders
 promise "what cannot be done is refused with a remedy" refuses_with_a_remedy
@@ -222,5 +243,6 @@ promise "setup sets up, and --undo takes it back to the byte" sets_up_and_takes_
 promise "setup with a store" sets_up_with_a_store
 promise "a setup that fails leaves nothing" leaves_nothing_if_it_fails
 promise "what setup did not make stays" leaves_others_alone
+promise "top shows what goes on, until q" shows_what_goes_on
 promise "check finds what is wrong" finds_what_is_wrong
 finish

@@ -8,6 +8,7 @@ use crate::{
     words::parse_time, //
 };
 use clap::{
+    value_parser,
     Args,
     Parser,
     Subcommand,
@@ -33,6 +34,8 @@ pub struct Cli {
 pub enum Order {
     /// Show what each pool holds, where it is, and what it did.
     Status(Status),
+    /// Show what pools do, live, with what they did before.
+    Top(Top),
     /// Make a ghost file and swap it on, now and at each boot. Asks nothing.
     Setup(Setup),
     /// Make a swapfile or partition a backing store.
@@ -59,6 +62,19 @@ pub struct Status {
     /// only root may read is null for others.
     #[arg(long)]
     pub json: bool,
+    /// A pool's name in sysfs, or the path of a mounted ghost file. Default: all.
+    pub pool: Option<String>,
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "The age is how long a page stays on average: what is stored, divided by what \
+    goes in a second. q quits."
+)]
+pub struct Top {
+    /// How often, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = value_parser!(u64).range(1..=86_400))]
+    pub interval: u64,
     /// A pool's name in sysfs, or the path of a mounted ghost file. Default: all.
     pub pool: Option<String>,
 }

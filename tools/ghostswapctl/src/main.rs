@@ -17,6 +17,7 @@ mod programs;
 mod root;
 mod setup;
 mod status;
+mod top;
 mod words;
 
 use clap::Parser;
@@ -59,6 +60,7 @@ fn run(root: &Root, order: Order) -> Result<ExitCode> {
                 status::text(&pools)
             })?;
         }
+        Order::Top(top) => top::watch(root, top.pool.as_deref(), top.interval)?,
         Order::Setup(setup) => set_up(root, setup)?,
         Order::AddStore(order) => orders::add_store(root, &one(order.which.pool)?, &order.path)?,
         Order::RemoveStore(order) => {

@@ -86,6 +86,21 @@ pub fn percent(share: f64) -> String {
     }
 }
 
+/// A time, in its two largest units: `3 min 5 s`.
+pub fn time(seconds: u64) -> String {
+    const UNITS: [(u64, &str); 4] = [(86400, "d"), (3600, "h"), (60, "min"), (1, "s")];
+    let largest = UNITS.iter().position(|(unit, _)| seconds >= *unit);
+    let at = largest.unwrap_or(UNITS.len() - 1);
+    let (unit, name) = UNITS[at];
+    let text = format!("{} {name}", seconds / unit);
+    match UNITS.get(at + 1) {
+        Some((smaller, name)) if seconds % unit / smaller > 0 => {
+            format!("{text} {} {name}", seconds % unit / smaller)
+        }
+        _ => text,
+    }
+}
+
 /// Reads a size: bytes, or with a suffix K, M, G or T (powers of 1,024).
 pub fn parse_size(text: &str) -> Result<u64, String> {
     match Limit::parse(text.as_bytes()) {
@@ -151,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_and_shares_are_read_at_a_glance() {
+    fn counts_shares_and_times_are_read_at_a_glance() {
         assert_eq!(count(0), "0");
         assert_eq!(count(999), "999");
         assert_eq!(count(1_074_790), "1,074,790");
@@ -159,6 +174,9 @@ mod tests {
         assert_eq!(percent(0.99999), "99.9%");
         assert_eq!(percent(0.00001), "0.1%");
         assert_eq!(percent(0.0), "0.0%");
+        assert_eq!(time(0), "0 s");
+        assert_eq!(time(185), "3 min 5 s");
+        assert_eq!(time(86400), "1 d");
     }
 
     #[test]

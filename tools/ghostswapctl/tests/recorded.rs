@@ -360,6 +360,11 @@ fn what_cannot_be_done_has_a_remedy() {
         "other: mount cannot take this path",
         "Give one that begins with / and has neither a comma nor quotes.",
     );
+    plain().refuses(
+        "top",
+        "top needs a terminal",
+        "Run it in a terminal; \"ghostswapctl status\" prints what is now.",
+    );
     // What clap refuses names what can be given.
     for arguments in [
         "age",
