@@ -236,6 +236,18 @@ shows_what_goes_on() {
 	release
 }
 
+estimates() {
+	start pages -s 8 -k tttr fill hold check
+	ctl estimate -p "$held_pid" >said.estimate
+	grep -q "^wlz:dense  *[0-9]" said.estimate
+	holds "pages" "$(awk 'NR == 1 { print $1 }' said.estimate) >= 2048"
+	ctl estimate >said.all
+	holds "pages of all" "$(awk 'NR == 1 { print $1 }' said.all) >= 2048"
+	refuses "No such file or directory" ctl estimate none
+	refuses "No such file or directory" ctl estimate -p 4194304
+	release
+}
+
 promise "status shows what sysfs shows, to each what it may see" shows_what_sysfs_shows
 promise "stores are added, written to and removed" gives_orders
 promise "what cannot be done is refused with a remedy" refuses_with_a_remedy
@@ -244,5 +256,6 @@ promise "setup with a store" sets_up_with_a_store
 promise "a setup that fails leaves nothing" leaves_nothing_if_it_fails
 promise "what setup did not make stays" leaves_others_alone
 promise "top shows what goes on, until q" shows_what_goes_on
+promise "estimate reads the memory of programs" estimates
 promise "check finds what is wrong" finds_what_is_wrong
 finish

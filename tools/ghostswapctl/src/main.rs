@@ -6,6 +6,7 @@
 mod check;
 mod cli;
 mod documents;
+mod estimate;
 mod failure;
 mod fstab;
 mod ghost_file;
@@ -23,11 +24,19 @@ mod words;
 use clap::Parser;
 use cli::{
     Cli,
+    Estimate,
     Order,
     Setup,
     DEFAULT_FILE, //
 };
-use failure::Result;
+use estimate::{
+    Memory,
+    Report, //
+};
+use failure::{
+    Failure,
+    Result, //
+};
 use root::Root;
 use std::process::ExitCode;
 use words::{
@@ -75,9 +84,34 @@ fn run(root: &Root, order: Order) -> Result<ExitCode> {
                 return Ok(ExitCode::FAILURE);
             }
         }
+        Order::Estimate(estimate) => print(&estimate_memory(&estimate)?.to_string())?,
         Order::Documents { directory } => documents::write(&directory)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn estimate_memory(wish: &Estimate) -> Result<Report> {
+    let memory = if !wish.files.is_empty() {
+        Memory::of_files(&wish.files)
+    } else if wish.pids.is_empty() {
+        Memory::of_all_programs()
+    } else {
+        wish.pids
+            .iter()
+            .try_fold(Memory::default(), |mut all, pid| {
+                all.add(Memory::of_program(*pid)?);
+                Ok(all)
+            })
+    };
+    let problem = match memory.map(|memory| Report::new(&memory)) {
+        Ok(Some(report)) => return Ok(report),
+        Ok(None) => "there are no pages to read".to_owned(),
+        Err(error) => orders::plain(&error),
+    };
+    Err(Failure::new(
+        problem,
+        "Name programs that run, or files; to read the memory of others' programs, run it as root.",
+    ))
 }
 
 fn set_up(root: &Root, setup: Setup) -> Result {
