@@ -14,6 +14,7 @@ make fuzz       fuzz every input interface, for MINUTES=2 and longer
 make vm         open a shell in a virtual machine with the module at hand
 make kernel     build the test kernel and print where it is
 make bench      measure ghostswap beside zram and zswap (an hour and more)
+make docs       render Documentation/ as HTML: build/docs/index.html
 make facts      look for what ghostswap relies on in the kernel's source
 make lint       check the form of all files
 make clean      remove build/; the cache outside of the repository stays
@@ -32,7 +33,7 @@ BACKENDS=NAMES  bench: zram, zswap, zswap-ghost, ghostswap
 PAGES=N         bench: how many of each kind (10240)
 endef
 
-.PHONY: all ctl demo test test-host test-ctl selftests test-debug torture fuzz bench vm kernel facts lint clean help
+.PHONY: all ctl demo test test-host test-ctl selftests test-debug torture fuzz bench vm kernel docs facts lint clean help
 
 all:
 	@scripts/module $(or $(KERNEL),test) $(if $(V),V=$(V))
@@ -72,6 +73,9 @@ vm:
 
 kernel:
 	@scripts/kernel $(or $(KERNEL),test)
+
+docs:
+	@scripts/docs
 
 facts:
 	@scripts/facts $(KSRC)
