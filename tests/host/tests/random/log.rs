@@ -74,7 +74,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         4 => any_index().prop_map(Step::Take),
         4 => any_index().prop_map(Step::SealTaken),
         1 => any_index().prop_map(Step::RetireTaken),
-        2 => any_index().prop_map(Step::DoubtTaken),
+        6 => any_index().prop_map(Step::DoubtTaken),
         1 => Just(Step::Restore),
     ]
 }
