@@ -3,6 +3,7 @@
 //! `ghostswapctl check`: what keeps ghostswap from working as it should, and what to do about it.
 
 use crate::{
+    failure::plain,
     fstab::{
         Fstab,
         Line, //
@@ -12,7 +13,6 @@ use crate::{
         Mount,
         Swap, //
     },
-    orders::plain,
     pools::{
         self,
         Pool,
@@ -306,8 +306,8 @@ fn swappiness(root: &Root, report: &mut Report) {
 
 fn next_boot(root: &Root, mounts: &[Mount], fstab: &[Line], report: &mut Report) {
     for mount in mounts {
-        let is_line = |line: &Line| line.kind == "ghostswap" && line.target == mount.path;
-        let is_swap = |line: &Line| line.kind == "swap" && line.source == mount.path;
+        let is_line = |line: &Line| line.mounts(&mount.path);
+        let is_swap = |line: &Line| line.swaps_on(&mount.path);
         let (line, swap) = (
             fstab.iter().position(is_line),
             fstab.iter().position(is_swap),
@@ -491,11 +491,7 @@ fn stores(root: &Root, pool: &Pool, fstab: &[Line], report: &mut Report) {
     let own: Vec<_> = pool
         .mounts
         .iter()
-        .filter_map(|mount| {
-            fstab
-                .iter()
-                .find(|line| line.kind == "ghostswap" && line.target == mount.path)
-        })
+        .filter_map(|mount| fstab.iter().find(|line| line.mounts(&mount.path)))
         .collect();
     for store in &pool.backing {
         let path = &store.path;

@@ -2,7 +2,10 @@
 
 //! What goes wrong, and what can be done about it.
 
-use std::fmt;
+use std::{
+    fmt,
+    io, //
+};
 
 /// Why something cannot be done, and the remedy. Both are said.
 #[derive(Debug)]
@@ -15,6 +18,9 @@ pub struct Failure {
 
 /// What may fail with a remedy.
 pub type Result<T = ()> = std::result::Result<T, Failure>;
+
+/// The remedy where only root may do something.
+pub const BE_ROOT: &str = "Run it as root, for instance with sudo.";
 
 impl Failure {
     /// That `what` is wrong, and `remedy` is what to do.
@@ -29,5 +35,14 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}\n  {}", self.what, self.remedy)
+    }
+}
+
+/// An error without its number.
+pub fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((text, _)) => text.to_owned(),
+        None => text,
     }
 }

@@ -82,13 +82,19 @@ impl Line {
         paths.any(|path| root.is_same(path, store))
     }
 
-    /// Returns whether it mounts the ghost file `path`, or swaps it on.
+    /// Returns whether it mounts the ghost file `path`.
+    pub fn mounts(&self, path: &str) -> bool {
+        self.kind == "ghostswap" && self.target == path
+    }
+
+    /// Returns whether it swaps `path` on.
+    pub fn swaps_on(&self, path: &str) -> bool {
+        self.kind == "swap" && self.source == path
+    }
+
+    /// Returns whether it does either.
     fn is_of(&self, path: &str) -> bool {
-        match self.kind.as_str() {
-            "ghostswap" => self.target == path,
-            "swap" => self.source == path,
-            _ => false,
-        }
+        self.mounts(path) || self.swaps_on(path)
     }
 }
 

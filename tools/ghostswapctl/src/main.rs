@@ -106,7 +106,7 @@ fn estimate_memory(wish: &Estimate) -> Result<Report> {
     let problem = match memory.map(|memory| Report::new(&memory)) {
         Ok(Some(report)) => return Ok(report),
         Ok(None) => "there are no pages to read".to_owned(),
-        Err(error) => orders::plain(&error),
+        Err(error) => failure::plain(&error),
     };
     Err(Failure::new(
         problem,

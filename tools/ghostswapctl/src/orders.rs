@@ -4,10 +4,15 @@
 
 use crate::{
     failure::{
+        plain,
         Failure,
-        Result, //
+        Result,
+        BE_ROOT, //
     },
-    fstab::Fstab,
+    fstab::{
+        Fstab,
+        Line, //
+    },
     kernel_log::KernelLog,
     pools::{
         Pool,
@@ -179,11 +184,8 @@ fn remind_of_fstab(root: &Root, pool: &Pool, store: &str, is_there: bool) {
     let Ok(fstab) = Fstab::read(root) else {
         return;
     };
-    let mounted = |path: &str| pool.mounts.iter().any(|mount| mount.path == path);
-    for line in fstab
-        .lines()
-        .filter(|line| line.kind == "ghostswap" && mounted(&line.target))
-    {
+    let is_of_pool = |line: &Line| pool.mounts.iter().any(|mount| line.mounts(&mount.path));
+    for line in fstab.lines().filter(is_of_pool) {
         let is_named = line.has_store(root, store);
         if is_there && !is_named {
             say!(
@@ -266,15 +268,6 @@ fn give_and_show(
     result
 }
 
-/// An error without its number.
-pub fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error") {
-        Some((text, _)) => text.to_owned(),
-        None => text,
-    }
-}
-
 /// What to do if an order fails with `error`, and the module gives that `reason`.
 fn remedy(error: &io::Error, reason: &str, order: &str, text: &str) -> String {
     let by_reason = [
@@ -293,7 +286,7 @@ fn remedy(error: &io::Error, reason: &str, order: &str, text: &str) -> String {
         return (*remedy).to_owned();
     }
     match Errno::from_io_error(error) {
-        Some(Errno::PERM | Errno::ACCESS) => "Run it as root, for instance with sudo.".to_owned(),
+        Some(Errno::PERM | Errno::ACCESS) => BE_ROOT.to_owned(),
         Some(Errno::NXIO) => {
             "The pool has no store to write to: add one with \"ghostswapctl add-store\".".to_owned()
         }

@@ -15,6 +15,10 @@ use crate::{
     },
     root::Root,
 };
+use ghostswap_core::{
+    segment::MAX_STORES,
+    PAGE_SIZE, //
+};
 use serde::Serialize;
 use std::{
     fs, io,
@@ -30,7 +34,7 @@ use std::{
 const SYSFS: &str = "/sys/fs/ghostswap";
 
 /// Bytes of a page.
-pub const PAGE: u64 = 4096;
+pub const PAGE: u64 = PAGE_SIZE as u64;
 
 /// Makes a structure of numbers, each of which is in a file of its name. Those that only root may read
 /// are [`None`] for others.
@@ -267,7 +271,7 @@ fn read_files(id: &str, directory: &Path, mounts: Vec<Mount>) -> io::Result<Pool
         mounts,
         backing: Vec::new(),
     };
-    for number in 0..8 {
+    for number in 0..MAX_STORES as u32 {
         let directory = directory.join(format!("backing{number}"));
         match read_store(number, &directory) {
             Ok(store) => pool.backing.push(store),

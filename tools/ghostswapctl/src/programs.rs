@@ -4,11 +4,11 @@
 
 use crate::{
     failure::{
+        plain,
         Failure,
         Result, //
     },
     kernel_log::KernelLog,
-    orders::plain,
     root::Root,
 };
 use std::{

@@ -4,8 +4,10 @@
 
 use crate::{
     failure::{
+        plain,
         Failure,
-        Result, //
+        Result,
+        BE_ROOT, //
     },
     fstab::Fstab,
     ghost_file,
@@ -13,10 +15,7 @@ use crate::{
         self,
         escape, //
     },
-    orders::{
-        how_to_make,
-        plain, //
-    },
+    orders::how_to_make,
     programs::{
         command,
         quote,
@@ -108,9 +107,7 @@ impl Plan {
         let file = &wish.file;
         check_path(file)?;
         let fstab = read_fstab(root)?;
-        let is_set_up = fstab
-            .lines()
-            .any(|line| line.target == *file && line.kind == "ghostswap")
+        let is_set_up = fstab.lines().any(|line| line.mounts(file))
             || mounts::ghost_files(root)
                 .iter()
                 .any(|mount| mount.path == *file);
@@ -343,7 +340,7 @@ fn undo_one(root: &Root, file: &str, dry_run: bool) -> Result {
         Err(error) => {
             return Err(Failure::new(
                 format!("{file} cannot be read: {}", plain(&error)),
-                "Run it as root, for instance with sudo.",
+                BE_ROOT,
             ))
         }
     };
@@ -443,7 +440,7 @@ fn store_size(root: &Root, store: &str) -> Result<(u64, bool)> {
                 io::ErrorKind::NotFound => {
                     format!("Make one of 8 GiB, say: {}", how_to_make(store))
                 }
-                _ => "Run it as root, for instance with sudo.".to_owned(),
+                _ => BE_ROOT.to_owned(),
             },
         )
     })
@@ -480,7 +477,7 @@ fn read_fstab(root: &Root) -> Result<Fstab> {
     Fstab::read(root).map_err(|error| {
         Failure::new(
             format!("/etc/fstab cannot be read: {}", plain(&error)),
-            "Run it as root, for instance with sudo.",
+            BE_ROOT,
         )
     })
 }

@@ -4,10 +4,10 @@
 
 use crate::{
     failure::{
+        plain,
         Failure,
         Result, //
     },
-    orders::plain,
     pools::{
         self,
         Pool,
