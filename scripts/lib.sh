@@ -124,6 +124,21 @@ use_cargo() {
 	export CARGO CARGO_TARGET_DIR=$CACHE/cargo-target
 }
 
+# claim_target DIR TREE WHAT FORGET...: what cargo builds for WHAT in DIR, its target directory, is
+# TREE's from now on. All working trees share it, for the sake of the dependencies, which are
+# the same. Cargo tells packages of one name apart by their paths below the working directory, so
+# another tree's would pass for ours: the command FORGET removes them. The caller has a lock.
+claim_target() {
+	local dir=$1 tree=$2
+	if [[ ! -d $dir ]]; then
+		say "Fetching and building for $3, in $dir (usually a minute) ..."
+	elif [[ $(cat "$dir/.tree" 2>/dev/null) != "$tree" ]]; then
+		"${@:4}"
+	fi
+	mkdir -p "$dir"
+	echo "$tree" >"$dir/.tree"
+}
+
 # draw_for MINUTES: for random tests, set $minutes and $seed from the environment's MINUTES
 # and SEED. By default they are the argument, and a random number.
 draw_for() {

@@ -9,7 +9,7 @@
 cargo=${CARGO:-cargo}
 target=${CARGO_TARGET_DIR:-$CACHE/cargo-target}
 
-# The target directories are shared by all working trees; see use_tree().
+# The target directories are shared by all working trees; see claim_target().
 lock host-tests
 
 # Each NAME has a target directory: a change of flags would rebuild everything.
@@ -22,18 +22,10 @@ for flag in level=4 inline-8bit-counters pc-table; do
 	rustflags[fuzz]+=" -Cllvm-args=-sanitizer-coverage-$flag"
 done
 
-# use_tree NAME TREE: what is built from now on is TREE's. Cargo tells packages of
-# one name apart by their paths below the working directory, so another tree's
-# tests would pass for ours. The dependencies are the same for all.
+# use_tree NAME TREE: what is built from now on is TREE's.
 use_tree() {
-	local name=$1 tree=$2 dir=$target/$1
-	if [[ ! -d $dir ]]; then
-		say "Fetching and building what the $name tests need, in $dir (usually a minute) ..."
-	elif [[ $(cat "$dir/.tree" 2>/dev/null) != "$tree" ]]; then
-		run_cargo "$name" "$tree" clean --quiet -p ghostswap-core
-	fi
-	mkdir -p "$dir"
-	echo "$tree" >"$dir/.tree"
+	claim_target "$target/$1" "$2" "the $1 tests" \
+		run_cargo "$1" "$2" clean --quiet -p ghostswap-core
 }
 
 # run_cargo NAME TREE COMMAND ARGUMENT...
