@@ -32,7 +32,7 @@ struct Decoder<'a> {
     state: State,
 }
 
-/// What decoding a word changes, beside the page.
+/// Where decoding is.
 #[derive(Clone, Copy)]
 struct State {
     /// Where the next literal bytes are.
@@ -41,7 +41,7 @@ struct State {
     distances: usize,
     /// The last distance, as it is written down: see [`source`].
     distance: u8,
-    /// Eight less than where all distances end, or 0.
+    /// Eight less than where all distances end, or 0. It stays.
     span: usize,
 }
 
