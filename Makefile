@@ -13,7 +13,7 @@ make torture    run all operations at once, for MINUTES=3 and longer
 make fuzz       fuzz every input interface, for MINUTES=2 and longer
 make vm         open a shell in a virtual machine with the module at hand
 make kernel     build the test kernel and print where it is
-make bench      measure ghostswap beside zram and zswap (an hour and more)
+make bench      measure ghostswap beside zram and zswap (30 minutes to an hour)
 make docs       render Documentation/ as HTML: build/docs/index.html
 make facts      look for what ghostswap relies on in the kernel's source
 make lint       check the form of all files
