@@ -10,6 +10,7 @@ use crate::{
     },
     mounts::{
         self,
+        escape,
         Mount,
         Swap, //
     },
@@ -19,10 +20,13 @@ use crate::{
         Store,
         PAGE, //
     },
+    programs::quote,
     root::Root,
     words::{
         count,
-        size, //
+        counted,
+        size,
+        times, //
     },
 };
 use std::{
@@ -230,7 +234,7 @@ fn areas(mounts: &[Mount], fstab: &[Line], report: &mut Report) {
             Some(swap) => report.good(format!("area: {}, {}", mount.path, size(swap.size_bytes))),
             None => report.bad(
                 format!("area: {} is mounted, but not swapped on", mount.path),
-                format!("Run swapon {}.", mount.path),
+                format!("Run swapon {}.", quote(&mount.path)),
             ),
         }
     }
@@ -264,9 +268,9 @@ fn priorities(mounts: &[Mount], swaps: &[Swap], report: &mut Report) {
                 other.path, other.priority, lowest.path, lowest.priority
             ),
             format!(
-                "swapoff {}, and make it a store with \"ghostswapctl add-store\" if it is a file or a partition; \
+                "Run swapoff {}, and make it a store with \"ghostswapctl add-store\" if it is a file or a partition; \
                  or give {} a higher pri= in /etc/fstab.",
-                other.path, lowest.path
+                quote(&other.path), lowest.path
             ),
         );
     }
@@ -306,34 +310,33 @@ fn swappiness(root: &Root, report: &mut Report) {
 
 fn next_boot(root: &Root, mounts: &[Mount], fstab: &[Line], report: &mut Report) {
     for mount in mounts {
-        let is_line = |line: &Line| line.mounts(&mount.path);
-        let is_swap = |line: &Line| line.swaps_on(&mount.path);
+        let path = &mount.path;
+        let word = escape(path);
+        let mount_line = format!("{word}  {word}  ghostswap  defaults  0  0");
+        let swap_line = format!("{word}  none  swap  defaults  0  0");
         let (line, swap) = (
-            fstab.iter().position(is_line),
-            fstab.iter().position(is_swap),
+            fstab.iter().position(|line| line.mounts(path)),
+            fstab.iter().position(|line| line.swaps_on(path)),
         );
         match (line, swap) {
             (Some(line), Some(swap)) if line < swap => {
-                report.good(format!("fstab: {} is there for the next boot", mount.path));
+                report.good(format!("fstab: {path} is there for the next boot"));
             }
             (Some(_), Some(_)) => report.bad(
-                format!("fstab: {} is swapped on before it is mounted", mount.path),
+                format!("fstab: {path} is swapped on before it is mounted"),
                 "Put the line of the mount before that of the swap.",
             ),
             (Some(_), None) => report.bad(
-                format!("fstab: {} is mounted at the next boot, but not swapped on", mount.path),
-                format!("Add the line: {}  none  swap  defaults  0  0", mount.path),
+                format!("fstab: {path} is mounted at the next boot, but not swapped on"),
+                format!("Add the line: {swap_line}"),
             ),
             (None, Some(_)) => report.bad(
-                format!("fstab: {} is swapped on at the next boot, but not mounted", mount.path),
-                format!("Add, before that line: {0}  {0}  ghostswap  defaults  0  0", mount.path),
+                format!("fstab: {path} is swapped on at the next boot, but not mounted"),
+                format!("Add, before that line: {mount_line}"),
             ),
             (None, None) => report.bad(
-                format!("fstab: {} is gone after the next boot", mount.path),
-                format!(
-                    "Add the lines: {0}  {0}  ghostswap  defaults  0  0, and {0}  none  swap  defaults  0  0",
-                    mount.path
-                ),
+                format!("fstab: {path} is gone after the next boot"),
+                format!("Add the lines: {mount_line}, and {swap_line}"),
             ),
         }
     }
@@ -373,8 +376,9 @@ fn ghost_file(root: &Root, line: &Line, report: &mut Report) {
     if metadata.is_file() && metadata.len() != PAGE {
         report.bad(
             format!(
-                "fstab: {file} has {} bytes, and a ghost file has {PAGE}",
-                count(metadata.len())
+                "fstab: {file} has {}, and a ghost file has {}",
+                counted(metadata.len(), "byte"),
+                count(PAGE)
             ),
             "Make it anew with scripts/mkghost, or swapon it as it is if it is a real swapfile.",
         );
@@ -382,9 +386,21 @@ fn ghost_file(root: &Root, line: &Line, report: &mut Report) {
     if metadata.is_file() && !is_private(root, &metadata) {
         report.bad(
             format!("fstab: {file} is open to others than root"),
-            format!("chown root {file} && chmod 600 {file}"),
+            close_to_others(file),
         );
     }
+}
+
+/// The command that makes `file` root's, and closes it to others.
+fn close_to_others(file: &str) -> String {
+    let file = quote(file);
+    format!("Run chown root {file} && chmod 600 {file}")
+}
+
+/// The command that changes options of `pool`.
+fn remount(pool: &Pool, options: &str) -> String {
+    let path = pool.mounts.first().map_or("PATH", |mount| &mount.path);
+    format!("mount -o remount,{options} {}", quote(path))
 }
 
 /// Returns whether a file is root's and closed to others. In a copy all files are those of the copy's user.
@@ -402,7 +418,7 @@ fn memory(root: &Root, pool: &Pool, report: &mut Report) {
                 size(limit),
                 size(ram)
             ),
-            format!("Set a limit that fits: mount -o remount,limit=50% {name}."),
+            format!("Set a limit that fits: {}.", remount(pool, "limit=50%")),
         );
     }
     let held = pool.derived.held_bytes;
@@ -410,9 +426,14 @@ fn memory(root: &Root, pool: &Pool, report: &mut Report) {
     let is_full = held > limit / 16 * 15;
     if is_full && pool.backing.is_empty() {
         return report.bad(
-            format!("memory: {name} has {} of its limit of {}", size(held), size(limit)),
             format!(
-                "Add a store with \"ghostswapctl add-store\", or raise the limit: mount -o remount,limit=... {name}."
+                "memory: {name} has {} of its limit of {}",
+                size(held),
+                size(limit)
+            ),
+            format!(
+                "Add a store with \"ghostswapctl add-store\", or raise the limit: {}.",
+                remount(pool, "limit=...")
             ),
         );
     }
@@ -433,8 +454,8 @@ fn refusals(pool: &Pool, report: &mut Report) {
     if is_often(numbers.failed_stores_limit) {
         report.bad(
             format!(
-                "refused: {name} refused pages {} times, because it was at its limit",
-                count(numbers.failed_stores_limit)
+                "refused: {name} refused a page {}, because it was at its limit",
+                times(numbers.failed_stores_limit)
             ),
             if pool.backing.is_empty() {
                 "Add a store with \"ghostswapctl add-store\", raise the limit, or make the area smaller."
@@ -446,8 +467,8 @@ fn refusals(pool: &Pool, report: &mut Report) {
     if is_often(numbers.failed_stores_memory) {
         report.bad(
             format!(
-                "refused: {name} refused pages {} times, because no memory was free",
-                count(numbers.failed_stores_memory)
+                "refused: {name} refused a page {}, because no memory was free",
+                times(numbers.failed_stores_memory)
             ),
             "Let reclaim begin earlier: sysctl vm.watermark_scale_factor=100, or raise vm.min_free_kbytes.",
         );
@@ -470,8 +491,8 @@ fn refusals(pool: &Pool, report: &mut Report) {
     if numbers.lost_pages > 0 {
         report.bad(
             format!(
-                "faults: {name} lost {} pages with a store that was given up",
-                count(numbers.lost_pages)
+                "faults: {name} lost {} with a store that was given up",
+                counted(numbers.lost_pages, "page")
             ),
             "Programs that needed them were ended (SIGBUS): start them anew.",
         );
@@ -479,8 +500,8 @@ fn refusals(pool: &Pool, report: &mut Report) {
     if numbers.failed_loads > 0 {
         report.bad(
             format!(
-                "faults: {name} could not load a page {} times",
-                count(numbers.failed_loads)
+                "faults: {name} could not load a page, {}",
+                times(numbers.failed_loads)
             ),
             "A disk fails, or it is a bug: see the kernel's log, and keep it for a report.",
         );
@@ -501,7 +522,7 @@ fn stores(root: &Root, pool: &Pool, fstab: &[Line], report: &mut Report) {
             if metadata.is_file() && !is_private(root, &metadata) {
                 report.bad(
                     format!("store: {path} is open to others than root"),
-                    format!("chown root {path} && chmod 600 {path}"),
+                    close_to_others(path),
                 );
             }
         }
@@ -540,8 +561,8 @@ fn state(store: &Store, report: &mut Report) {
             if numbers.write_errors + numbers.read_errors > 0 {
                 report.bad(
                     format!(
-                        "store: {path} has {} errors of writes and {} of reads",
-                        count(numbers.write_errors),
+                        "store: {path} has {} of writes and {} of reads",
+                        counted(numbers.write_errors, "error"),
                         count(numbers.read_errors)
                     ),
                     "Look at the disk (dmesg, smartctl), and take it out with \"ghostswapctl remove-store\".",

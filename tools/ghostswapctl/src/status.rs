@@ -10,9 +10,11 @@ use crate::{
     },
     words::{
         count,
+        counted,
         percent,
         size,
-        table, //
+        table,
+        times, //
     },
 };
 use serde::Serialize;
@@ -94,7 +96,7 @@ fn contents(pool: &Pool) -> Vec<Vec<String>> {
     add(
         "stored",
         pages(numbers.stored_pages),
-        format!("{} pages", count(numbers.stored_pages)),
+        counted(numbers.stored_pages, "page"),
     );
     add(
         "  in RAM",
@@ -150,18 +152,18 @@ fn contents(pool: &Pool) -> Vec<Vec<String>> {
     add(
         "swapped out",
         pages(numbers.stores),
-        format!("{} pages so far", count(numbers.stores)),
+        format!("{} so far", counted(numbers.stores, "page")),
     );
     add(
         "swapped in",
         pages(numbers.loads),
         match derived.hit_ratio {
             Some(ratio) if !pool.backing.is_empty() => format!(
-                "{} pages so far, at least {} without reading a disk",
-                count(numbers.loads),
+                "{} so far, at least {} without reading a disk",
+                counted(numbers.loads, "page"),
                 percent(ratio)
             ),
-            _ => format!("{} pages so far", count(numbers.loads)),
+            _ => format!("{} so far", counted(numbers.loads, "page")),
         },
     );
     if !pool.backing.is_empty() && (numbers.written_pages > 0 || derived.written_bytes > 0) {
@@ -192,7 +194,7 @@ fn contents(pool: &Pool) -> Vec<Vec<String>> {
     if numbers.failed_loads > 0 {
         add(
             "NOT LOADED",
-            format!("{} times", count(numbers.failed_loads)),
+            times(numbers.failed_loads),
             "see \"ghostswapctl check\"".to_owned(),
         );
     }
@@ -200,11 +202,7 @@ fn contents(pool: &Pool) -> Vec<Vec<String>> {
 }
 
 fn refused(pool: &Pool) -> String {
-    match pool.numbers.failed_stores_limit + pool.numbers.failed_stores_memory {
-        0 => "never".to_owned(),
-        1 => "once".to_owned(),
-        times => format!("{} times", count(times)),
-    }
+    times(pool.numbers.failed_stores_limit + pool.numbers.failed_stores_memory)
 }
 
 fn why_refused(pool: &Pool) -> String {
@@ -214,8 +212,8 @@ fn why_refused(pool: &Pool) -> String {
     ];
     let reasons: Vec<_> = reasons
         .iter()
-        .filter(|(times, _)| *times > 0)
-        .map(|(times, why)| format!("{} {why}", count(*times)))
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, why)| format!("{} {why}", count(*number)))
         .collect();
     reasons.join(", ")
 }

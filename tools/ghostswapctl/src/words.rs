@@ -57,7 +57,9 @@ pub fn size(bytes: u64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    if unit == 0 || value >= 99.95 {
+    if bytes == 1 {
+        "1 byte".to_owned()
+    } else if unit == 0 || value >= 99.95 {
         format!("{value:.0} {}", UNITS[unit])
     } else {
         format!("{value:.1} {}", UNITS[unit])
@@ -75,6 +77,21 @@ pub fn count(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// A count of things: `1 page`, `3,072 pages`. `thing` is the word for one.
+pub fn counted(number: u64, thing: &str) -> String {
+    let end = if number == 1 { "" } else { "s" };
+    format!("{} {thing}{end}", count(number))
+}
+
+/// How often something was: `never`, `once`, `1,203 times`.
+pub fn times(number: u64) -> String {
+    match number {
+        0 => "never".to_owned(),
+        1 => "once".to_owned(),
+        number => format!("{} times", count(number)),
+    }
 }
 
 /// A share: `93.1%`. It is 0 or 100 only if it is all or nothing.
@@ -158,6 +175,8 @@ mod tests {
     fn sizes_have_few_digits() {
         let text = |bytes| size(bytes);
         assert_eq!(text(0), "0 bytes");
+        assert_eq!(text(1), "1 byte");
+        assert_eq!(text(2), "2 bytes");
         assert_eq!(text(4096), "4.0 KiB");
         assert_eq!(text(790 << 20), "790 MiB");
         assert_eq!(text((1 << 30) - 1), "1.0 GiB");
@@ -170,6 +189,12 @@ mod tests {
         assert_eq!(count(0), "0");
         assert_eq!(count(999), "999");
         assert_eq!(count(1_074_790), "1,074,790");
+        assert_eq!(counted(0, "page"), "0 pages");
+        assert_eq!(counted(1, "page"), "1 page");
+        assert_eq!(counted(1024, "page"), "1,024 pages");
+        assert_eq!(times(0), "never");
+        assert_eq!(times(1), "once");
+        assert_eq!(times(1203), "1,203 times");
         assert_eq!(percent(1.0), "100.0%");
         assert_eq!(percent(0.99999), "99.9%");
         assert_eq!(percent(0.00001), "0.1%");
