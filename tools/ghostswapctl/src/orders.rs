@@ -13,14 +13,18 @@ use crate::{
         Fstab,
         Line, //
     },
-    kernel_log::KernelLog,
+    kernel_log::{
+        self,
+        KernelLog, //
+    },
     pools::{
         Pool,
         PAGE, //
     },
+    programs::quote,
     root::Root,
     words::{
-        count,
+        counted,
         say,
         size,
         tell, //
@@ -84,6 +88,7 @@ pub fn add_store(root: &Root, pool: &Pool, store: &str) -> Result {
 
 /// How a swapfile is made that can be a store.
 pub fn how_to_make(store: &str) -> String {
+    let store = quote(store);
     format!("fallocate -l 8G {store} && chmod 600 {store} && mkswap {store}")
 }
 
@@ -131,12 +136,12 @@ fn write_pages(root: &Root, pool: &Pool, order: &str, text: &str) -> Result {
         )
     };
     give_and_show(root, pool, order, text, |now| {
-        format!("{} pages written", count(written(now).0))
+        format!("{} written", counted(written(now).0, "page"))
     })?;
     // What others had written meanwhile is among it.
     if let Some(now) = pool.again(root)? {
         let (pages, bytes) = written(&now);
-        say!("{} pages written, as {}.", count(pages), size(bytes));
+        say!("{} written, as {}.", counted(pages, "page"), size(bytes));
     }
     Ok(())
 }
@@ -270,20 +275,8 @@ fn give_and_show(
 
 /// What to do if an order fails with `error`, and the module gives that `reason`.
 fn remedy(error: &io::Error, reason: &str, order: &str, text: &str) -> String {
-    let by_reason = [
-        ("is in use", "Swap it off, unmount it, and take it out of /etc/fstab as swap; or it is a store already, by another name."),
-        ("mkswap", "Run mkswap on it; what is there is lost by that."),
-        ("has holes", "Make it with fallocate and mkswap; on btrfs with \"chattr +C\" before it has content."),
-        ("8 stores", "Remove one first, with \"ghostswapctl remove-store\"."),
-        ("gcm(aes)", "Load the kernel's modules gcm and aes, or mount with encrypt=off."),
-        ("smaller than 8 MiB", "Make it larger, and run mkswap on it."),
-        ("read-only", "Make it writable, or take another one."),
-        ("swap header says", "Run mkswap on it anew; what is there is lost by that."),
-        ("given up", "Give the order again when its device answers."),
-        ("is being removed", "Add it again, so that it stays."),
-    ];
-    if let Some((_, remedy)) = by_reason.iter().find(|(part, _)| reason.contains(part)) {
-        return (*remedy).to_owned();
+    if let Some(remedy) = kernel_log::remedy(reason) {
+        return remedy.to_owned();
     }
     match Errno::from_io_error(error) {
         Some(Errno::PERM | Errno::ACCESS) => BE_ROOT.to_owned(),

@@ -8,7 +8,10 @@ use crate::{
         Failure,
         Result, //
     },
-    kernel_log::KernelLog,
+    kernel_log::{
+        self,
+        KernelLog, //
+    },
     root::Root,
 };
 use std::{
@@ -53,21 +56,15 @@ pub fn run(root: &Root, words: &[String]) -> Result {
     let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     let reason = log.reason();
     let remedy = if said.contains("unknown filesystem type") {
-        "The module is not there: \"ghostswapctl check\" says more.".to_owned()
+        "The module is not there: \"ghostswapctl check\" says more."
     } else if words[0] == "swapoff" {
         "What is swapped out does not fit into memory: end some programs first. Nothing was taken back yet."
-            .to_owned()
     } else if words[0] == "umount" {
         "A process has the file open (fuser), or it is swapped on by another name: swapoff it first."
-            .to_owned()
-    } else if reason
-        .as_deref()
-        .is_some_and(|reason| reason.contains("mkswap"))
-    {
-        "Run mkswap on it; what is there is lost by that.".to_owned()
     } else {
-        "Nothing is left of it. See the kernel's log (dmesg), and \"What to do when\" in the admin guide."
-            .to_owned()
+        reason.as_deref().and_then(kernel_log::remedy).unwrap_or(
+            "Nothing is left of it. See the kernel's log (dmesg), and \"What to do when\" in the admin guide.",
+        )
     };
     Err(Failure::new(
         format!("{}: {}", shell(words), reason.unwrap_or(said)),
@@ -81,6 +78,7 @@ pub fn shell(words: &[String]) -> String {
     words.join(" ")
 }
 
+/// A word for a shell.
 pub fn quote(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/.,:=_-+%@".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
