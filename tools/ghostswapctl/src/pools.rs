@@ -210,12 +210,9 @@ pub fn one(root: &Root, name: Option<&str>) -> Result<Pool> {
         };
     };
     let path = path::absolute(name).unwrap_or_default();
+    let path = path.to_string_lossy();
     let is_meant = |pool: &Pool| {
-        pool.id == name
-            || pool
-                .mounts
-                .iter()
-                .any(|mount| Path::new(&mount.path) == path)
+        pool.id == name || (pool.mounts.iter()).any(|mount| root.is_same(&mount.path, &path))
     };
     match pools.iter().position(is_meant) {
         Some(at) => Ok(pools.swap_remove(at)),

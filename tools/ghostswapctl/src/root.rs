@@ -62,6 +62,19 @@ impl Root {
         Some(text.lines().next()?.trim_end().to_owned())
     }
 
+    /// The path by which mount(8) knows a `file`: no directory in it is a link. The file itself need not be
+    /// there.
+    pub fn resolve(&self, file: &str) -> io::Result<String> {
+        let no_file = || io::Error::from(io::ErrorKind::InvalidInput);
+        let path = Path::new(file);
+        let (parent, name) = path.parent().zip(path.file_name()).ok_or_else(no_file)?;
+        let directory = fs::canonicalize(self.path(parent))?;
+        let root = fs::canonicalize(&self.directory)?;
+        let below = directory.strip_prefix(root).unwrap_or(&directory);
+        let path = Path::new("/").join(below).join(name);
+        path.into_os_string().into_string().map_err(|_| no_file())
+    }
+
     /// Returns whether two paths are of one file, as `/dev/disk/by-uuid/...` and `/dev/sda2` may be.
     pub fn is_same(&self, one: &str, other: &str) -> bool {
         let real = |path| fs::canonicalize(self.path(path)).ok();

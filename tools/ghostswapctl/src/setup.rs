@@ -65,7 +65,7 @@ const MAX_PRIORITY: i32 = 32767;
 
 /// What is asked for.
 pub struct Wish {
-    /// The path of the ghost file.
+    /// The path of the ghost file, which may go through links.
     pub file: String,
     pub limit: Option<Limit>,
     pub comp: Option<String>,
@@ -75,6 +75,7 @@ pub struct Wish {
 
 /// What is to be done for it.
 struct Plan {
+    /// The path of the ghost file, as mount(8) knows it.
     file: String,
     bytes: u64,
     /// Where the size is from.
@@ -104,26 +105,32 @@ pub fn set_up(root: &Root, wish: &Wish, dry_run: bool) -> Result {
 
 impl Plan {
     fn new(root: &Root, wish: &Wish) -> Result<Self> {
-        let file = &wish.file;
-        check_path(file)?;
+        check_path(&wish.file)?;
+        let file = root.resolve(&wish.file).map_err(|error| {
+            Failure::new(
+                format!("{}: its directory: {}", wish.file, plain(&error)),
+                "Make the directory first, or name another file with --file.",
+            )
+        })?;
+        check_path(&file)?;
         let fstab = read_fstab(root)?;
-        let is_set_up = fstab.lines().any(|line| line.mounts(file))
+        let is_set_up = fstab.lines().any(|line| line.mounts(&file))
             || mounts::ghost_files(root)
                 .iter()
-                .any(|mount| mount.path == *file);
+                .any(|mount| mount.path == file);
         if is_set_up {
             return Err(Failure::new(
                 format!("{file} is set up already"),
                 "Turn it on with \"mount -a && swapon -a\", or take it back first with \"ghostswapctl setup --undo\".",
             ));
         }
-        if root.path(file).symlink_metadata().is_ok() {
-            return Err(if ghost_file::is_own(&root.path(file)).unwrap_or(false) {
+        if root.path(&file).symlink_metadata().is_ok() {
+            return Err(if ghost_file::is_own(&root.path(&file)).unwrap_or(false) {
                 Failure::new(
                     format!("{file} is left of a setup that did not come to its end"),
                     format!(
                         "Take it back first: ghostswapctl setup --undo --file {}",
-                        quote(file)
+                        quote(&file)
                     ),
                 )
             } else {
@@ -166,7 +173,7 @@ impl Plan {
         let mut in_fstab = options.clone();
         in_fstab.push("nofail".to_owned());
         in_fstab.extend(requires);
-        let path = escape(file);
+        let path = escape(&file);
         let lines = vec![
             format!(
                 "{path}  {path}  ghostswap  {}  0  0",
@@ -175,7 +182,7 @@ impl Plan {
             format!("{path}  none  swap  pri={priority},nofail  0  0"),
         ];
         Ok(Self {
-            file: file.clone(),
+            file,
             bytes,
             size: format!(
                 "{RATIO} x (limit {} + 2/3 of stores {})",
@@ -312,7 +319,8 @@ impl Done {
 /// prints how.
 pub fn undo(root: &Root, file: Option<&str>, default: &str, dry_run: bool) -> Result {
     let files = match file {
-        Some(file) => vec![file.to_owned()],
+        // If its directory is gone, it may be in fstab all the same.
+        Some(file) => vec![root.resolve(file).unwrap_or_else(|_| file.to_owned())],
         None => match read_fstab(root)?.marked() {
             marked if marked.is_empty() => vec![default.to_owned()],
             marked => marked,
