@@ -210,13 +210,16 @@ impl Watched {
         ];
         let has_disk = !pool.backing.is_empty();
         for (name, of) in rows.into_iter().take(if has_disk { 4 } else { 2 }) {
-            let values: Vec<_> = self.rates.iter().map(of).collect();
+            // Of what is shown, so that the number is that of the full height.
+            let shown = columns.saturating_sub(BEFORE).max(1);
+            let before = self.rates.len().saturating_sub(shown);
+            let values: Vec<_> = self.rates.iter().skip(before).map(of).collect();
             let most = values.iter().copied().fold(0.0, f64::max);
             lines.push(format!(
                 "  {name:10}  {:>9}/s  at most {:>9}/s  {}",
                 size(of(&now) as u64),
                 size(most as u64),
-                sparkline(&values, columns.saturating_sub(BEFORE)),
+                sparkline(&values, most),
             ));
         }
         lines.push(format!(
@@ -271,11 +274,9 @@ fn worker(pool: &Pool, now: &Rates) -> String {
     does.join("; ")
 }
 
-/// The last of `values`, in so many columns; the largest has the full height.
-fn sparkline(values: &[f64], columns: usize) -> String {
+/// A column for each of `values`, of which `most` has the full height.
+fn sparkline(values: &[f64], most: f64) -> String {
     const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let shown = &values[values.len().saturating_sub(columns)..];
-    let most = shown.iter().copied().fold(0.0, f64::max);
     let height = |value: &f64| {
         if *value <= 0.0 {
             ' '
@@ -284,7 +285,22 @@ fn sparkline(values: &[f64], columns: usize) -> String {
             HEIGHTS[part.clamp(1, HEIGHTS.len()) - 1]
         }
     };
-    shown.iter().map(height).collect()
+    values.iter().map(height).collect()
+}
+
+/// Prints a frame over what the screen shows. Each line is cleared before it is printed: after its last
+/// column was printed, the cursor is still there, and what clears from the cursor would clear that column.
+fn over_the_last(frame: &str) -> String {
+    const CLEAR_LINE: &str = "\x1b[K";
+    const CLEAR_ALL_BELOW: &str = "\x1b[J";
+    let (above, last) = match frame.rsplit_once('\n') {
+        Some((above, last)) => {
+            let cleared = above.replace('\n', &format!("\n{CLEAR_LINE}"));
+            (format!("{CLEAR_LINE}{cleared}\n"), last)
+        }
+        None => (String::new(), frame),
+    };
+    format!("\x1b[H{above}{CLEAR_ALL_BELOW}{last}")
 }
 
 /// A bar of so many columns, full as far as `share` is of 1.
@@ -407,8 +423,7 @@ pub fn watch(root: &Root, name: Option<&str>, seconds: u64) -> Result {
     let terminal = Terminal::new()?;
     loop {
         let (columns, rows) = terminal.size();
-        let frame = watch.frame(columns, rows).replace('\n', "\x1b[K\n");
-        terminal.print(&format!("\x1b[H{frame}\x1b[J"));
+        terminal.print(&over_the_last(&watch.frame(columns, rows)));
         if terminal.is_over_within(Duration::from_secs(seconds.max(1))) {
             return Ok(());
         }
@@ -510,10 +525,47 @@ mod tests {
     }
 
     #[test]
-    fn a_sparkline_shows_the_last_values() {
-        assert_eq!(sparkline(&[1.0, 0.0, 4.0, 8.0], 3), " ▄█");
-        assert_eq!(sparkline(&[0.0, 0.0], 5), "  ");
-        assert_eq!(sparkline(&[], 5), "");
+    fn the_most_is_that_of_the_sparkline() {
+        let mut watch = Watch::default();
+        let start = Instant::now();
+        // Much in the first second, and then 1 MiB in each.
+        for second in 0..60 {
+            let out = 2560 + if second > 0 { 4096 + 256 * second } else { 0 };
+            watch.take(vec![pool(out, 0)], start + Duration::from_secs(second));
+        }
+        let out = |columns| {
+            let frame = watch.frame(columns, 24);
+            let line = frame.lines().find(|line| line.starts_with("  out"));
+            line.unwrap().to_owned()
+        };
+        let all_of = |most: &str, line: &str| {
+            assert!(
+                out(200).contains("at most  17.0 MiB/s  █▁▁"),
+                "{}",
+                out(200)
+            );
+            assert!(line.contains(&format!("at most {most}/s")), "{line}");
+        };
+        all_of("  1.0 MiB", &out(80));
+        assert!(out(80).ends_with("/s  ████████████████████████████████"));
+        // Narrower than what comes before the sparkline.
+        all_of("  1.0 MiB", &out(47));
+    }
+
+    #[test]
+    fn a_line_is_cleared_before_it_is_printed() {
+        assert_eq!(
+            over_the_last("one\n\ntwo"),
+            "\x1b[H\x1b[Kone\n\x1b[K\n\x1b[Jtwo"
+        );
+        assert_eq!(over_the_last("one"), "\x1b[H\x1b[Jone");
+    }
+
+    #[test]
+    fn a_sparkline_has_a_column_for_each_value() {
+        assert_eq!(sparkline(&[0.0, 4.0, 8.0], 8.0), " ▄█");
+        assert_eq!(sparkline(&[0.0, 0.0], 0.0), "  ");
+        assert_eq!(sparkline(&[], 0.0), "");
         assert_eq!(bar(0.5, 4), "[##  ]");
         assert_eq!(bar(2.0, 4), "[####]");
     }
