@@ -236,15 +236,20 @@ shows_what_goes_on() {
 	release
 }
 
+# pages_of FILE: how many pages an estimate in FILE is of.
+pages_of() {
+	awk 'NR == 1 { gsub(",", "", $1); print $1 }' "$1"
+}
+
 estimates() {
 	start pages -s 8 -k tttr fill hold check
 	ctl estimate -p "$held_pid" >said.estimate
 	grep -q "^wlz:dense  *[0-9]" said.estimate
-	holds "pages" "$(awk 'NR == 1 { print $1 }' said.estimate) >= 2048"
+	holds "pages" "$(pages_of said.estimate) >= 2048"
 	ctl estimate >said.all
-	holds "pages of all" "$(awk 'NR == 1 { print $1 }' said.all) >= 2048"
-	refuses "No such file or directory" ctl estimate none
-	refuses "No such file or directory" ctl estimate -p 4194304
+	holds "pages of all" "$(pages_of said.all) >= 2048"
+	refuses "none: No such file or directory" ctl estimate none
+	refuses "process 4194304: No such file or directory" ctl estimate -p 4194304
 	release
 }
 

@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What memory would take in a pool, with each compressor: for `ghostswapctl estimate`, and for
-//! `scripts/estimate`, which is built without cargo.
+//! `ghostswapctl estimate`: what memory would take in a pool, with each compressor.
 //!
 //! wlz is the very code of the module. lz4 and zstd are the libraries of this machine, if it has them:
 //! they have the kernel's formats, and versions of their own.
 
+use crate::{
+    failure::{
+        plain,
+        Failure,
+        Result, //
+    },
+    words::counted,
+};
 use ghostswap_core::wlz::{
     self,
     Level,
@@ -20,7 +27,11 @@ use std::{
         self,
         File, //
     },
-    io,
+    io::{
+        self,
+        Seek,
+        SeekFrom, //
+    },
     os::unix::fs::FileExt, //
 };
 
@@ -49,7 +60,9 @@ fn compressors() -> Vec<(&'static str, Compress)> {
     found
 }
 
-/// Compressors that this machine may have as libraries.
+/// Compressors that this machine may have as libraries. They are found when the program runs, so that it
+/// builds and runs without them; the types of C functions that are found so are known to nobody but the
+/// person who writes them here.
 #[allow(unsafe_code)]
 mod libraries {
     use super::*;
@@ -126,26 +139,48 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// The pages of files.
-    pub fn of_files(names: &[String]) -> io::Result<Self> {
+    /// The pages of files, or of block devices.
+    pub fn of_files(names: &[String]) -> Result<Self> {
         let mut memory = Self::default();
         for name in names {
-            let pages = File::open(name)?.metadata()?.len() / PAGE_SIZE as u64;
+            let length = length(name).map_err(|error| {
+                Failure::new(
+                    format!("{name}: {}", plain(&error)),
+                    "Name a file that can be read; a program is named by --pid.",
+                )
+            })?;
+            let pages = length / PAGE_SIZE as u64;
             let places = (0..pages).map(|page| page * PAGE_SIZE as u64).collect();
             memory.files.push((name.clone(), places));
         }
         Ok(memory)
     }
 
-    /// The anonymous pages of a program that are in memory: to read others would swap them in.
-    pub fn of_program(pid: u32) -> io::Result<Self> {
+    /// The anonymous pages of programs that are in memory: to read others would swap them in.
+    pub fn of_programs(pids: &[u32]) -> Result<Self> {
+        let mut all = Self::default();
+        for pid in pids {
+            let program = Self::of_program(*pid).map_err(|error| {
+                Failure::new(
+                    format!("process {pid}: {}", plain(&error)),
+                    "Name a program that runs; to read the memory of others' programs, run it as root.",
+                )
+            })?;
+            all.add(program);
+        }
+        Ok(all)
+    }
+
+    fn of_program(pid: u32) -> io::Result<Self> {
         const PRESENT: u64 = 1 << 63;
         const SWAPPED: u64 = 1 << 62;
         const OF_FILE: u64 = 1 << 61;
         let pagemap = File::open(format!("/proc/{pid}/pagemap"))?;
         let mut pages = Vec::new();
         let mut swapped = 0;
-        for line in fs::read_to_string(format!("/proc/{pid}/maps"))?.lines() {
+        // Names of files need not be text.
+        let maps = fs::read(format!("/proc/{pid}/maps"))?;
+        for line in String::from_utf8_lossy(&maps).lines() {
             // Of the kernel's own there is nothing to swap.
             if line.ends_with("[vsyscall]") || line.ends_with("[vvar]") {
                 continue;
@@ -188,11 +223,12 @@ impl Memory {
 
     /// The same of all programs that may be read, except this one. A page that programs share is one of
     /// each.
-    #[allow(dead_code)] // scripts/estimate has no use for it
-    pub fn of_all_programs() -> io::Result<Self> {
+    pub fn of_all_programs() -> Result<Self> {
+        let processes = fs::read_dir("/proc")
+            .map_err(|error| Failure::new(format!("/proc: {}", plain(&error)), "Mount /proc."))?;
         let mut all = Self::default();
-        for entry in fs::read_dir("/proc")? {
-            let name = entry?.file_name();
+        for entry in processes.flatten() {
+            let name = entry.file_name();
             let pid = name.to_str().and_then(|name| name.parse().ok());
             let Some(pid) = pid.filter(|pid| *pid != std::process::id()) else {
                 continue;
@@ -205,8 +241,7 @@ impl Memory {
     }
 
     /// Takes the pages of `other`, too.
-    #[allow(dead_code)] // as above
-    pub fn add(&mut self, other: Self) {
+    fn add(&mut self, other: Self) {
         self.files.extend(other.files);
         self.swapped += other.swapped;
     }
@@ -233,6 +268,15 @@ impl Memory {
     }
 }
 
+/// The bytes of a file, or of a block device.
+fn length(name: &str) -> io::Result<u64> {
+    let mut file = File::open(name)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    file.seek(SeekFrom::End(0))
+}
+
 /// Returns whether a pool keeps no more of it than one word.
 fn is_one_word(page: &Page) -> bool {
     page[4..] == page[..PAGE_SIZE - 4]
@@ -251,7 +295,7 @@ struct Outcome {
 }
 
 /// What each compressor makes of memory; printed as a table.
-pub struct Report {
+pub struct Comparison {
     /// The pages of all the memory, and those of them that are swapped out and not read.
     pages: usize,
     swapped: usize,
@@ -261,9 +305,9 @@ pub struct Report {
     outcomes: Vec<Outcome>,
 }
 
-impl Report {
-    /// Compresses pages of `memory`. [`None`] if there are none.
-    pub fn new(memory: &Memory) -> Option<Self> {
+impl Comparison {
+    /// Compresses pages of `memory`. It fails if there are none.
+    pub fn new(memory: &Memory) -> Result<Self> {
         let (mut read, mut same) = (0, 0);
         let mut tried: Vec<_> = (compressors().into_iter())
             .map(|(name, compress)| {
@@ -287,7 +331,21 @@ impl Report {
                 };
             }
         }
-        (read > 0).then(|| Self {
+        if read == 0 {
+            let names: Vec<_> = (memory.files.iter())
+                .map(|(name, _)| name.as_str())
+                .collect();
+            let what = match names.len() {
+                1..=8 => format!("{}: there are no pages to read", names.join(", ")),
+                _ => "there are no pages to read".to_owned(),
+            };
+            return Err(Failure::new(
+                what,
+                "Name programs that run, or files of at least a page; to read the memory of others' \
+                 programs, run it as root.",
+            ));
+        }
+        Ok(Self {
             pages: memory.len(),
             swapped: memory.swapped,
             read,
@@ -297,20 +355,19 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Each page that was read stands for so many.
         let weight = self.pages as f64 / self.read as f64;
         let whole = mib(self.pages * PAGE_SIZE);
-        writeln!(f, "{} pages, {whole:.1} MiB", self.pages)?;
+        let counted = |pages: f64| counted(pages.round() as u64, "page");
+        writeln!(f, "{}, {whole:.1} MiB", counted(self.pages as f64))?;
         if self.swapped > 0 {
-            writeln!(f, "{} more that are swapped out are not read", self.swapped)?;
+            let swapped = counted(self.swapped as f64);
+            writeln!(f, "not read: {swapped} more, swapped out already")?;
         }
-        writeln!(
-            f,
-            "{:.0} of them are one word again and again, and take no memory in a pool",
-            self.same as f64 * weight
-        )?;
+        let same = counted(self.same as f64 * weight);
+        writeln!(f, "of one word: {same}, which would take no memory")?;
         if self.read == self.same {
             return Ok(());
         }

@@ -30,13 +30,10 @@ use cli::{
     DEFAULT_FILE, //
 };
 use estimate::{
-    Memory,
-    Report, //
+    Comparison,
+    Memory, //
 };
-use failure::{
-    Failure,
-    Result, //
-};
+use failure::Result;
 use root::Root;
 use std::process::ExitCode;
 use words::{
@@ -90,28 +87,15 @@ fn run(root: &Root, order: Order) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn estimate_memory(wish: &Estimate) -> Result<Report> {
+fn estimate_memory(wish: &Estimate) -> Result<Comparison> {
     let memory = if !wish.files.is_empty() {
         Memory::of_files(&wish.files)
-    } else if wish.pids.is_empty() {
-        Memory::of_all_programs()
+    } else if !wish.pids.is_empty() {
+        Memory::of_programs(&wish.pids)
     } else {
-        wish.pids
-            .iter()
-            .try_fold(Memory::default(), |mut all, pid| {
-                all.add(Memory::of_program(*pid)?);
-                Ok(all)
-            })
+        Memory::of_all_programs()
     };
-    let problem = match memory.map(|memory| Report::new(&memory)) {
-        Ok(Some(report)) => return Ok(report),
-        Ok(None) => "there are no pages to read".to_owned(),
-        Err(error) => failure::plain(&error),
-    };
-    Err(Failure::new(
-        problem,
-        "Name programs that run, or files; to read the memory of others' programs, run it as root.",
-    ))
+    Comparison::new(&memory?)
 }
 
 fn set_up(root: &Root, setup: Setup) -> Result {

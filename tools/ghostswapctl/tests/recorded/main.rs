@@ -2,150 +2,17 @@
 
 //! `ghostswapctl` on trees that were recorded by `tests/record`, some of them changed in a file or two.
 
-use std::{
-    env, fs,
-    path::{
-        Path,
-        PathBuf, //
-    },
-    process::Command,
-    sync::atomic::{
-        AtomicU32,
-        Ordering::Relaxed, //
-    },
+mod tree;
+
+use std::fs;
+use tree::{
+    bare,
+    plain,
+    store,
+    Tree,
+    FSTAB,
+    POOL, //
 };
-
-/// A copy of `/`, which goes when it is dropped.
-struct Tree(PathBuf);
-
-/// What the program said.
-struct Said {
-    status: i32,
-    out: String,
-    err: String,
-}
-
-impl Tree {
-    fn empty() -> Self {
-        static MADE: AtomicU32 = AtomicU32::new(0);
-        let name = format!(
-            "ghostswapctl.{}.{}",
-            std::process::id(),
-            MADE.fetch_add(1, Relaxed)
-        );
-        let tree = Self(env::temp_dir().join(name));
-        fs::create_dir(&tree.0).unwrap();
-        tree
-    }
-
-    /// That of `tests/trees/<name>.tree`.
-    fn recorded(name: &str) -> Self {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/trees/{name}.tree"));
-        let text = fs::read_to_string(file).unwrap();
-        let mut tree = Self::empty();
-        for part in text.split("\n== ").skip(1) {
-            let (path, content) = part.split_once('\n').unwrap_or((part, ""));
-            tree = tree.with(path, &format!("{}\n", content.trim_end_matches('\n')));
-        }
-        tree
-    }
-
-    /// With another content of a file.
-    fn with(self, path: &str, content: &str) -> Self {
-        let file = self.path(path);
-        fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(file, content).unwrap();
-        self
-    }
-
-    /// Without a file or directory.
-    fn without(self, path: &str) -> Self {
-        let path = self.path(path);
-        if path.is_dir() {
-            fs::remove_dir_all(path).unwrap();
-        } else {
-            fs::remove_file(path).unwrap();
-        }
-        self
-    }
-
-    fn path(&self, path: &str) -> PathBuf {
-        self.0.join(path.strip_prefix('/').unwrap())
-    }
-
-    fn read(&self, path: &str) -> String {
-        fs::read_to_string(self.path(path)).unwrap()
-    }
-
-    fn run(&self, arguments: &str) -> Said {
-        let output = Command::new(env!("CARGO_BIN_EXE_ghostswapctl"))
-            .args(arguments.split_whitespace())
-            .env("GHOSTSWAP_ROOT", &self.0)
-            .output()
-            .unwrap();
-        Said {
-            status: output.status.code().unwrap(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-
-    /// It succeeds, with nothing on stderr.
-    fn says(&self, arguments: &str) -> String {
-        let said = self.run(arguments);
-        assert_eq!(
-            (said.status, said.err.as_str()),
-            (0, ""),
-            "{arguments}: {}",
-            said.out
-        );
-        said.out
-    }
-
-    /// It fails with these two lines, the second of which is the remedy.
-    fn refuses(&self, arguments: &str, what: &str, remedy: &str) {
-        let said = self.run(arguments);
-        assert_eq!(said.err, format!("ghostswapctl: {what}\n  {remedy}\n"));
-        assert_eq!((said.status, said.out.as_str()), (1, ""), "{arguments}");
-    }
-
-    /// A check finds this, and says that not all is well.
-    fn finds(&self, text: &str, remedy: &str) {
-        let said = self.run("check");
-        let finding = format!("NOT OK  {text}\n          {remedy}");
-        assert!(
-            said.out.contains(&finding),
-            "no {finding}\nin\n{}",
-            said.out
-        );
-        assert_eq!((said.status, said.err.as_str()), (1, ""));
-    }
-}
-
-impl Drop for Tree {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-const POOL: &str = "/sys/fs/ghostswap/0:53";
-
-/// A pool with a store, which fstab has, too.
-fn store() -> Tree {
-    Tree::recorded("store")
-}
-
-/// A pool without one.
-fn plain() -> Tree {
-    Tree::recorded("plain")
-}
-
-/// What setup writes for `/swap.ghost`.
-const FSTAB: &str = "\
-# Made by \"ghostswapctl setup\", which takes it back with --undo: /swap.ghost
-/swap.ghost  /swap.ghost  ghostswap  backing=/dev/loop0,nofail  0  0
-/swap.ghost  none  swap  pri=100,nofail  0  0
-";
 
 #[test]
 fn status_of_a_plain_pool() {
@@ -379,18 +246,6 @@ fn what_cannot_be_done_has_a_remedy() {
     }
 }
 
-/// A machine on which nothing is set up.
-fn bare() -> Tree {
-    plain()
-        .without("/sys/fs/ghostswap")
-        .with("/proc/self/mountinfo", "")
-        .with(
-            "/proc/swaps",
-            "Filename Type Size Used Priority\n/dev/sdb1 partition 1024 0 100\n",
-        )
-        .with("/etc/fstab", "/dev/sda1 / ext4 defaults 0 1\n")
-}
-
 #[test]
 fn a_dry_run_of_setup_says_all_that_it_would_do() {
     assert_eq!(
@@ -444,6 +299,98 @@ fn own_page() -> String {
     page[1052..1064].copy_from_slice(b"ghostswapctl");
     page[4086..].copy_from_slice(b"SWAPSPACE2");
     String::from_utf8(page).unwrap()
+}
+
+#[test]
+fn setup_takes_the_path_without_links() {
+    let tree = bare().with("/real/x", "");
+    std::os::unix::fs::symlink("real", tree.path("/link")).unwrap();
+    let text = tree.says("setup --dry-run --file /link/../link//swap.ghost");
+    assert!(
+        text.contains("\n/real/swap.ghost  /real/swap.ghost  ghostswap  nofail  0  0\n"),
+        "{text}"
+    );
+    let fstab = FSTAB.replace("/swap.ghost", "/real/swap.ghost");
+    let tree = tree
+        .with("/etc/fstab", &fstab)
+        .with("/real/swap.ghost", &own_page());
+    let text = tree.says("setup --undo --dry-run --file /link/swap.ghost");
+    assert!(text.ends_with("rm /real/swap.ghost\n"), "{text}");
+    assert_eq!(text.matches("#   ").count(), 3, "{text}");
+    tree.refuses(
+        "setup --dry-run --file /none/swap.ghost",
+        "/none/swap.ghost: its directory: No such file or directory",
+        "Make the directory first, or name another file with --file.",
+    );
+    tree.refuses(
+        "setup --dry-run --file /real/..",
+        "/real/..: its directory: invalid input parameter",
+        "Make the directory first, or name another file with --file.",
+    );
+    // A pool is found by such a path, too.
+    let tree = plain()
+        .with("/swap.ghost", "")
+        .with(&format!("{POOL}/age"), "");
+    std::os::unix::fs::symlink(".", tree.path("/link")).unwrap();
+    tree.says("age 7 --pool /link/swap.ghost");
+    assert_eq!(tree.read(&format!("{POOL}/age")), "7");
+}
+
+#[test]
+fn words_of_fstab_and_of_a_shell_are_escaped() {
+    let mountinfo = "64 63 0:53 / /my\\040swap.ghost rw - ghostswap file rw,limit=67108864\n";
+    let swaps = "Filename Type Size Used Priority\n/my\\040swap.ghost file 1024 0 -1\n";
+    let tree = plain()
+        .with("/proc/self/mountinfo", mountinfo)
+        .with("/proc/swaps", swaps);
+    tree.finds(
+        "fstab: /my swap.ghost is gone after the next boot",
+        "Add the lines: /my\\040swap.ghost  /my\\040swap.ghost  ghostswap  defaults  0  0, \
+         and /my\\040swap.ghost  none  swap  defaults  0  0",
+    );
+    let tree = tree.with("/proc/swaps", "Filename Type Size Used Priority\n");
+    tree.finds(
+        "area: /my swap.ghost is mounted, but not swapped on",
+        "Run swapon '/my swap.ghost'.",
+    );
+    let full = tree.with(&format!("{POOL}/limit_bytes"), "99999999999\n");
+    full.finds(
+        "memory: the limit of /my swap.ghost is 93.1 GiB, more than the 990 MiB of RAM",
+        "Set a limit that fits: mount -o remount,limit=50% '/my swap.ghost'.",
+    );
+}
+
+#[test]
+fn an_estimate_that_fails_names_what_it_is_of() {
+    let tree = Tree::empty()
+        .with("/empty", "")
+        .with("/page", &"x".repeat(4096));
+    let path = |name: &str| tree.path(name).display().to_string();
+    let file = "Name a file that can be read; a program is named by --pid.";
+    let (page, none, empty) = (path("/page"), path("/none"), path("/empty"));
+    tree.refuses(
+        &format!("estimate {page} {none}"),
+        &format!("{none}: No such file or directory"),
+        file,
+    );
+    tree.refuses("estimate /", "/: is a directory", file);
+    tree.refuses(
+        &format!("estimate {empty}"),
+        &format!("{empty}: there are no pages to read"),
+        "Name programs that run, or files of at least a page; to read the memory of others' \
+         programs, run it as root.",
+    );
+    // As no process has.
+    tree.refuses(
+        "estimate -p 4294967295",
+        "process 4294967295: No such file or directory",
+        "Name a program that runs; to read the memory of others' programs, run it as root.",
+    );
+    let text = tree.says(&format!("estimate {page}"));
+    assert!(
+        text.starts_with("1 page, 0.0 MiB\nof one word: 1 page, which would take no memory\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -525,7 +472,7 @@ fn a_check_finds_why_it_does_not_work() {
         .with("/etc/fstab", FSTAB)
         .with("/swap.ghost", &"x".repeat(4095))
         .finds(
-            "fstab: /swap.ghost has 4,095 bytes, and a ghost file has 4096",
+            "fstab: /swap.ghost has 4,095 bytes, and a ghost file has 4,096",
             "Make it anew with scripts/mkghost, or swapon it as it is if it is a real swapfile.",
         );
     gone().finds(
@@ -566,7 +513,7 @@ fn a_check_finds_what_is_in_the_way() {
     );
     plain().with("/proc/swaps", &format!("{swaps}/dev/zram0 partition 4 0 100\n")).finds(
         "priority: /dev/zram0 (100) is filled before /swap.ghost (5)",
-        "swapoff /dev/zram0, and make it a store with \"ghostswapctl add-store\" if it is a file or a partition; \
+        "Run swapoff /dev/zram0, and make it a store with \"ghostswapctl add-store\" if it is a file or a partition; \
          or give /swap.ghost a higher pri= in /etc/fstab.",
     );
     plain().with("/proc/sys/vm/swappiness", "0\n").finds(
@@ -619,11 +566,11 @@ fn a_check_finds_what_pools_suffer_from() {
         "Add a store with \"ghostswapctl add-store\", or raise the limit: mount -o remount,limit=... /swap.ghost.",
     );
     plain("failed_stores_limit", "5000\n").finds(
-        "refused: /swap.ghost refused pages 5,000 times, because it was at its limit",
+        "refused: /swap.ghost refused a page 5,000 times, because it was at its limit",
         "Add a store with \"ghostswapctl add-store\", raise the limit, or make the area smaller.",
     );
     plain("failed_stores_memory", "5000\n").finds(
-        "refused: /swap.ghost refused pages 5,000 times, because no memory was free",
+        "refused: /swap.ghost refused a page 5,000 times, because no memory was free",
         "Let reclaim begin earlier: sysctl vm.watermark_scale_factor=100, or raise vm.min_free_kbytes.",
     );
     plain("incompressible_pages", "3000\n").finds(
@@ -631,8 +578,12 @@ fn a_check_finds_what_pools_suffer_from() {
         "Keep the program that has it from swapping (memory.swap.max), or add a store.",
     );
     plain("failed_loads", "1\n").finds(
-        "faults: /swap.ghost could not load a page 1 times",
+        "faults: /swap.ghost could not load a page, once",
         "A disk fails, or it is a bug: see the kernel's log, and keep it for a report.",
+    );
+    store("lost_pages", "1\n").finds(
+        "faults: /swap.ghost lost 1 page with a store that was given up",
+        "Programs that needed them were ended (SIGBUS): start them anew.",
     );
     store("lost_pages", "7\n").finds(
         "faults: /swap.ghost lost 7 pages with a store that was given up",
@@ -648,6 +599,10 @@ fn a_check_finds_what_pools_suffer_from() {
     );
     store("backing0/read_errors", "2\n").finds(
         "store: /dev/loop0 has 0 errors of writes and 2 of reads",
+        "Look at the disk (dmesg, smartctl), and take it out with \"ghostswapctl remove-store\".",
+    );
+    store("backing0/write_errors", "1\n").finds(
+        "store: /dev/loop0 has 1 error of writes and 0 of reads",
         "Look at the disk (dmesg, smartctl), and take it out with \"ghostswapctl remove-store\".",
     );
     store("backing0/sealed_segments", "5000\n").finds(
