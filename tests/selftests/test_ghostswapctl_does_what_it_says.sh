@@ -133,10 +133,7 @@ sets_up_and_takes_back() {
 	refuses "is set up already" ctl setup --file "$work/swap.ghost"
 
 	# The lines are all it takes.
-	swapoff "$work/swap.ghost"
-	umount "$work/swap.ghost"
-	quiet mount -a
-	quiet swapon -a
+	mount_anew swap.ghost
 	equal "areas" 1 "$(stat_of swap.ghost areas)"
 
 	says "umount $work/swap.ghost" ctl setup --undo --dry-run
@@ -163,6 +160,43 @@ sets_up_with_a_store() {
 	equal "fstab" "$(cat fstab.test; echo; echo "/dev/more /more ext4 noauto 0 0")" "$(cat /etc/fstab)"
 	gives OK mnt swapon "$disk"
 	gives OK mnt swapoff "$disk"
+}
+
+# mount_anew FILE: as at a boot, with no more than fstab says.
+mount_anew() {
+	swapoff "$work/$1"
+	umount "$work/$1"
+	quiet mount -a
+	quiet swapon -a
+}
+
+stores_follow_at_each_boot() {
+	local before first more
+	own_fstab
+	disk disk.image 32M first
+	disk more.image 32M more
+	mkdir real
+	ln -s real link
+	says "made        $work/real/swap.ghost" \
+		ctl setup --file "$work/link/swap.ghost" --limit 32M --store "$first"
+	says "has backing=$more now" ctl add-store "$more"
+	mount_anew real/swap.ghost
+	equal "stores" "$first $more" "$(stores_of real/swap.ghost | xargs)"
+	before=$(</etc/fstab)
+	says "is free" ctl remove-store --no-fstab "$first"
+	equal "fstab" "$before" "$(</etc/fstab)"
+	says "is a backing store" ctl add-store --no-fstab "$first"
+	says "does not have it any more" ctl remove-store "$first"
+	mount_anew real/swap.ghost
+	equal "stores" "$more" "$(stores_of real/swap.ghost | xargs)"
+	# What is a mount point cannot be replaced.
+	cp /etc/fstab fstab.now
+	mount --bind fstab.now /etc/fstab
+	refuses "/etc/fstab is as it was: " ctl add-store "$first"
+	umount /etc/fstab
+	cmp fstab.now /etc/fstab
+	says "rm $work/real/swap.ghost" ctl setup --undo --file "$work/link/swap.ghost"
+	fstab_is_as_it_was
 }
 
 leaves_nothing_if_it_fails() {
@@ -258,6 +292,7 @@ promise "stores are added, written to and removed" gives_orders
 promise "what cannot be done is refused with a remedy" refuses_with_a_remedy
 promise "setup sets up, and --undo takes it back to the byte" sets_up_and_takes_back
 promise "setup with a store" sets_up_with_a_store
+promise "stores that come and go do so for each boot" stores_follow_at_each_boot
 promise "a setup that fails leaves nothing" leaves_nothing_if_it_fails
 promise "what setup did not make stays" leaves_others_alone
 promise "top shows what goes on, until q" shows_what_goes_on

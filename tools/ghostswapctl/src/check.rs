@@ -5,6 +5,7 @@
 use crate::{
     failure::plain,
     fstab::{
+        backing,
         Fstab,
         Line, //
     },
@@ -344,10 +345,7 @@ fn next_boot(root: &Root, mounts: &[Mount], fstab: &[Line], report: &mut Report)
         if !mounts.iter().any(|mount| mount.path == line.target) {
             ghost_file(root, line, report);
         }
-        for option in &line.options {
-            let Some(store) = option.strip_prefix("backing=") else {
-                continue;
-            };
+        for store in line.stores() {
             if fstab
                 .iter()
                 .any(|line| line.kind == "swap" && root.is_same(&line.source, store))
@@ -532,7 +530,12 @@ fn stores(root: &Root, pool: &Pool, fstab: &[Line], report: &mut Report) {
         {
             report.bad(
                 format!("fstab: the store {path} is gone after the next boot"),
-                format!("Add backing={path} to the options of {}.", own[0].target),
+                format!(
+                    "Add {} to the options of {}, or run ghostswapctl add-store {} if setup made that line.",
+                    escape(&backing(path)),
+                    own[0].target,
+                    quote(path)
+                ),
             );
         }
         if report.0.len() == before {

@@ -38,9 +38,9 @@ pub enum Order {
     Top(Top),
     /// Make a ghost file and swap it on, now and at each boot. Asks nothing.
     Setup(Setup),
-    /// Make a swapfile or partition a backing store.
+    /// Make a swapfile or partition a backing store, now and at each boot.
     AddStore(StoreOrder),
-    /// Move all that is in a backing store elsewhere, and give it back. Shows how far that is.
+    /// Move all that is in a backing store elsewhere, and give it back, for good. Shows how far that is.
     RemoveStore(StoreOrder),
     /// Write pages to the backing stores, the coldest first, and wait for that.
     Writeback(Writeback),
@@ -125,11 +125,20 @@ machine.";
 /// The ghost file where none is named.
 pub const DEFAULT_FILE: &str = "/swap.ghost";
 
+/// What fstab has to do with it.
+const FSTAB: &str = "\
+For each boot, the line of the ghost file in /etc/fstab is changed, if setup
+made it. Other lines stay as they are; what to change there is said.";
+
 #[derive(Args)]
+#[command(after_help = FSTAB)]
 pub struct StoreOrder {
     /// The swapfile or partition.
     #[arg(value_hint = ValueHint::FilePath)]
     pub path: String,
+    /// Leave /etc/fstab as it is.
+    #[arg(long)]
+    pub no_fstab: bool,
     #[command(flatten)]
     pub which: WhichPool,
 }

@@ -28,7 +28,9 @@ use std::{
         self,
         Write, //
     },
+    ops::Range,
     os::unix::fs::{
+        FileTypeExt,
         MetadataExt,
         OpenOptionsExt,
         PermissionsExt, //
@@ -44,6 +46,35 @@ const FSTAB: &str = "/etc/fstab";
 
 /// The comment before lines of ours, up to the path of the ghost file.
 const MARK: &str = "# Made by \"ghostswapctl setup\", which takes it back with --undo: ";
+
+/// The option that names a backing store.
+const BACKING: &str = "backing=";
+
+/// With either of these, systemd mounts a ghost file when what it names is there.
+const REQUIRES_DEVICE: &str = "x-systemd.requires=";
+const REQUIRES_MOUNTS_FOR: &str = "x-systemd.requires-mounts-for=";
+
+/// The option that makes `store` a backing store.
+pub fn backing(store: &str) -> String {
+    format!("{BACKING}{store}")
+}
+
+/// The option that makes systemd wait for `store` before it mounts the ghost file.
+pub fn requires(root: &Root, store: &str) -> String {
+    let metadata = fs::metadata(root.path(store));
+    let is_device = metadata.is_ok_and(|metadata| metadata.file_type().is_block_device());
+    let option = if is_device {
+        REQUIRES_DEVICE
+    } else {
+        REQUIRES_MOUNTS_FOR
+    };
+    format!("{option}{store}")
+}
+
+/// Returns whether options can name `path`: mount(8) takes a comma, or quotes, for something else.
+pub fn can_name(path: &str) -> bool {
+    path.starts_with('/') && !path.contains([',', '"', '\n'])
+}
 
 /// What a line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,13 +104,14 @@ impl Line {
         })
     }
 
+    /// The backing stores that it names.
+    pub fn stores(&self) -> impl Iterator<Item = &str> {
+        (self.options.iter()).filter_map(|option| option.strip_prefix(BACKING))
+    }
+
     /// Returns whether it makes `store` a backing store.
     pub fn has_store(&self, root: &Root, store: &str) -> bool {
-        let mut paths = self
-            .options
-            .iter()
-            .filter_map(|option| option.strip_prefix("backing="));
-        paths.any(|path| root.is_same(path, store))
+        self.stores().any(|path| root.is_same(path, store))
     }
 
     /// Returns whether it mounts the ghost file `path`.
@@ -177,19 +209,83 @@ impl Fstab {
     /// Without the lines of ours for the ghost file `path`, as it was before [`Self::with`]. Lines that
     /// came between them stay.
     pub fn without(&self, path: &str) -> Self {
-        let pieces = self.pieces();
-        let mut left = Vec::with_capacity(pieces.len());
-        let mut own = 0;
-        for piece in pieces {
+        let own = self.own(path).into_iter();
+        let left = (self.pieces().into_iter().zip(own)).filter(|(_, is_own)| !is_own);
+        Self::of_pieces(&left.map(|(piece, _)| piece).collect::<Vec<_>>())
+    }
+
+    /// Whether each piece is a line of ours for the ghost file `path`: its mark, or one of the two lines
+    /// after that.
+    fn own(&self, path: &str) -> Vec<bool> {
+        let mut to_come = 0;
+        let is_own = |piece: &[u8]| {
             if marked(piece).as_deref() == Some(path) {
-                own = 2;
-            } else if own > 0 && Line::parse(piece).is_some_and(|line| line.is_of(path)) {
-                own -= 1;
-            } else {
-                left.push(piece);
+                to_come = 2;
+                return true;
             }
+            let is_own = to_come > 0 && Line::parse(piece).is_some_and(|line| line.is_of(path));
+            to_come -= usize::from(is_own);
+            is_own
+        };
+        self.pieces().into_iter().map(is_own).collect()
+    }
+
+    /// With `store` as the last one in our line that mounts the ghost file `path`, as setup would have
+    /// written it. [`None`] if there is no such line.
+    pub fn with_store(&self, root: &Root, path: &str, store: &str) -> Option<Self> {
+        self.with_options(path, |options| {
+            let is_last = |option: &Vec<u8>| option == b"nofail" || option.starts_with(b"x-");
+            let end = options.iter().position(is_last).unwrap_or(options.len());
+            options.insert(end, escape(&backing(store)).into_bytes());
+            options.push(escape(&requires(root, store)).into_bytes());
+            true
+        })
+    }
+
+    /// Without `store` in our line that mounts the ghost file `path`. [`None`] if no such line has it.
+    pub fn without_store(&self, root: &Root, path: &str, store: &str) -> Option<Self> {
+        self.with_options(path, |options| {
+            let text = |option: &Vec<u8>| unescape(&String::from_utf8_lossy(option));
+            let has = |option: &Vec<u8>| {
+                let path = text(option).strip_prefix(BACKING)?.to_owned();
+                root.is_same(&path, store).then_some(path)
+            };
+            let named: Vec<_> = options.iter().filter_map(has).collect();
+            options.retain(|option| {
+                let text = text(option);
+                let path = [BACKING, REQUIRES_DEVICE, REQUIRES_MOUNTS_FOR]
+                    .iter()
+                    .find_map(|name| text.strip_prefix(name));
+                !path.is_some_and(|path| named.iter().any(|named| named == path))
+            });
+            if options.is_empty() {
+                options.push(b"defaults".to_vec());
+            }
+            !named.is_empty()
+        })
+    }
+
+    /// With other options in our line that mounts the ghost file `path`, where `change` returns whether it
+    /// changed some. Options are as they are written, so with what is escaped.
+    fn with_options(
+        &self,
+        path: &str,
+        change: impl FnOnce(&mut Vec<Vec<u8>>) -> bool,
+    ) -> Option<Self> {
+        let mut pieces = self.pieces();
+        let own = self.own(path);
+        let is_mount = |piece| Line::parse(piece).is_some_and(|line| line.mounts(path));
+        let at = (0..pieces.len()).find(|at| own[*at] && is_mount(pieces[*at]))?;
+        let word = options_at(pieces[at])?;
+        let options = pieces[at][word.clone()].split(|byte| *byte == b',');
+        let mut options = options.map(<[u8]>::to_vec).collect();
+        if !change(&mut options) {
+            return None;
         }
-        Self::of_pieces(&left)
+        let (before, after) = (&pieces[at][..word.start], &pieces[at][word.end..]);
+        let line = [before, &options.join(&b',')[..], after].concat();
+        pieces[at] = &line;
+        Some(Self::of_pieces(&pieces))
     }
 
     /// Replaces the system's, which is `before` as of when it was read. A reader sees the one or the
@@ -218,6 +314,19 @@ impl Fstab {
         }
         temporary.rename(&file)
     }
+}
+
+/// Where the options are in a line: the fourth word.
+fn options_at(line: &[u8]) -> Option<Range<usize>> {
+    let is_space = |at: &usize| line[*at].is_ascii_whitespace();
+    let mut end = 0;
+    let mut word = || {
+        let start = (end..line.len()).find(|at| !is_space(at))?;
+        end = (start..line.len()).find(is_space).unwrap_or(line.len());
+        Some(start..end)
+    };
+    (0..3).try_for_each(|_| word().map(drop))?;
+    word()
 }
 
 /// The ghost file that a comment of ours names.
@@ -333,6 +442,46 @@ mod tests {
         // A line of another sort that took the place of ours stays, too.
         let other = fstab(format!("{MARK}/x\n# /x none swap sw 0 0\n").as_bytes());
         assert_eq!(other.without("/x"), fstab(b"# /x none swap sw 0 0\n"));
+    }
+
+    #[test]
+    fn a_store_comes_and_goes() {
+        let root = Root::from_environment();
+        for (before, after) in [
+            ("nofail", "backing=/a\\040b,nofail,{}"),
+            ("defaults", "defaults,backing=/a\\040b,{}"),
+            (
+                "comp=zstd,backing=/c,nofail,x-systemd.requires-mounts-for=/c",
+                "comp=zstd,backing=/c,backing=/a\\040b,nofail,x-systemd.requires-mounts-for=/c,{}",
+            ),
+        ] {
+            let after = after.replace("{}", "x-systemd.requires-mounts-for=/a\\040b");
+            let text = |options: &str| {
+                let path = "/my\\040swap.ghost";
+                let lines = [
+                    format!(" {path}\t{path}  ghostswap {options}\t0 0 # mine"),
+                    format!("{path} none swap pri=100 0 0"),
+                ];
+                fstab(b"\xff\n/x /x ghostswap backing=/q 0 0\n").with(PATH, &lines)
+            };
+            let with = text(before).with_store(&root, PATH, "/a b").unwrap();
+            assert_eq!(with, text(&after));
+            assert_eq!(
+                with.without_store(&root, PATH, "/a b").unwrap(),
+                text(before)
+            );
+            assert_eq!(with.without_store(&root, PATH, "/q"), None);
+            assert_eq!(with.without_store(&root, "/x", "/q"), None);
+            assert_eq!(with.with_store(&root, "/x", "/a"), None);
+        }
+        let only = own()[0].replace("nofail", "backing=/a");
+        let left = fstab(b"").with(PATH, &[only]);
+        let left = left.without_store(&root, PATH, "/a").unwrap();
+        let line = left.lines().next().unwrap();
+        assert_eq!(line.options, ["defaults"]);
+        // Of a line without options.
+        let short = fstab(b"").with(PATH, &[own()[0].replace(" nofail 0 0", "")]);
+        assert_eq!(short.with_store(&root, PATH, "/a"), None);
     }
 
     #[test]

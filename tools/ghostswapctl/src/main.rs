@@ -3,6 +3,7 @@
 //! `ghostswapctl`, the tool for people: it shows what pools hold, gives orders to them, sets a ghost file
 //! up, and says what is wrong. It keeps nothing by itself: all it knows is in sysfs, `/proc` and fstab.
 
+mod boot;
 mod check;
 mod cli;
 mod documents;
@@ -68,9 +69,19 @@ fn run(root: &Root, order: Order) -> Result<ExitCode> {
         }
         Order::Top(top) => top::watch(root, top.pool.as_deref(), top.interval)?,
         Order::Setup(setup) => set_up(root, setup)?,
-        Order::AddStore(order) => orders::add_store(root, &one(order.which.pool)?, &order.path)?,
+        Order::AddStore(order) => {
+            let pool = one(order.which.pool)?;
+            let store = orders::add_store(root, &pool, &order.path)?;
+            if !order.no_fstab {
+                boot::add_store(root, &pool, &store)?;
+            }
+        }
         Order::RemoveStore(order) => {
-            orders::remove_store(root, &one(order.which.pool)?, &order.path)?
+            let pool = one(order.which.pool)?;
+            let store = orders::remove_store(root, &pool, &order.path)?;
+            if !order.no_fstab {
+                boot::remove_store(root, &pool, &store)?;
+            }
         }
         Order::Writeback(order) => orders::write_back(root, &one(order.which.pool)?, order.amount)?,
         Order::Age(order) => orders::age(root, &one(order.which.pool)?, order.seconds)?,

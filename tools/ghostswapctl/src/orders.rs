@@ -9,10 +9,6 @@ use crate::{
         Result,
         BE_ROOT, //
     },
-    fstab::{
-        Fstab,
-        Line, //
-    },
     kernel_log::{
         self,
         KernelLog, //
@@ -71,8 +67,8 @@ impl Amount {
     }
 }
 
-/// Makes the swapfile or partition `store` a backing store of `pool`.
-pub fn add_store(root: &Root, pool: &Pool, store: &str) -> Result {
+/// Makes the swapfile or partition `store` a backing store of `pool`. Returns its path.
+pub fn add_store(root: &Root, pool: &Pool, store: &str) -> Result<String> {
     let store = absolute(store)?;
     if !root.has(&store) {
         return Err(Failure::new(
@@ -82,8 +78,7 @@ pub fn add_store(root: &Root, pool: &Pool, store: &str) -> Result {
     }
     give(root, pool, "add_backing", &store)?;
     say!("{store} is a backing store of pool {} now.", pool.id);
-    remind_of_fstab(root, pool, &store, true);
-    Ok(())
+    Ok(store)
 }
 
 /// How a swapfile is made that can be a store.
@@ -92,8 +87,9 @@ pub fn how_to_make(store: &str) -> String {
     format!("fallocate -l 8G {store} && chmod 600 {store} && mkswap {store}")
 }
 
-/// Moves all that is in `store` elsewhere, and gives it back. Shows how far that is.
-pub fn remove_store(root: &Root, pool: &Pool, store: &str) -> Result {
+/// Moves all that is in `store` elsewhere, and gives it back. Shows how far that is. Returns the path
+/// by which `pool` knew it.
+pub fn remove_store(root: &Root, pool: &Pool, store: &str) -> Result<String> {
     let store = store_of(pool, store)?;
     let used = |pool: &Pool| {
         let stores = pool.backing.iter().find(|other| other.path == store);
@@ -106,8 +102,7 @@ pub fn remove_store(root: &Root, pool: &Pool, store: &str) -> Result {
         format!("{:3.0}% moved, {} left", done * 100.0, size(left))
     })?;
     say!("{store} is free: it can be used for something else.");
-    remind_of_fstab(root, pool, &store, false);
-    Ok(())
+    Ok(store)
 }
 
 /// Writes pages of `pool` to its stores, and says how many.
@@ -182,28 +177,6 @@ fn absolute(path: &str) -> Result<String> {
         )
     })?;
     Ok(absolute.to_string_lossy().into_owned())
-}
-
-/// Stores are given again at the next boot only if fstab names them.
-fn remind_of_fstab(root: &Root, pool: &Pool, store: &str, is_there: bool) {
-    let Ok(fstab) = Fstab::read(root) else {
-        return;
-    };
-    let is_of_pool = |line: &Line| pool.mounts.iter().any(|mount| line.mounts(&mount.path));
-    for line in fstab.lines().filter(is_of_pool) {
-        let is_named = line.has_store(root, store);
-        if is_there && !is_named {
-            say!(
-                "For the next boot, add backing={store} to the options of {} in /etc/fstab.",
-                line.target
-            );
-        } else if !is_there && is_named {
-            say!(
-                "Take backing={store} out of the options of {} in /etc/fstab, or it comes back.",
-                line.target
-            );
-        }
-    }
 }
 
 /// Writes `text` to the file of the `order`, and returns when it is done.

@@ -72,6 +72,22 @@ pub fn run(root: &Root, words: &[String]) -> Result {
     ))
 }
 
+/// Has systemd read fstab anew, of which it made units.
+pub const RELOAD_SYSTEMD: [&str; 2] = ["systemctl", "daemon-reload"];
+
+/// Returns whether systemd runs the system.
+pub fn has_systemd(root: &Root) -> bool {
+    root.has("/run/systemd/system")
+}
+
+/// Does as [`RELOAD_SYSTEMD`] says, if there is a systemd. It reads fstab at each boot, so a failure is no
+/// matter.
+pub fn reload_systemd(root: &Root) {
+    if has_systemd(root) && !root.is_copy() {
+        let _ = command(&RELOAD_SYSTEMD.map(str::to_owned)).status();
+    }
+}
+
 /// A command line for a shell.
 pub fn shell(words: &[String]) -> String {
     let words: Vec<_> = words.iter().map(|word| quote(word)).collect();

@@ -9,7 +9,10 @@ use crate::{
         Result,
         BE_ROOT, //
     },
-    fstab::Fstab,
+    fstab::{
+        self,
+        Fstab, //
+    },
     ghost_file,
     mounts::{
         self,
@@ -18,9 +21,12 @@ use crate::{
     orders::how_to_make,
     programs::{
         command,
+        has_systemd,
         quote,
+        reload_systemd,
         run,
-        shell, //
+        shell,
+        RELOAD_SYSTEMD, //
     },
     root::Root,
     words::{
@@ -32,16 +38,12 @@ use crate::{
 };
 use ghostswap_core::limit::Limit;
 use std::{
-    fs::{
-        self,
-        File, //
-    },
+    fs::File,
     io::{
         self,
         Seek,
         SeekFrom, //
     },
-    os::unix::fs::FileTypeExt,
     path::Path, //
 };
 
@@ -159,14 +161,9 @@ impl Plan {
         let mut stores_bytes = 0;
         for store in &wish.stores {
             check_path(store)?;
-            let (bytes, is_device) = store_size(root, store)?;
-            stores_bytes += bytes;
-            options.push(format!("backing={store}"));
-            requires.push(if is_device {
-                format!("x-systemd.requires={store}")
-            } else {
-                format!("x-systemd.requires-mounts-for={store}")
-            });
+            stores_bytes += store_size(root, store)?;
+            options.push(fstab::backing(store));
+            requires.push(fstab::requires(root, store));
         }
         let bytes = area_size(limit_bytes, stores_bytes);
         let priority = priority(&mounts::swaps(root));
@@ -223,7 +220,7 @@ impl Plan {
         if has_systemd(root) {
             text.push_str(&format!(
                 "\n# For systemd\n{}\n",
-                shell(&RELOAD.map(str::to_owned))
+                shell(&RELOAD_SYSTEMD.map(str::to_owned))
             ));
         }
         text
@@ -259,7 +256,7 @@ impl Plan {
         done.swap = true;
         let fstab = self.fstab.with(&self.file, &self.lines);
         replace_fstab(root, &self.fstab, &fstab)?;
-        reload(root);
+        reload_systemd(root);
         say!("made        {}, a ghost file of 4096 bytes", self.file);
         say!(
             "mounted     with {}",
@@ -387,7 +384,7 @@ fn undo_one(root: &Root, file: &str, dry_run: bool) -> Result {
     }
     if without != fstab {
         replace_fstab(root, &fstab, &without)?;
-        reload(root);
+        reload_systemd(root);
         say!("/etc/fstab is as it was, but for what others changed");
     }
     match ghost_file::remove(&path) {
@@ -433,14 +430,9 @@ fn priority(swaps: &[mounts::Swap]) -> i32 {
     })
 }
 
-/// The bytes of a store, and whether it is a device.
-fn store_size(root: &Root, store: &str) -> Result<(u64, bool)> {
-    let measure = || {
-        let path = root.path(store);
-        let kind = fs::metadata(&path)?.file_type();
-        let bytes = File::open(&path)?.seek(SeekFrom::End(0))?;
-        Ok((bytes, kind.is_block_device()))
-    };
+/// The bytes of a store.
+fn store_size(root: &Root, store: &str) -> Result<u64> {
+    let measure = || File::open(root.path(store))?.seek(SeekFrom::End(0));
     measure().map_err(|error: io::Error| {
         Failure::new(
             format!("{store}: {}", plain(&error)),
@@ -456,7 +448,7 @@ fn store_size(root: &Root, store: &str) -> Result<(u64, bool)> {
 
 /// A path must be what fstab and mount can name.
 fn check_path(path: &str) -> Result {
-    if !path.starts_with('/') || path.contains([',', '"', '\n']) {
+    if !fstab::can_name(path) {
         return Err(Failure::new(
             format!("{path}: mount cannot take this path"),
             "Give one that begins with / and has neither a comma nor quotes.",
@@ -497,19 +489,6 @@ fn replace_fstab(root: &Root, before: &Fstab, after: &Fstab) -> Result {
             "It is as it was. See what --dry-run prints, and do that by hand.",
         )
     })
-}
-
-const RELOAD: [&str; 2] = ["systemctl", "daemon-reload"];
-
-fn has_systemd(root: &Root) -> bool {
-    root.has("/run/systemd/system")
-}
-
-/// Tells systemd, which made units of fstab. It is told again at each boot, so a failure is no matter.
-fn reload(root: &Root) {
-    if has_systemd(root) {
-        let _ = command(&RELOAD.map(str::to_owned)).status();
-    }
 }
 
 #[cfg(test)]

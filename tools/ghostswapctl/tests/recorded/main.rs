@@ -2,6 +2,7 @@
 
 //! `ghostswapctl` on trees that were recorded by `tests/record`, some of them changed in a file or two.
 
+mod boot;
 mod tree;
 
 use std::fs;
@@ -163,27 +164,6 @@ fn orders_write_what_sysfs_takes() {
         tree.says(arguments);
         assert_eq!(tree.read(&file), text, "{arguments}");
     }
-}
-
-#[test]
-fn stores_that_fstab_does_not_know_are_told() {
-    let add = format!("{POOL}/add_backing");
-    let remove = format!("{POOL}/remove_backing");
-    let tree = store()
-        .with("/etc/fstab", FSTAB)
-        .with(&add, "")
-        .with(&remove, "")
-        .with("/x", "");
-    assert_eq!(
-        tree.says("add-store /x"),
-        "/x is a backing store of pool 0:53 now.\n\
-         For the next boot, add backing=/x to the options of /swap.ghost in /etc/fstab.\n"
-    );
-    assert_eq!(
-        tree.says("remove-store /dev/loop0"),
-        "/dev/loop0 is free: it can be used for something else.\n\
-         Take backing=/dev/loop0 out of the options of /swap.ghost in /etc/fstab, or it comes back.\n"
-    );
 }
 
 #[test]
@@ -549,7 +529,7 @@ fn a_check_finds_what_is_in_the_way() {
         .with("/etc/fstab", &FSTAB.replace("backing=/dev/loop0,", ""))
         .finds(
             "fstab: the store /dev/loop0 is gone after the next boot",
-            "Add backing=/dev/loop0 to the options of /swap.ghost.",
+            "Add backing=/dev/loop0 to the options of /swap.ghost, or run ghostswapctl add-store /dev/loop0 if setup made that line.",
         );
 }
 
