@@ -37,7 +37,7 @@ as_user() {
 }
 
 shows_what_sysfs_shows() {
-	local pool file value json
+	local pool file value json metrics
 	have_program setpriv util-linux
 	area_with_store 32M
 	# All went to the store, came back from there, and some of it went again.
@@ -60,6 +60,10 @@ shows_what_sysfs_shows() {
 	# What only root may read is unknown to others, and the rest is not.
 	cp "$BUILD/ghostswapctl" "$work/ctl"
 	chmod 755 "$work"
+	says "ghostswap_redirected_compressed_bytes{pool=\"$work/file\"} " ctl metrics
+	metrics=$(as_user "$work/ctl" metrics)
+	[[ $metrics == *"ghostswap_redirected_bytes{"* ]] || fail "no number for all in: $metrics"
+	[[ $metrics != *_compressed_bytes* ]] || fail "a number of root's in: $metrics"
 	json=$(as_user "$work/ctl" status --json)
 	[[ $json == *'"redirected_bytes": null'* ]] || fail "no null in: $json"
 	refuses "Permission denied" as_user "$work/ctl" writeback

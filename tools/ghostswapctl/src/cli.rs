@@ -36,6 +36,8 @@ pub enum Order {
     Status(Status),
     /// Show what pools do, live, with what they did before.
     Top(Top),
+    /// Print what status shows as metrics for Prometheus, in its text format.
+    Metrics(Metrics),
     /// Make a ghost file and swap it on, now and at each boot. Asks nothing.
     Setup(Setup),
     /// Make a swapfile or partition a backing store, now and at each boot.
@@ -79,6 +81,21 @@ pub struct Top {
     pub interval: u64,
     /// A pool's name in sysfs, or the path of a mounted ghost file. Default: all.
     pub pool: Option<String>,
+}
+
+/// What metrics are named after.
+const METRICS: &str = "\
+Metrics have the names of the files in sysfs, which the ABI document describes,
+with ghostswap_ before them, or ghostswap_store_ for what a store counts. Pages
+are given in bytes. What only grows ends with _total. What only root may read is
+left out for others.";
+
+#[derive(Args)]
+#[command(after_help = METRICS)]
+pub struct Metrics {
+    /// Write them to a file, which is replaced as a whole. node_exporter reads files *.prom.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
 }
 
 /// Which pool an order is for.

@@ -10,6 +10,7 @@ use crate::{
         escape,
         unescape, //
     },
+    replacement::Replacement,
     root::Root,
 };
 use rustix::fs::{
@@ -20,8 +21,6 @@ use rustix::fs::{
 use std::{
     fs::{
         self,
-        File,
-        OpenOptions,
         Permissions, //
     },
     io::{
@@ -32,12 +31,7 @@ use std::{
     os::unix::fs::{
         FileTypeExt,
         MetadataExt,
-        OpenOptionsExt,
         PermissionsExt, //
-    },
-    path::{
-        Path,
-        PathBuf, //
     },
 };
 
@@ -294,8 +288,8 @@ impl Fstab {
         let named = root.path(FSTAB);
         // A link stays one.
         let file = fs::canonicalize(&named).unwrap_or(named);
-        let temporary = Temporary::new(&file)?;
-        let mut out = &temporary.file;
+        let replacement = Replacement::of(&file)?;
+        let mut out = replacement.file();
         match fs::metadata(&file) {
             Ok(old) => {
                 let (user, group) = (Uid::from_raw(old.uid()), Gid::from_raw(old.gid()));
@@ -312,7 +306,7 @@ impl Fstab {
         if Self::read(root)? != *before {
             return Err(io::Error::other("another program has changed it meanwhile"));
         }
-        temporary.rename(&file)
+        replacement.take_place()
     }
 }
 
@@ -333,39 +327,6 @@ fn options_at(line: &[u8]) -> Option<Range<usize>> {
 fn marked(piece: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(piece).ok()?;
     Some(unescape(text.strip_prefix(MARK)?.trim_end()))
-}
-
-/// A file beside another one, which is to replace it. It goes unless it does.
-struct Temporary {
-    path: PathBuf,
-    file: File,
-}
-
-impl Temporary {
-    fn new(beside: &Path) -> io::Result<Self> {
-        let mut path = beside.as_os_str().to_owned();
-        path.push(format!(".ghostswapctl.{}", std::process::id()));
-        let path = PathBuf::from(path);
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)?;
-        Ok(Self { path, file })
-    }
-
-    fn rename(self, over: &Path) -> io::Result<()> {
-        fs::rename(&self.path, over)?;
-        // So that the name is on the disk, too.
-        File::open(over.parent().unwrap_or(Path::new("/")))?.sync_all()
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // After a rename there is none of this name.
-        let _ = fs::remove_file(&self.path);
-    }
 }
 
 #[cfg(test)]

@@ -12,10 +12,12 @@ mod failure;
 mod fstab;
 mod ghost_file;
 mod kernel_log;
+mod metrics;
 mod mounts;
 mod orders;
 mod pools;
 mod programs;
+mod replacement;
 mod root;
 mod setup;
 mod status;
@@ -66,6 +68,13 @@ fn run(root: &Root, order: Order) -> Result<ExitCode> {
             } else {
                 status::text(&pools)
             })?;
+        }
+        Order::Metrics(metrics) => {
+            let pools = pools::all(root)?;
+            match metrics.output {
+                None => print(&metrics::text(&pools))?,
+                Some(file) => metrics::write(&pools, &file)?,
+            }
         }
         Order::Top(top) => top::watch(root, top.pool.as_deref(), top.interval)?,
         Order::Setup(setup) => set_up(root, setup)?,

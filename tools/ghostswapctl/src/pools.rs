@@ -36,10 +36,23 @@ const SYSFS: &str = "/sys/fs/ghostswap";
 /// Bytes of a page.
 pub const PAGE: u64 = PAGE_SIZE as u64;
 
-/// Makes a structure of numbers, each of which is in a file of its name. Those that only root may read
-/// are [`None`] for others.
+/// A metric: a number of a `T` as those know it who keep what it was.
+pub struct Metric<T: ?Sized> {
+    /// It ends with `_total` if it only grows, until the pool or the store goes.
+    pub name: &'static str,
+    /// What it means, in a line.
+    pub help: &'static str,
+    /// The number in the unit of the name. [`None`] if it is not known.
+    pub of: fn(&T) -> Option<i128>,
+}
+
+/// Makes a structure of numbers, each of which is in a file of its name, and the metrics of them. Those
+/// that only root may read are [`None`] for others.
 macro_rules! numbers {
-    ($(#[$doc:meta])* $name:ident { $($all:ident),* ; $($root:ident),* }) => {
+    ($(#[$doc:meta])* $name:ident {
+        $($all:ident $(* $unit:ident)? => $metric:literal $help:literal),* ;
+        root: $($root:ident => $root_metric:literal $root_help:literal,)*
+    }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, Default, Serialize)]
         pub struct $name {
@@ -48,6 +61,20 @@ macro_rules! numbers {
         }
 
         impl $name {
+            /// A metric for each number.
+            pub const METRICS: &[Metric<Self>] = &[
+                $(Metric {
+                    name: $metric,
+                    help: $help,
+                    of: |numbers| Some(i128::from(numbers.$all) $(* i128::from($unit))?),
+                },)*
+                $(Metric {
+                    name: $root_metric,
+                    help: $root_help,
+                    of: |numbers| numbers.$root.map(i128::from),
+                },)*
+            ];
+
             fn read(directory: &Path) -> io::Result<Self> {
                 Ok(Self {
                     $($all: number(&directory.join(stringify!($all)))?,)*
@@ -61,21 +88,69 @@ macro_rules! numbers {
 numbers! {
     /// What a pool counts.
     PoolNumbers {
-        limit_bytes, areas, stored_pages, same_filled_pages, incompressible_pages, pool_bytes,
-        table_bytes, fixed_bytes, redirected_pages, written_pages, returned_pages,
-        read_in_vain_bytes, lost_pages, stores, loads, invalidates, failed_stores_limit,
-        failed_stores_memory, failed_loads;
-        compressed_bytes, redirected_bytes
+        limit_bytes => "ghostswap_limit_bytes" "The most memory that the pool takes.",
+        areas => "ghostswap_areas" "The areas of the pool that are swapped on.",
+        stored_pages * PAGE => "ghostswap_stored_bytes" "The pages that are stored, in RAM and in stores.",
+        same_filled_pages * PAGE => "ghostswap_same_filled_bytes"
+            "The pages in RAM that repeat one word, and take no memory.",
+        incompressible_pages * PAGE => "ghostswap_incompressible_bytes"
+            "The pages in RAM that are kept as they are.",
+        pool_bytes => "ghostswap_pool_bytes" "The memory that zsmalloc has taken for what is in RAM.",
+        table_bytes => "ghostswap_table_bytes" "The memory of the tables that say where each page is.",
+        fixed_bytes => "ghostswap_fixed_bytes" "The memory that the pool takes whatever is stored.",
+        redirected_pages * PAGE => "ghostswap_redirected_bytes" "The pages that are in stores.",
+        written_pages * PAGE => "ghostswap_written_bytes_total"
+            "The pages that went to stores, as plain swap would have written them.",
+        returned_pages * PAGE => "ghostswap_returned_bytes_total"
+            "The pages that were read from stores soon after they went there.",
+        read_in_vain_bytes => "ghostswap_read_in_vain_bytes_total"
+            "What was read ahead from stores and not needed.",
+        lost_pages * PAGE => "ghostswap_lost_bytes_total"
+            "The pages that were lost with a store that was given up.",
+        stores * PAGE => "ghostswap_swapped_out_bytes_total" "The pages that were stored.",
+        loads * PAGE => "ghostswap_swapped_in_bytes_total" "The pages that were loaded.",
+        invalidates * PAGE => "ghostswap_freed_bytes_total"
+            "The pages that were stored and are not any more.",
+        failed_stores_limit => "ghostswap_failed_stores_limit_total"
+            "How often a page was refused because the pool was at its limit.",
+        failed_stores_memory => "ghostswap_failed_stores_memory_total"
+            "How often a page was refused because no memory was free.",
+        failed_loads => "ghostswap_failed_loads_total"
+            "How often a page could not be loaded, and a process was ended.";
+        root:
+        compressed_bytes => "ghostswap_compressed_bytes"
+            "The lengths of the compressed pages in RAM.",
+        redirected_bytes => "ghostswap_redirected_compressed_bytes"
+            "The lengths of the compressed pages in stores.",
     }
 }
 
 numbers! {
     /// What a backing store counts.
     StoreNumbers {
-        size_bytes, used_bytes, free_segments, open_segments, sealed_segments, retired_segments,
-        written_bytes, written_ios, read_bytes, read_ios, cleaned_bytes, discarded_bytes,
-        write_errors, read_errors;
-        live_bytes, garbage_bytes
+        size_bytes => "ghostswap_store_size_bytes" "What the store has room for.",
+        used_bytes => "ghostswap_store_used_bytes" "The segments of the store that are not free.",
+        free_segments => "ghostswap_store_free_segments" "The segments that are free, of 2 MiB each.",
+        open_segments => "ghostswap_store_open_segments"
+            "The segments that are being filled, written or discarded.",
+        sealed_segments => "ghostswap_store_sealed_segments" "The segments that are full.",
+        retired_segments => "ghostswap_store_retired_segments"
+            "The segments that are not filled again, after errors.",
+        written_bytes => "ghostswap_store_written_bytes_total"
+            "What was written to the store, for any purpose.",
+        written_ios => "ghostswap_store_writes_total" "The requests in which that was written.",
+        read_bytes => "ghostswap_store_read_bytes_total" "What was read from the store.",
+        read_ios => "ghostswap_store_reads_total" "The requests in which that was read.",
+        cleaned_bytes => "ghostswap_store_cleaned_bytes_total"
+            "What was written to the store and had been in a store before.",
+        discarded_bytes => "ghostswap_store_discarded_bytes_total"
+            "What the device was told is not needed.",
+        write_errors => "ghostswap_store_write_errors_total" "The segments that could not be written.",
+        read_errors => "ghostswap_store_read_errors_total"
+            "The reads that failed or returned something else than was written.";
+        root:
+        live_bytes => "ghostswap_store_live_bytes" "The records that pages are in.",
+        garbage_bytes => "ghostswap_store_garbage_bytes" "What cleaning would win.",
     }
 }
 

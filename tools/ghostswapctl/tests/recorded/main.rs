@@ -3,6 +3,8 @@
 //! `ghostswapctl` on trees that were recorded by `tests/record`, some of them changed in a file or two.
 
 mod boot;
+mod metrics;
+mod top;
 mod tree;
 
 use std::fs;

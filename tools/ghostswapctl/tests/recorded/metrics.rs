@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What metrics prints has the form that Prometheus reads, and the dashboard is of nothing else.
+
+use crate::tree::{
+    plain,
+    store,
+    Tree,
+    POOL, //
+};
+use std::{
+    collections::{
+        BTreeMap,
+        BTreeSet, //
+    },
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path, //
+};
+
+/// The labels of a sample.
+type Labels = BTreeMap<String, String>;
+
+/// All samples, by the name of their metric.
+type Metrics = BTreeMap<String, BTreeMap<Labels, i128>>;
+
+/// Returns whether it may be the name of a metric or a label; colons are for rules of the reader.
+fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// Reads the text format, and is strict: each metric has a line HELP, a line TYPE and samples, in this
+/// order and once, and no two samples have the same labels.
+fn parse(text: &str) -> Metrics {
+    let mut metrics = Metrics::new();
+    let mut lines = text
+        .strip_suffix('\n')
+        .expect("a last newline")
+        .split('\n')
+        .peekable();
+    while let Some(line) = lines.next() {
+        let help = line
+            .strip_prefix("# HELP ")
+            .unwrap_or_else(|| panic!("no HELP: {line}"));
+        let (name, help) = help.split_once(' ').unwrap();
+        assert!(
+            is_name(name) && help.ends_with('.') && !help.contains('\\'),
+            "{line}"
+        );
+        let kind = if name.ends_with("_total") {
+            "counter"
+        } else {
+            "gauge"
+        };
+        assert_eq!(lines.next(), Some(&format!("# TYPE {name} {kind}")[..]));
+        let mut samples = BTreeMap::new();
+        while let Some(line) = lines.next_if(|line| !line.starts_with('#')) {
+            let (labels, value) = sample(line, name);
+            let before = samples.insert(labels, value.parse().expect(line));
+            assert_eq!(before, None, "{line}: twice");
+        }
+        assert!(!samples.is_empty(), "{name}: no samples");
+        assert!(
+            metrics.insert(name.to_owned(), samples).is_none(),
+            "{name}: twice"
+        );
+    }
+    // As OpenMetrics has it: the ending is no part of a counter's name.
+    for name in metrics.keys() {
+        assert!(
+            !metrics.contains_key(&format!("{name}_total")),
+            "{name}: of two kinds"
+        );
+    }
+    metrics
+}
+
+/// The labels and the value of a sample of the metric `name`.
+fn sample<'a>(line: &'a str, name: &str) -> (Labels, &'a str) {
+    let mut labels = Labels::new();
+    let rest = line
+        .strip_prefix(name)
+        .unwrap_or_else(|| panic!("not of {name}: {line}"));
+    let Some(mut rest) = rest.strip_prefix('{') else {
+        return (labels, rest.strip_prefix(' ').expect(line));
+    };
+    loop {
+        let (label, after) = rest.split_once("=\"").expect(line);
+        let mut value = String::new();
+        let mut chars = after.chars();
+        loop {
+            match chars.next().expect(line) {
+                '"' => break,
+                '\\' => value.push(match chars.next() {
+                    Some('\\') => '\\',
+                    Some('"') => '"',
+                    Some('n') => '\n',
+                    other => panic!("{other:?} is escaped: {line}"),
+                }),
+                c => value.push(c),
+            }
+        }
+        assert!(is_name(label), "{line}");
+        assert!(
+            labels.insert(label.to_owned(), value).is_none(),
+            "{line}: a label twice"
+        );
+        rest = chars.as_str();
+        match rest.strip_prefix(',') {
+            Some(after) => rest = after,
+            None => return (labels, rest.strip_prefix("} ").expect(line)),
+        }
+    }
+}
+
+fn labels(pairs: &[(&str, &str)]) -> Labels {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+/// The metrics that do not have the name of their file in sysfs.
+const RENAMED: [(&str, &str); 7] = [
+    ("stores", "swapped_out_bytes_total"),
+    ("loads", "swapped_in_bytes_total"),
+    ("invalidates", "freed_bytes_total"),
+    ("redirected_pages", "redirected_bytes"),
+    ("redirected_bytes", "redirected_compressed_bytes"),
+    ("written_ios", "writes_total"),
+    ("read_ios", "reads_total"),
+];
+
+#[test]
+fn each_number_of_sysfs_is_a_metric() {
+    let tree = store();
+    let mut metrics = parse(&tree.says("metrics"));
+    let mut is_metric = |directory: &str, prefix: &str, labels: &Labels| {
+        for entry in fs::read_dir(tree.path(directory)).unwrap() {
+            let file = entry.unwrap().file_name().into_string().unwrap();
+            if file.starts_with("backing") || ["comp", "path", "state"].contains(&&file[..]) {
+                continue;
+            }
+            let number: i128 = tree
+                .read(&format!("{directory}/{file}"))
+                .trim()
+                .parse()
+                .unwrap();
+            let renamed = RENAMED.iter().find(|(name, _)| *name == file);
+            let name = renamed.map_or(file.replace("_pages", "_bytes"), |(_, name)| {
+                (*name).to_owned()
+            });
+            let is_pages =
+                ["stores", "loads", "invalidates"].contains(&&file[..]) || file.ends_with("_pages");
+            let samples = [format!("{prefix}{name}"), format!("{prefix}{name}_total")]
+                .iter()
+                .find_map(|name| metrics.remove(name))
+                .unwrap_or_else(|| panic!("no metric of {file}"));
+            let value = number * if is_pages { 4096 } else { 1 };
+            assert_eq!(samples, BTreeMap::from([(labels.clone(), value)]), "{file}");
+        }
+    };
+    let pool = labels(&[("pool", "/swap.ghost")]);
+    let disk = labels(&[("pool", "/swap.ghost"), ("store", "/dev/loop0")]);
+    is_metric(POOL, "ghostswap_", &pool);
+    is_metric(&format!("{POOL}/backing0"), "ghostswap_store_", &disk);
+    // What is not in a file of its own.
+    let area = labels(&[("pool", "/swap.ghost"), ("area", "/swap.ghost")]);
+    let info = labels(&[("pool", "/swap.ghost"), ("id", "0:53"), ("comp", "wlz")]);
+    for (name, labels, value) in [
+        ("ghostswap_pools", &Labels::new(), 1),
+        ("ghostswap_pool_info", &info, 1),
+        ("ghostswap_ram_bytes", &pool, 1458 * 4096),
+        ("ghostswap_held_bytes", &pool, 2_019_328 + 28_672),
+        (
+            "ghostswap_saved_bytes",
+            &pool,
+            2458 * 4096 - 2_019_328 - 28_672,
+        ),
+        ("ghostswap_area_size_bytes", &area, (1 << 30) - 4096),
+        ("ghostswap_area_used_bytes", &area, 12_288 << 10),
+        ("ghostswap_area_priority", &area, -1),
+    ] {
+        let samples = metrics.remove(name).unwrap_or_else(|| panic!("no {name}"));
+        assert_eq!(samples, BTreeMap::from([(labels.clone(), value)]), "{name}");
+    }
+    let states = metrics.remove("ghostswap_store_state").unwrap();
+    assert_eq!(states.len(), 5);
+    let is_in: Vec<_> = states.iter().filter(|(_, value)| **value == 1).collect();
+    assert_eq!(is_in.len(), 1);
+    assert_eq!(is_in[0].0["state"], "open");
+    assert_eq!(metrics.keys().collect::<Vec<_>>(), [""; 0]);
+}
+
+#[test]
+fn states_of_stores_are_those_of_the_module() {
+    for state in ["open", "closed", "removing", "given_up", "removed"] {
+        let tree = store().with(&format!("{POOL}/backing0/state"), &format!("{state}\n"));
+        let states = &parse(&tree.says("metrics"))["ghostswap_store_state"];
+        let in_it: Vec<_> = states.iter().filter(|(_, value)| **value == 1).collect();
+        assert_eq!(in_it.len(), 1, "{state}");
+        assert_eq!(in_it[0].0["state"], state);
+    }
+}
+
+/// A second pool: a copy of the first.
+fn with_another(tree: Tree, id: &str, mounted: &str) -> Tree {
+    let line = format!("65 63 {id} / {mounted} rw - ghostswap file rw,limit=67108864\n");
+    let mountinfo = tree.read("/proc/self/mountinfo") + &line;
+    let files = fs::read_dir(tree.path(POOL))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let files: Vec<_> = files.filter(|path| path.is_file()).collect();
+    let copy = |tree: Tree, from: &std::path::PathBuf| {
+        let name = from.file_name().unwrap().to_str().unwrap();
+        let to = format!("/sys/fs/ghostswap/{id}/{name}");
+        tree.with(&to, &fs::read_to_string(from).unwrap())
+    };
+    files
+        .iter()
+        .fold(tree.with("/proc/self/mountinfo", &mountinfo), copy)
+}
+
+#[test]
+fn pools_are_told_apart() {
+    let tree = with_another(plain(), "0:54", "/quote\"\\134\\012.ghost");
+    let names = |tree: &Tree| -> Vec<String> {
+        let metrics = parse(&tree.says("metrics"));
+        assert_eq!(
+            metrics["ghostswap_pools"][&Labels::new()],
+            metrics["ghostswap_areas"].len() as i128
+        );
+        metrics["ghostswap_areas"]
+            .keys()
+            .map(|labels| labels["pool"].clone())
+            .collect()
+    };
+    assert_eq!(names(&tree), ["/quote\"\\\n.ghost", "/swap.ghost"]);
+    // One is mounted over the other.
+    let tree = with_another(plain(), "0:54", "/swap.ghost");
+    assert_eq!(names(&tree), ["/swap.ghost", "/swap.ghost (2)"]);
+    // One goes while it is read: its directory is listed, and is not there.
+    std::os::unix::fs::symlink("none", tree.path("/sys/fs/ghostswap/0:55")).unwrap();
+    assert_eq!(names(&tree).len(), 2);
+    // None is there.
+    let none = Tree::empty().says("metrics");
+    assert_eq!(parse(&none)["ghostswap_pools"][&Labels::new()], 0);
+    assert_eq!(none.lines().count(), 3);
+}
+
+#[test]
+fn metrics_are_written_to_a_file_as_a_whole() {
+    let tree = store().with("/out/old.prom", "old");
+    let file = tree.path("/out/old.prom");
+    let write = |file: &Path| tree.says(&format!("metrics --output {}", file.display()));
+    assert_eq!(write(&file), "");
+    assert_eq!(tree.read("/out/old.prom"), tree.says("metrics"));
+    assert_eq!(
+        fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o644
+    );
+    assert_eq!(fs::read_dir(tree.path("/out")).unwrap().count(), 1);
+    // If there is nothing to write, what was there stays.
+    let broken = tree.without(&format!("{POOL}/stores"));
+    let before = broken.read("/out/old.prom");
+    assert_eq!(
+        broken
+            .run(&format!("metrics --output {}", file.display()))
+            .status,
+        1
+    );
+    assert_eq!(broken.read("/out/old.prom"), before);
+    let none = store();
+    let file = none.path("/none/x.prom").display().to_string();
+    none.refuses(
+        &format!("metrics --output {file}"),
+        &format!("{file}: No such file or directory"),
+        "Name a file in a directory that is there and can be written.",
+    );
+    // In the working directory.
+    let status = none
+        .command("metrics --output here.prom")
+        .current_dir(&none.0)
+        .status();
+    assert!(status.unwrap().success());
+    assert_eq!(none.read("/here.prom"), none.says("metrics"));
+}
+
+#[test]
+fn the_dashboard_is_of_metrics_that_there_are() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("grafana.json");
+    let text = fs::read_to_string(file).unwrap();
+    let dashboard: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let mut ids = BTreeSet::new();
+    for panel in panels {
+        assert!(
+            ids.insert(panel["id"].as_u64().unwrap()),
+            "{}",
+            panel["title"]
+        );
+        for target in panel["targets"].as_array().unwrap() {
+            assert!(
+                target["expr"].as_str().unwrap().contains("ghostswap_"),
+                "{target}"
+            );
+        }
+    }
+    let metrics = parse(&store().says("metrics"));
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let named: BTreeSet<_> = words
+        .filter(|word| word.starts_with("ghostswap_"))
+        .collect();
+    assert!(named.len() > 10);
+    for name in named {
+        assert!(metrics.contains_key(name), "there is no metric {name}");
+    }
+    // A rate is of what only grows.
+    for (at, _) in text.match_indices("rate(") {
+        let name: String = text[at + 5..].chars().take_while(|c| *c != '{').collect();
+        assert!(name.ends_with("_total"), "a rate of {name}");
+    }
+}
