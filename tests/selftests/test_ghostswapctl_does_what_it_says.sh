@@ -9,6 +9,11 @@ ctl() {
 	"$BUILD/ghostswapctl" "$@"
 }
 
+# Without what it says before it fails.
+errors_of() {
+	ctl "$@" >/dev/null
+}
+
 # says TEXT COMMAND...: it succeeds, and this is part of what it says.
 says() {
 	local said
@@ -196,7 +201,7 @@ stores_follow_at_each_boot() {
 	# What is a mount point cannot be replaced.
 	cp /etc/fstab fstab.now
 	mount --bind fstab.now /etc/fstab
-	refuses "/etc/fstab is as it was: " ctl add-store "$first"
+	refuses "/etc/fstab cannot be changed: " errors_of add-store "$first"
 	umount /etc/fstab
 	cmp fstab.now /etc/fstab
 	says "rm $work/real/swap.ghost" ctl setup --undo --file "$work/link/swap.ghost"

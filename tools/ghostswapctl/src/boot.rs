@@ -28,8 +28,8 @@ pub fn add_store(root: &Root, pool: &Pool, store: &str) -> Result {
     let option = escape(&backing(store));
     let failed = |error| {
         Failure::new(
-            format!("/etc/fstab is as it was: {}", plain(&error)),
-            format!("The store is there until the next boot. For each boot, add {option} to the options of {} by hand.", pool.name()),
+            format!("/etc/fstab cannot be changed: {}", plain(&error)),
+            format!("It is as it was, and the store is there until the next boot. For each boot, add {option} to the options of {} by hand.", pool.name()),
         )
     };
     let fstab = Fstab::read(root).map_err(failed)?;
@@ -65,8 +65,8 @@ pub fn remove_store(root: &Root, pool: &Pool, store: &str) -> Result {
     let option = escape(&backing(store));
     let failed = |error| {
         Failure::new(
-            format!("/etc/fstab is as it was: {}", plain(&error)),
-            format!("If the line of {} there has {option}, take it out by hand, or the store comes back.", pool.name()),
+            format!("/etc/fstab cannot be changed: {}", plain(&error)),
+            format!("It is as it was. If the line of {} there has {option}, take it out by hand, or the store comes back.", pool.name()),
         )
     };
     let fstab = Fstab::read(root).map_err(failed)?;

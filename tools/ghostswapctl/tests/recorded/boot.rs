@@ -162,13 +162,13 @@ fn an_fstab_that_cannot_be_changed_is_told() {
         (
             "add-store /x",
             ADDED,
-            "The store is there until the next boot. For each boot, add backing=/x to the options of \
+            "It is as it was, and the store is there until the next boot. For each boot, add backing=/x to the options of \
              /swap.ghost by hand.",
         ),
         (
             "remove-store /dev/loop0",
             REMOVED,
-            "If the line of /swap.ghost there has backing=/dev/loop0, take it out by hand, or the store \
+            "It is as it was. If the line of /swap.ghost there has backing=/dev/loop0, take it out by hand, or the store \
              comes back.",
         ),
     ] {
@@ -176,7 +176,7 @@ fn an_fstab_that_cannot_be_changed_is_told() {
         assert_eq!((result.status, result.out.as_str()), (1, said));
         assert_eq!(
             result.err,
-            format!("ghostswapctl: /etc/fstab is as it was: Is a directory\n  {remedy}\n")
+            format!("ghostswapctl: /etc/fstab cannot be changed: Is a directory\n  {remedy}\n")
         );
     }
 }
