@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`mover`] | the worker of a pool: when, with what memory, and for which waiters |
 //! | [`batch`] | writes the coldest objects of the cache to a segment |
+//! | [`sweep`] | finds what is old |
 //! | [`gc`] | moves what is left of segments to others, so that there are free ones |
 //! | [`recall`] | takes whole segments back into the cache |
 //! | [`segment_io`] | whole segments, as they are read and written |
@@ -27,3 +28,4 @@ pub(crate) mod reader;
 pub(crate) mod recall;
 pub(crate) mod segment_io;
 pub(crate) mod shard;
+pub(crate) mod sweep;

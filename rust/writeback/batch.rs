@@ -23,7 +23,6 @@ use crate::{
     contents::{
         cache::Cache,
         table::{
-            self,
             Cluster,
             Tables,
             CLUSTER, //
@@ -31,10 +30,6 @@ use crate::{
         Contents,
     },
     core::{
-        ages::{
-            self,
-            Ages, //
-        },
         entry::{
             Entry,
             Lane,
@@ -51,37 +46,29 @@ use crate::{
             Slot, //
         },
     },
-    kernel_ext::{
-        mm::zsmalloc::ZsObject,
-        sort::{
-            sort,
-            Sortable, //
-        }, //
-    },
+    kernel_ext::mm::zsmalloc::ZsObject,
     writeback::{
         gc::Cleaner,
         lanes::{
             Copied,
             Lanes, //
         },
+        sweep::{
+            Candidate,
+            Sweep, //
+        },
     },
 };
-use core::{
-    cmp::Reverse,
-    ops::ControlFlow::{
-        self,
-        Break,
-        Continue, //
-    },
+use core::ops::ControlFlow::{
+    self,
+    Break,
+    Continue, //
 };
 use kernel::{
     alloc::KVVec,
     prelude::*,
     sync::Arc, //
 };
-
-/// The most clusters that are looked for at once.
-const MAX_CANDIDATES: usize = 64;
 
 /// A batch ends where the hand went round so often and found no candidate: once to know the ages, and
 /// once to find what is cold by them, and some of that may just have been touched.
@@ -91,36 +78,6 @@ const MAX_EMPTY: u32 = 2;
 /// at all clusters, an eighth of the rest each time, and at one again that was aged, and ends where one is
 /// touched all the time.
 const MAX_BARREN: u32 = 100;
-
-/// A cluster that may be written back.
-#[derive(Clone, Copy)]
-struct Candidate {
-    touched: u32,
-    area: usize,
-    cluster: usize,
-}
-
-/// The coldest last.
-impl Sortable for Candidate {
-    type Key = Reverse<(u32, usize, usize)>;
-
-    fn key(&self) -> Self::Key {
-        Reverse((self.touched, self.area, self.cluster))
-    }
-}
-
-/// The hand that goes round over the tables.
-pub(crate) struct Sweep {
-    ages: Ages,
-    /// If set, all clusters are taken that were touched at this time or before, and not the coldest.
-    touched_by: Option<u32>,
-    /// Where it goes on: in which area, and with which cluster.
-    next: (usize, usize),
-    /// What it found and was not written yet, the coldest last.
-    candidates: KVVec<Candidate>,
-    /// Whether the incompressible pages of the candidates were written.
-    incompressible_done: bool,
-}
 
 /// What fills batches, and its memory.
 pub(crate) struct Batcher {
@@ -340,82 +297,6 @@ impl Batch<'_> {
             }
         }
         Continue(is_left)
-    }
-}
-
-impl Sweep {
-    /// The hand of what takes the coldest clusters first.
-    ///
-    /// Context: may sleep. Errors: [`ENOMEM`].
-    pub(crate) fn of_coldest() -> Result<Self> {
-        Self::new(None)
-    }
-
-    /// A hand that takes all clusters in which nothing was stored for `age` seconds, as of now.
-    ///
-    /// Context: may sleep. Errors: [`ENOMEM`].
-    pub(crate) fn of_older(age: u32) -> Result<Self> {
-        Self::new(Some(ages::before(table::now(), age)))
-    }
-
-    fn new(touched_by: Option<u32>) -> Result<Self> {
-        Ok(Self {
-            ages: Ages::new(),
-            touched_by,
-            next: (0, 0),
-            candidates: KVVec::with_capacity(MAX_CANDIDATES, GFP_KERNEL)?,
-            incompressible_done: false,
-        })
-    }
-
-    /// Finds more candidates, from where the hand is to the end of its round at most. Returns whether
-    /// the round ended.
-    fn find_candidates(&mut self, tables: &Tables) -> bool {
-        let Self {
-            ages,
-            touched_by,
-            next,
-            candidates,
-            incompressible_done,
-        } = self;
-        *incompressible_done = false;
-        let now = table::now();
-        let mut ended = true;
-        for (area, table) in tables.on().filter(|(area, _)| *area >= next.0) {
-            let first = if area == next.0 { next.1 } else { 0 };
-            let found = table.for_each_touched(first, |cluster, touched| {
-                let is_taken = match *touched_by {
-                    Some(time) => ages::is_by(touched, time),
-                    None => ages.is_cold(touched, now),
-                };
-                if !is_taken {
-                    return Continue(());
-                }
-                let candidate = Candidate {
-                    touched,
-                    area,
-                    cluster,
-                };
-                // There was room, see below.
-                let _ = candidates.push_within_capacity(candidate);
-                if candidates.len() < MAX_CANDIDATES {
-                    Continue(())
-                } else {
-                    Break(cluster)
-                }
-            });
-            if let Break(cluster) = found {
-                *next = (area, cluster + 1);
-                ended = false;
-                break;
-            }
-        }
-        if ended {
-            *next = (0, 0);
-            ages.next_round(now);
-        }
-        sort(candidates);
-        ended
     }
 }
 

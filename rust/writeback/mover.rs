@@ -91,17 +91,15 @@ use crate::{
     },
     writeback::{
         backoff::Backoff,
-        batch::{
-            Batcher,
-            Sweep, //
-        },
+        batch::Batcher,
         lanes::Lanes,
         pressure::Pressure,
         reader::{
             Reader,
             Recall, //
         },
-        recall::Recaller, //
+        recall::Recaller,
+        sweep::Sweep, //
     },
 };
 use kernel::{
