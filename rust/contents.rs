@@ -82,6 +82,8 @@ use kernel::{
 pub(crate) struct PoolConfig {
     /// The name of its compressor.
     pub(crate) compressor: CString,
+    /// The name of the one for what is old, if there is one.
+    pub(crate) second: Option<CString>,
     /// The limit, if one was given.
     pub(crate) limit: Option<Limit>,
     /// Whether it has a cache. Without one, pages pass through it on their way to the backing stores.
@@ -132,7 +134,7 @@ impl Contents {
         config: &PoolConfig,
         cpus: &Arc<OnlineState<CacheInner>>,
     ) -> Result<Arc<Self>> {
-        let cache = Cache::new(id, &config.compressor, cpus)?;
+        let cache = Cache::new(id, &config.compressor, config.second.as_deref(), cpus)?;
         let table_pages = TablePages::new()?;
         let stats = Stats::new()?;
         Arc::pin_init(
@@ -215,7 +217,7 @@ impl Contents {
     ) -> Result<Replaced<ZsObject>, StoreFailure> {
         let content = stream.store(page).map_err(|_| StoreFailure::Memory)?;
         let length = match &content {
-            Content::Object(object) => Some(object.length()),
+            Content::Object(object) => Some(object.form().length),
             _ => None,
         };
         match table.put(slot, content) {
@@ -251,6 +253,7 @@ impl Contents {
                 Look::Same(fill) => return Ok(Found::Loaded(page.fill(doubled(fill)))),
                 Look::Object(hold) => {
                     let loaded = stream.load(hold.object(), page);
+                    self.stats.loaded_of(hold.form().coder, &loaded);
                     if let Some(object) = hold.release() {
                         self.cache.free(object);
                     }
@@ -294,7 +297,7 @@ impl Contents {
     /// As [`Contents::dispose`]. Not a part of it, so that what is freed in memory pays nothing for it.
     #[inline(never)]
     fn dispose_redirected(&self, redirect: Redirect) -> bool {
-        self.stats.gone_redirected(redirect.length);
+        self.stats.gone_redirected(redirect.form.length);
         self.stores.end_record(redirect)
     }
 
@@ -311,7 +314,7 @@ impl Contents {
                         continue;
                     };
                     if redirect.location.store() == number && slot.lose(redirect) {
-                        self.stats.lost(redirect.length);
+                        self.stats.lost(redirect.form.length);
                         self.stores.end_record(redirect);
                         lost += 1;
                     }

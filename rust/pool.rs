@@ -68,6 +68,10 @@ use crate::{
             Reader,
             RecalledLoad, //
         },
+        recompressor::{
+            self,
+            Recompressor, //
+        }, //
     },
 };
 use kernel::{
@@ -110,8 +114,10 @@ pub(crate) struct Pool {
     pub(crate) contents: Arc<Contents>,
     reader: Arc<Reader>,
     mover: Arc<Mover>,
+    recompressor: Arc<Recompressor>,
     id: CString,
     compressor: CString,
+    second: Option<CString>,
     /// Whether its areas take many folios at once, and are not synchronous.
     pub(crate) batched: bool,
     /// What is done with its backing stores.
@@ -150,14 +156,17 @@ impl Pool {
             patient.clone(),
             writes.clone(),
         )?;
+        let recompressor = Recompressor::new()?;
         let admin = StoreAdmin::new(contents.clone(), reader.clone(), mover.clone());
         Arc::pin_init(
             pin_init!(Self {
                 contents,
                 reader,
                 mover,
+                recompressor,
                 id,
                 compressor: config.compressor,
+                second: config.second,
                 batched: config.batched,
                 admin <- admin,
                 background: background.clone(),
@@ -178,6 +187,11 @@ impl Pool {
         &self.compressor
     }
 
+    /// The name of its second compressor, if it has one.
+    pub(crate) fn second(&self) -> Option<&CStr> {
+        self.second.as_deref()
+    }
+
     /// Bytes that the pool takes whatever it holds, mounted once, see [`Contents::fixed_bytes`].
     ///
     /// Context: may sleep.
@@ -195,6 +209,7 @@ impl Pool {
         status: AreaStatus,
     ) -> Result<(Arc<Table>, usize)> {
         self.contents.cache.prepare()?;
+        self.recompressor.begin(&self.contents, &self.background)?;
         let table = Table::new(self.contents.table_pages.clone(), slots, status)?;
         let number = self.contents.tables.enter(&table)?;
         Ok((table, number))
@@ -372,6 +387,14 @@ impl Pool {
         self.mover.write_back_older(age)
     }
 
+    /// Has the second compressor make objects smaller that are in memory and in clusters in which nothing
+    /// was stored for `age` seconds.
+    ///
+    /// Context and errors: as [`recompressor::recompress_older`].
+    pub(crate) fn recompress(&self, age: u32) -> Result {
+        recompressor::recompress_older(&self.contents, age)
+    }
+
     /// From now on the pool is shown in `directory`, and its stores in it.
     ///
     /// Context: may sleep.
@@ -430,6 +453,7 @@ impl Pool {
     ///
     /// Context: may sleep, for as long as a device takes.
     pub(crate) fn close(&self) {
+        self.recompressor.end();
         // First, so that no store is added any more.
         let directory = self.directory.lock().take();
         self.admin.close();

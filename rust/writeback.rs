@@ -7,6 +7,8 @@
 //! | [`mover`] | the worker of a pool: when, with what memory, and for which waiters |
 //! | [`batch`] | writes the coldest objects of the cache to a segment |
 //! | [`sweep`] | finds what is old |
+//! | [`recoder`] | makes an object smaller |
+//! | [`recompressor`] | has this done for old objects in memory |
 //! | [`gc`] | moves what is left of segments to others, so that there are free ones |
 //! | [`recall`] | takes whole segments back into the cache |
 //! | [`segment_io`] | whole segments, as they are read and written |
@@ -26,6 +28,8 @@ pub(crate) mod mover;
 pub(crate) mod pressure;
 pub(crate) mod reader;
 pub(crate) mod recall;
+pub(crate) mod recoder;
+pub(crate) mod recompressor;
 pub(crate) mod segment_io;
 pub(crate) mod shard;
 pub(crate) mod sweep;

@@ -126,10 +126,10 @@ impl BackingStores {
     /// Context: any but interrupts; never waits.
     #[inline]
     pub(crate) fn end_record(&self, redirect: Redirect) -> bool {
-        let Redirect { location, length } = redirect;
+        let Redirect { location, form } = redirect;
         // The record kept the store in its place until now.
         self.with(location.store(), |store| {
-            store.end_record(location.segment(), length)
+            store.end_record(location.segment(), form.length)
         })
         .unwrap_or(false)
     }

@@ -5,6 +5,10 @@
 use crate::{
     core::{
         entry::halves,
+        payload::{
+            Coder,
+            Form, //
+        },
         slot::Content, //
     },
     kernel_ext::{
@@ -25,12 +29,12 @@ use crate::{
             swap_page::{
                 DestPage,
                 Filled,
-                SourcePage, //
+                SourcePage,
+                NO_NODE, //
             },
             zsmalloc::{
                 ZsObject,
-                ZsPool,
-                NO_NODE, //
+                ZsPool, //
             },
         },
     },
@@ -46,7 +50,7 @@ use kernel::{
     },
 };
 
-/// A cache with one compressor.
+/// A cache with a compressor, and perhaps a second one for what is old.
 #[pin_data]
 pub(crate) struct Cache {
     /// Made for the first area: what stores a page cannot wait for memory.
@@ -57,6 +61,8 @@ pub(crate) struct Cache {
     /// The name that zsmalloc's statistics show.
     name: CString,
     algorithm: Algorithm,
+    /// That of the second compressor.
+    second: Option<Algorithm>,
     cpus: Arc<OnlineState<CacheInner>>,
 }
 
@@ -64,32 +70,39 @@ pub(crate) struct Cache {
 pub(crate) struct CacheInner {
     objects: ZsPool,
     compressor: Compressor,
+    second: Option<Compressor>,
 }
 
 impl CpuOnline for CacheInner {
     fn online(&self, cpu: usize) {
         self.compressor.make_stream(cpu);
+        if let Some(second) = &self.second {
+            second.make_stream(cpu);
+        }
     }
 }
 
 impl Cache {
-    /// A cache for objects compressed by `compressor`, shown as `name` in zsmalloc's statistics, whose
-    /// CPUs come at the step `cpus`.
+    /// A cache for objects compressed by `compressor`, and by `second`, shown as `name` in zsmalloc's
+    /// statistics, whose CPUs come at the step `cpus`.
     ///
     /// Context: may sleep. Errors: [`ENOENT`] if there is no such compressor; [`ENOMEM`].
     pub(crate) fn new(
         name: &CStr,
         compressor: &CStr,
+        second: Option<&CStr>,
         cpus: &Arc<OnlineState<CacheInner>>,
     ) -> Result<impl PinInit<Self>> {
         let name = name.to_cstring()?;
         let algorithm = Algorithm::new(compressor)?;
+        let second = second.map(Algorithm::new).transpose()?;
         let cpus = cpus.clone();
         Ok(pin_init!(Self {
             inner: SetOnce::new(),
             making <- new_mutex!(()),
             name,
             algorithm,
+            second,
             cpus,
         }))
     }
@@ -109,6 +122,9 @@ impl Cache {
         let inner = CacheInner {
             objects,
             compressor: Compressor::new(self.algorithm.clone(), room)?,
+            second: (self.second.clone())
+                .map(|second| Compressor::new(second, room))
+                .transpose()?,
         };
         let inner = KBox::pin_init(OnlineInstance::new(self.cpus.clone(), inner), GFP_KERNEL)?;
         self.inner.populate(inner);
@@ -126,6 +142,7 @@ impl Cache {
     pub(crate) fn stream(&self) -> CacheStream<'_> {
         CacheStream {
             cache: self,
+            coder: Coder::First,
             taken: None,
         }
     }
@@ -143,12 +160,45 @@ impl Cache {
         inner.objects.copy_to_slice(object, room)
     }
 
-    /// Takes an object that holds `data` back into the cache.
+    /// Keeps an object that holds `data`, which `coder` made.
     ///
     /// Context: waits for no memory. Errors: [`ENOMEM`], [`ERANGE`].
-    pub(crate) fn store_again(&self, data: &[u8]) -> Result<ZsObject> {
+    pub(crate) fn store_again(&self, data: &[u8], coder: Coder) -> Result<ZsObject> {
         let inner = self.inner().ok_or(ENOMEM)?;
-        inner.objects.store(data, NO_NODE)
+        inner.objects.store(data, coder, NO_NODE)
+    }
+
+    /// Returns whether there is a second compressor.
+    pub(crate) fn has_second(&self) -> bool {
+        self.second.is_some()
+    }
+
+    /// Has the second compressor make an object of the page that `object`, of `form`, holds, which the
+    /// first made. Returns what that holds, in `room`, if it takes less.
+    ///
+    /// Context: may sleep for the CPU's streams, one after the other; none is taken.
+    pub(crate) fn recode<'r>(
+        &self,
+        object: &[u8],
+        form: Form,
+        room: &'r mut Block,
+    ) -> Option<&'r [u8]> {
+        let inner = self.inner()?;
+        let second = inner.second.as_ref()?;
+        let mut stream = inner.compressor.stream();
+        let (first, _) = stream.split();
+        let loaded = first.decompress(object, &mut DestPage::of(room));
+        drop(stream);
+        // What is no page is left as it is: its load will say so.
+        let _ = loaded.ok()?;
+        let mut stream = second.stream();
+        let packed = stream.compress(&SourcePage::of(room)).ok()?;
+        if !form.is_larger_than(packed.len()) {
+            return None;
+        }
+        let copy = room.array_mut().get_mut(..packed.len())?;
+        copy.copy_from_slice(packed);
+        Some(copy)
     }
 
     /// Frees `object`.
@@ -171,16 +221,21 @@ impl Cache {
     ///
     /// Context: may sleep.
     pub(crate) fn fixed_bytes(&self) -> u64 {
-        self.inner().map_or(0, |inner| inner.compressor.bytes())
+        self.inner().map_or(0, |inner| {
+            let second = inner.second.as_ref().map_or(0, Compressor::bytes);
+            inner.compressor.bytes() + second
+        })
     }
 }
 
-/// A CPU's stream of the compressor, taken when the first page needs it and kept for those that
-/// follow.
+/// A CPU's stream of a compressor, taken when the first page needs it and kept for those that
+/// follow, as long as they need the same.
 ///
 /// No other code may want a stream meanwhile: before it might, [`CacheStream::pause`].
 pub(crate) struct CacheStream<'a> {
     cache: &'a Cache,
+    /// Which compressor's stream is taken, if one is.
+    coder: Coder,
     taken: Option<(&'a CacheInner, StreamGuard<'a>)>,
 }
 
@@ -191,16 +246,30 @@ impl<'a> CacheStream<'a> {
         self.taken = None;
     }
 
-    /// The stream, and what it is of.
+    /// The stream of `coder`, and what it is of.
     #[inline]
-    fn take(&mut self) -> Option<&mut (&'a CacheInner, StreamGuard<'a>)> {
+    fn take(&mut self, coder: Coder) -> Option<&mut (&'a CacheInner, StreamGuard<'a>)> {
+        if self.coder != coder {
+            self.switch(coder);
+        }
         match &mut self.taken {
             Some(taken) => Some(taken),
             none => {
                 let inner = self.cache.inner()?;
-                Some(none.insert((inner, inner.compressor.stream())))
+                let compressor = match coder {
+                    Coder::First => &inner.compressor,
+                    Coder::Second => inner.second.as_ref()?,
+                };
+                Some(none.insert((inner, compressor.stream())))
             }
         }
+    }
+
+    /// Has the next stream be one of `coder`. No task has two.
+    #[cold]
+    fn switch(&mut self, coder: Coder) {
+        self.pause();
+        self.coder = coder;
     }
 
     /// Keeps `page`. Returns how.
@@ -211,7 +280,7 @@ impl<'a> CacheStream<'a> {
         if let Some(fill) = page.repeated_word().and_then(halves) {
             return Ok(Content::Same(fill));
         }
-        let (inner, stream) = self.take().ok_or(ENOMEM)?;
+        let (inner, stream) = self.take(Coder::First).ok_or(ENOMEM)?;
         inner.compress(stream, page).map(Content::Object)
     }
 
@@ -220,19 +289,21 @@ impl<'a> CacheStream<'a> {
     /// Context: may sleep for the CPU's stream, which an incompressible page does not take.
     #[inline]
     pub(crate) fn load(&mut self, object: &ZsObject, page: &mut DestPage<'_>) -> Result<Filled> {
-        if object.length().is_incompressible() {
+        let Form { length, coder } = object.form();
+        if length.is_incompressible() {
             return self.cache.load_whole(object, page);
         }
-        let (inner, stream) = self.take().ok_or(EIO)?;
+        let (inner, stream) = self.take(coder).ok_or(EIO)?;
         let (decompressor, room) = stream.split();
         decompressor.decompress(&inner.objects.read(object, room.array_mut()), page)
     }
 
-    /// What unpacks an object that is not in the cache any more, and room for that object.
+    /// What unpacks an object that `coder` made and that is not in the cache any more, and room for that
+    /// object.
     ///
     /// Context: may sleep for the CPU's stream. Errors: [`EIO`] if the cache was not prepared.
-    pub(crate) fn unpacker(&mut self) -> Result<(Unpacker<'_>, &mut Block)> {
-        let (_, stream) = self.take().ok_or(EIO)?;
+    pub(crate) fn unpacker(&mut self, coder: Coder) -> Result<(Unpacker<'_>, &mut Block)> {
+        let (_, stream) = self.take(coder).ok_or(EIO)?;
         let (decompressor, room) = stream.split();
         Ok((Unpacker(decompressor), room))
     }
@@ -263,6 +334,6 @@ impl CacheInner {
             // A compressor fails where its output would not fit.
             _ => page.bytes(),
         };
-        self.objects.store(bytes, page.node())
+        self.objects.store(bytes, Coder::First, page.node())
     }
 }

@@ -4,7 +4,10 @@
 
 use crate::{
     core::{
-        payload::Length,
+        payload::{
+            Coder,
+            Length, //
+        },
         PAGE_SIZE, //
     },
     kernel_ext::mm::percpu::Counters, //
@@ -24,6 +27,8 @@ pub(crate) enum Counter {
     ReturnedPages,
     LostPages,
     BlocksInVain,
+    RecompressedPages,
+    RecompressedLoads,
     Stores,
     Loads,
     FailedStoresLimit,
@@ -93,17 +98,22 @@ impl Arrivals {
 
 /// Objects of one batch that went to a backing store, and are not counted yet.
 #[derive(Default)]
-pub(crate) struct Departures(Objects);
+pub(crate) struct Departures {
+    objects: Objects,
+    /// Bytes of what they are there.
+    bytes: u64,
+}
 
 impl Departures {
-    /// An object of `length` went.
-    pub(crate) fn went(&mut self, length: Length) {
-        self.0.add(length);
+    /// An object of `length` went, and is one of length `there` now.
+    pub(crate) fn went(&mut self, length: Length, there: Length) {
+        self.objects.add(length);
+        self.bytes += there.bytes() as u64;
     }
 
     /// How many went.
     pub(crate) fn pages(&self) -> u64 {
-        self.0.compressed + self.0.incompressible
+        self.objects.compressed + self.objects.incompressible
     }
 }
 
@@ -182,16 +192,36 @@ impl Stats {
             incompressible,
             compressed,
             bytes,
-        } = departures.0;
+        } = departures.objects;
         self.add_pages(
             Counter::CompressedPages,
             compressed.wrapping_neg(),
             bytes.wrapping_neg(),
         );
         self.sub(Counter::IncompressiblePages, incompressible);
-        let bytes = bytes + incompressible * PAGE_SIZE as u64;
-        self.add_pages(Counter::RedirectedPages, departures.pages(), bytes);
-        self.add(Counter::WrittenPages, departures.pages());
+        let pages = departures.pages();
+        self.add_pages(Counter::RedirectedPages, pages, departures.bytes);
+        self.add(Counter::WrittenPages, pages);
+    }
+
+    /// A smaller object, which the second compressor made, is kept or written.
+    pub(crate) fn recompressed(&self) {
+        self.add(Counter::RecompressedPages, 1);
+    }
+
+    /// An object of length `from` in memory was replaced by one of length `to`.
+    pub(crate) fn shrunk(&self, from: Length, to: Length) {
+        let bytes = (to.bytes() as u64).wrapping_sub(from.bytes() as u64);
+        self.add(Counter::CompressedBytes, bytes);
+    }
+
+    /// Counts a load of what `coder` made, if that is the second compressor and it ended well. It is one of
+    /// the loads.
+    #[inline]
+    pub(crate) fn loaded_of<T>(&self, coder: Coder, result: &Result<T>) {
+        if coder == Coder::Second && result.is_ok() {
+            self.add(Counter::RecompressedLoads, 1);
+        }
     }
 
     /// A page is read from a backing store soon after it went there.

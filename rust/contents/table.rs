@@ -99,6 +99,8 @@ pub(crate) struct Cluster {
     index: u32,
     /// The clock when an object last came into it; 0 if none came since [`Cluster::settle`].
     stored: Atomic<u32>,
+    /// What that was when its objects were last given to the second compressor; 0 if they never were.
+    recompressed: Atomic<u32>,
 }
 
 impl Cluster {
@@ -110,6 +112,7 @@ impl Cluster {
             groups: groups.clone(),
             index: index as u32,
             stored: Atomic::new(0),
+            recompressed: Atomic::new(0),
         })
     }
 
@@ -163,6 +166,17 @@ impl Cluster {
         // If it was touched meanwhile, that counts.
         let _ = self.stored.cmpxchg(0, stored, Full);
         self.tell_group();
+    }
+
+    /// Returns whether [`Cluster::note_recompressed`] was called with `touched`.
+    pub(crate) fn is_recompressed(&self, touched: u32) -> bool {
+        self.recompressed.load(Relaxed) == touched
+    }
+
+    /// Notes that the second compressor had all objects that came into it until `touched`. What comes in
+    /// the same second is left until something else is stored in it.
+    pub(crate) fn note_recompressed(&self, touched: u32) {
+        self.recompressed.store(touched, Relaxed);
     }
 
     /// All slots, in order.
@@ -286,6 +300,19 @@ impl Table {
         each: impl FnMut(PinnedElement<'_, Cluster>) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
         self.clusters.for_each_at(0..usize::MAX, each)
+    }
+
+    /// Calls `with` with the first cluster there is from number `first` on. Returns its number, and what
+    /// `with` returns.
+    pub(crate) fn with_cluster_from<R>(
+        &self,
+        first: usize,
+        mut with: impl FnMut(&Cluster) -> R,
+    ) -> Option<(usize, R)> {
+        let found = self.clusters.for_each_at(first..usize::MAX, |cluster| {
+            ControlFlow::Break((cluster.index(), with(&cluster)))
+        });
+        found.break_value()
     }
 
     /// Calls `each` with the clusters from `first` on that were touched since they were settled, and

@@ -7,14 +7,15 @@
 //! ```
 //! use ghostswap_core::blocks::Blocks;
 //! use ghostswap_core::entry::Redirect;
-//! use ghostswap_core::payload::Length;
+//! use ghostswap_core::payload::{Coder, Form, Length};
 //! use ghostswap_core::segment::{Location, BLOCK, UNIT};
 //!
 //! // From the last unit of block 2 on.
 //! let unit = 3 * BLOCK / UNIT - 1;
 //! let location = Location::new(0, 7, unit).expect("it is a place");
 //! let length = Length::new(1000).expect("an object may have it");
-//! let blocks = Blocks::of(Redirect { location, length }, 5);
+//! let form = Form { length, coder: Coder::First };
+//! let blocks = Blocks::of(Redirect { location, form }, 5);
 //! assert_eq!((blocks.segment(), blocks.range()), (7, 2..4));
 //! ```
 
@@ -55,7 +56,7 @@ impl Blocks {
     #[inline]
     pub fn of(redirect: Redirect, generation: u64) -> Self {
         let location = redirect.location;
-        let range = segment::blocks(location.unit(), redirect.length.bytes());
+        let range = segment::blocks(location.unit(), redirect.form.length.bytes());
         Self {
             generation,
             segment: location.segment() as u32,

@@ -5,16 +5,18 @@
 //! Entry types and bit layouts, most significant bit first:
 //!
 //! ```text
-//!              63        32 31          17  16  15        4   3   2   1 0
-//! FREE:       |---------------------------- 0 ----------------------------|
-//! SAME:       |---- fill ----|------------------ 0 ------------------| 01 |
-//! CACHED:     |---------- payload ----------| S |-- length --| S | A | 10 |
-//! REDIRECTED: |---------- location ---------| 0 |-- length --| 0 | 0 | 11 |
-//! LOST:       |---------------------- 0 ------------------------| 1 | 11 |
+//!              63        32 31          17  16  15        4   3   2   1   0
+//! FREE:       |---------------------------- 0 -----------------------------|
+//! SAME:       |---- fill ----|------------------ 0 --------------| 1 | 0 0 |
+//! LOST:       |-------------------------- 0 ----------------| 1 | 0 | 0 0 |
+//! REDIRECTED: |---------- location ---------| 0 |-- length --| 0 | C | 0 1 |
+//! CACHED:     |---------- payload ----------| S |-- length --| S | A | 1 C |
 //! ```
 //!
 //! - FREE: the slot holds no page.
 //! - SAME: every aligned 32 bits of the page are `fill`; nothing else is kept of it.
+//! - LOST: the page was an object in a backing store that was given up.
+//! - REDIRECTED: the page is an object in a backing store, of `length` bytes, at a [`Location`].
 //! - CACHED: the page is an object in memory, of `length` bytes. The payload names it: 47 bits, so
 //!   that an 8-byte aligned address in a direct map of 1 PiB fits. S and A are its [`ObjectState`],
 //!   see [`super::slot`]:
@@ -28,11 +30,8 @@
 //!   11  0  marked in the second
 //!   ```
 //!
-//! - REDIRECTED: the page is an object in a backing store, of `length` bytes, at a [`Location`].
-//! - LOST: the page was an object in a backing store that was given up.
-//!
 //! `length` is that of the compressed page, 1 to 4,095 bytes, or 0 for an incompressible page,
-//! which is an object of 4,096 bytes.
+//! which is an object of 4,096 bytes. C is 1 if the second compressor made the object, see [`Coder`].
 //!
 //! Nothing but this file touches the bits.
 //!
@@ -43,30 +42,33 @@
 //!
 //! let fill = halves(0x2020_2020_2020_2020).expect("both are equal");
 //! let entry = Entry::Same { fill };
-//! assert_eq!(entry.encode(), Some(0x2020_2020_0000_0001));
-//! assert_eq!(Entry::decode(0x2020_2020_0000_0001), Some(entry));
+//! assert_eq!(entry.encode(), Some(0x2020_2020_0000_0004));
+//! assert_eq!(Entry::decode(0x2020_2020_0000_0004), Some(entry));
 //! ```
 
 use super::{
     payload::{
+        Coder,
+        Form,
         Length,
         PAYLOAD_BITS, //
     },
     segment::Location,
 };
 
-const TAG_BITS: u32 = 2;
-const TAG_MASK: u64 = (1 << TAG_BITS) - 1;
-const TAG_FREE: u64 = 0;
-const TAG_SAME: u64 = 1;
-const TAG_CACHED: u64 = 2;
-const TAG_REDIRECTED: u64 = 3;
+/// An object in memory.
+const CACHED: u64 = 1 << 1;
+const CACHED_SECOND: u64 = 1 << 0;
+/// One in a backing store, if there is none in memory.
+const REDIRECTED: u64 = 1 << 0;
+const REDIRECTED_SECOND: u64 = 1 << 2;
+/// If there is neither.
+const SAME: u64 = 1 << 2;
+const LOST: u64 = 1 << 3;
 
 /// The word of a free slot.
-pub(super) const FREE: u64 = TAG_FREE;
+pub(super) const FREE: u64 = 0;
 
-/// Of the last tag, which has no other state.
-const LOST: u64 = 1 << 2;
 const AGED: u64 = 1 << 2;
 const STATE_LOW: u64 = 1 << 3;
 const STATE_HIGH: u64 = 1 << 16;
@@ -139,8 +141,29 @@ impl ObjectState {
 pub struct Redirect {
     /// Where it is.
     pub location: Location,
-    /// Its length.
-    pub length: Length,
+    /// What it is.
+    pub form: Form,
+}
+
+/// The bit of an object's `coder`, where `second` is the bit of the second.
+#[inline]
+fn coder_bit(coder: Coder, second: u64) -> u64 {
+    match coder {
+        Coder::First => 0,
+        Coder::Second => second,
+    }
+}
+
+/// The form of the object that `word` names, where `second` is the bit of the second compressor.
+#[inline]
+fn form_of(word: u64, second: u64) -> Form {
+    Form {
+        length: Length::from_bits(word >> LENGTH_SHIFT),
+        coder: match word & second {
+            0 => Coder::First,
+            _ => Coder::Second,
+        },
+    }
 }
 
 /// An entry, decoded.
@@ -157,8 +180,8 @@ pub enum Entry {
     Cached {
         /// Which object, in [`PAYLOAD_BITS`] bits.
         payload: u64,
-        /// Its length.
-        length: Length,
+        /// What it is.
+        form: Form,
         /// What goes on with it.
         state: ObjectState,
     },
@@ -183,21 +206,25 @@ impl Entry {
     pub(super) fn encode_valid(self) -> u64 {
         match self {
             Entry::Free => FREE,
-            Entry::Same { fill } => u64::from(fill) << FILL_SHIFT | TAG_SAME,
+            Entry::Same { fill } => u64::from(fill) << FILL_SHIFT | SAME,
             Entry::Cached {
                 payload,
-                length,
+                form,
                 state,
             } => {
                 payload << PAYLOAD_SHIFT
-                    | length.bits() << LENGTH_SHIFT
+                    | form.length.bits() << LENGTH_SHIFT
                     | state.encode()
-                    | TAG_CACHED
+                    | CACHED
+                    | coder_bit(form.coder, CACHED_SECOND)
             }
-            Entry::Redirected(Redirect { location, length }) => {
-                location.bits() << PAYLOAD_SHIFT | length.bits() << LENGTH_SHIFT | TAG_REDIRECTED
+            Entry::Redirected(Redirect { location, form }) => {
+                location.bits() << PAYLOAD_SHIFT
+                    | form.length.bits() << LENGTH_SHIFT
+                    | REDIRECTED
+                    | coder_bit(form.coder, REDIRECTED_SECOND)
             }
-            Entry::Lost => LOST | TAG_REDIRECTED,
+            Entry::Lost => LOST,
         }
     }
 
@@ -211,22 +238,25 @@ impl Entry {
     /// The entry of which `word` is the eight bytes, for a word that [`Entry::encode`] made.
     #[inline]
     pub(super) fn decode_valid(word: u64) -> Self {
-        let length = Length::from_bits(word >> LENGTH_SHIFT);
-        match word & TAG_MASK {
-            TAG_FREE => Entry::Free,
-            TAG_SAME => Entry::Same {
+        if word & CACHED != 0 {
+            return Entry::Cached {
+                payload: word >> PAYLOAD_SHIFT,
+                form: form_of(word, CACHED_SECOND),
+                state: ObjectState::decode(word),
+            };
+        }
+        if word & REDIRECTED != 0 {
+            return Entry::Redirected(Redirect {
+                location: Location::from_bits(word >> PAYLOAD_SHIFT),
+                form: form_of(word, REDIRECTED_SECOND),
+            });
+        }
+        match word & (SAME | LOST) {
+            FREE => Entry::Free,
+            SAME => Entry::Same {
                 fill: (word >> FILL_SHIFT) as u32,
             },
-            TAG_CACHED => Entry::Cached {
-                payload: word >> PAYLOAD_SHIFT,
-                length,
-                state: ObjectState::decode(word),
-            },
-            _ if word & LOST != 0 => Entry::Lost,
-            _ => Entry::Redirected(Redirect {
-                location: Location::from_bits(word >> PAYLOAD_SHIFT),
-                length,
-            }),
+            _ => Entry::Lost,
         }
     }
 

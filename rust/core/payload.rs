@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a slot's object must be able to do: to become a name and a length, and an object again.
+//! What a slot's object must be able to do: to become a name and a form, and an object again.
 
 use super::PAGE_SIZE;
 
@@ -53,6 +53,41 @@ impl Length {
     }
 }
 
+/// The sizes of objects differ by so many bytes at least, or not at all: zsmalloc's size classes are so far
+/// apart, and so are the places of records in a backing store.
+const STEP: usize = 16;
+
+/// Which of the two compressors of a pool made an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coder {
+    /// The one that pages are stored with. An incompressible page, which no compressor made, counts as
+    /// made by it.
+    First,
+    /// The one that old objects are compressed with again.
+    Second,
+}
+
+/// What is known of an object beside its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Form {
+    /// Its length.
+    pub length: Length,
+    /// What made it.
+    pub coder: Coder,
+}
+
+impl Form {
+    /// Returns whether the second compressor may make a smaller object of the page.
+    pub fn is_for_second(self) -> bool {
+        self.coder == Coder::First && !self.length.is_incompressible()
+    }
+
+    /// Returns whether an object of `bytes` bytes takes less room than this one.
+    pub fn is_larger_than(self, bytes: usize) -> bool {
+        bytes.div_ceil(STEP) < self.length.bytes().div_ceil(STEP)
+    }
+}
+
 /// Proof that a name comes out of a slot that was given the object. Only [`super::slot`] makes one.
 pub struct Key(pub(super) ());
 
@@ -60,12 +95,12 @@ pub struct Key(pub(super) ());
 ///
 /// It is neither `Copy` nor `Clone`: there is one bearer for each object.
 pub trait Payload: Sized {
-    /// Gives up the object for its name, of [`PAYLOAD_BITS`] bits, and its length.
-    fn into_parts(self) -> (u64, Length);
+    /// Gives up the object for its name, of [`PAYLOAD_BITS`] bits, and its form.
+    fn into_parts(self) -> (u64, Form);
 
     /// The object that [`Payload::into_parts`] gave up.
     ///
     /// A slot calls this: once for each object that it was given, and, while it holds the object
     /// still, to lend it.
-    fn from_parts(name: u64, length: Length, key: Key) -> Self;
+    fn from_parts(name: u64, form: Form, key: Key) -> Self;
 }

@@ -20,14 +20,15 @@
 //! ```
 //! use ghostswap_core::blocks::Blocks;
 //! use ghostswap_core::entry::Redirect;
-//! use ghostswap_core::payload::Length;
+//! use ghostswap_core::payload::{Coder, Form, Length};
 //! use ghostswap_core::read_ahead::Streams;
 //! use ghostswap_core::segment::{Location, BLOCK, UNIT};
 //!
 //! let of_block = |block| {
 //!     let location = Location::new(0, 7, block * BLOCK / UNIT).expect("it is a place");
 //!     let length = Length::new(1000).expect("an object may have it");
-//!     Blocks::of(Redirect { location, length }, 5)
+//!     let form = Form { length, coder: Coder::First };
+//!     Blocks::of(Redirect { location, form }, 5)
 //! };
 //! let streams = Streams::new();
 //! assert_eq!(streams.window(&of_block(40)), 0);

@@ -52,6 +52,13 @@
 //! committed after that one. A mark of the other lane is another word. To that batch, the entry is
 //! as one that was replaced, whether its object still is what was copied or not.
 //!
+//! # In another form
+//!
+//! The copy in a store may have been made by the second compressor. So what commits a mark is told the
+//! form that the copy has. In memory, a holder may make such a copy, and let go of the object by
+//! [putting](Hold::release_for) the copy in its place. Then the holder frees the object, which nothing
+//! names any more.
+//!
 //! # In a backing store
 //!
 //! A redirected entry names a record and owns its place in its segment, not memory, so no looker
@@ -77,25 +84,26 @@
 //! # Examples
 //!
 //! ```
-//! use ghostswap_core::payload::{Key, Length, Payload};
+//! use ghostswap_core::payload::{Coder, Form, Key, Length, Payload};
 //! use ghostswap_core::slot::{Content, Displaced, Look, Slot};
 //!
 //! /// The name of an object.
-//! struct Object(u64, Length);
+//! struct Object(u64, Form);
 //!
 //! impl Payload for Object {
-//!     fn into_parts(self) -> (u64, Length) {
+//!     fn into_parts(self) -> (u64, Form) {
 //!         (self.0, self.1)
 //!     }
 //!
-//!     fn from_parts(name: u64, length: Length, _: Key) -> Self {
-//!         Self(name, length)
+//!     fn from_parts(name: u64, form: Form, _: Key) -> Self {
+//!         Self(name, form)
 //!     }
 //! }
 //!
 //! let length = Length::new(1000).expect("an object may have it");
+//! let form = Form { length, coder: Coder::First };
 //! let slot = Slot::new();
-//! assert!(slot.replace(Content::Object(Object(5, length))).was_free());
+//! assert!(slot.replace(Content::Object(Object(5, form))).was_free());
 //!
 //! let Look::Object(hold) = slot.look() else { unreachable!() };
 //! assert!(matches!(slot.replace(Content::Free).displaced(), Displaced::Held(_)));
@@ -114,6 +122,7 @@ use super::{
         FREE, //
     },
     payload::{
+        Form,
         Key,
         Length,
         Payload, //
@@ -155,13 +164,13 @@ impl<P: Payload> Replaced<P> {
             Entry::Redirected(redirect) => Displaced::Redirected(redirect),
             Entry::Lost => Displaced::Lost,
             Entry::Cached {
-                length,
+                form,
                 state: ObjectState::Held,
                 ..
-            } => Displaced::Held(length),
-            Entry::Cached {
-                payload, length, ..
-            } => Displaced::Object(P::from_parts(payload, length, Key(())), length),
+            } => Displaced::Held(form.length),
+            Entry::Cached { payload, form, .. } => {
+                Displaced::Object(P::from_parts(payload, form, Key(())), form.length)
+            }
         }
     }
 }
@@ -219,16 +228,16 @@ impl<P: Payload> Slot<P> {
     /// Context: any; never waits.
     #[inline]
     pub fn replace(&self, content: Content<P>) -> Replaced<P> {
-        let entry = match content {
-            Content::Free => Entry::Free,
-            Content::Same(fill) => Entry::Same { fill },
+        let word = match content {
+            Content::Free => FREE,
+            Content::Same(fill) => Entry::Same { fill }.encode_valid(),
             Content::Object(object) => {
-                let (payload, length) = object.into_parts();
-                idle(payload, length)
+                let (payload, form) = object.into_parts();
+                cached(payload, form, ObjectState::Idle)
             }
         };
         Replaced {
-            word: self.entry.swap(entry.encode_valid()),
+            word: self.entry.swap(word),
             _owns: PhantomData,
         }
     }
@@ -248,16 +257,14 @@ impl<P: Payload> Slot<P> {
                 state: ObjectState::Held,
                 ..
             } => Look::Busy,
-            Entry::Cached {
-                payload, length, ..
-            } => {
+            Entry::Cached { payload, form, .. } => {
                 let held = Entry::with_state(word, ObjectState::Held);
                 if self.entry.replace(word, held) {
                     Look::Object(Hold {
                         slot: self,
                         held,
-                        length,
-                        object: P::from_parts(payload, length, Key(())),
+                        form,
+                        object: P::from_parts(payload, form, Key(())),
                     })
                 } else {
                     Look::Busy
@@ -282,23 +289,20 @@ impl<P: Payload> Slot<P> {
         }
     }
 
-    /// Redirects the entry of the object that was marked to the copy at `location`, and returns the
-    /// object, for the caller to free. [`None`] if the entry is not marked any more: then nothing
-    /// changes, and the caller ends the record at `location`.
+    /// Redirects the entry of the object that was marked to the copy where `redirect` says, and returns
+    /// the object, for the caller to free. [`None`] if the entry is not marked any more: then nothing
+    /// changes, and the caller ends the record there. The copy holds the same page, and may have another
+    /// form.
     ///
     /// Context: any; never waits. Only what ends a batch calls this; it counted the record before.
     #[must_use]
-    pub fn commit(&self, mark: Mark, location: Location) -> Option<P> {
-        let Entry::Cached {
-            payload, length, ..
-        } = Entry::decode_valid(mark.0)
-        else {
+    pub fn commit(&self, mark: Mark, redirect: Redirect) -> Option<P> {
+        let Entry::Cached { payload, form, .. } = Entry::decode_valid(mark.0) else {
             return None;
         };
-        let redirect = Redirect { location, length };
         self.entry
             .replace(mark.0, redirected(redirect))
-            .then(|| P::from_parts(payload, length, Key(())))
+            .then(|| P::from_parts(payload, form, Key(())))
     }
 
     /// Takes the mark off again, if it is still there: the copy could not be written.
@@ -340,12 +344,12 @@ impl<P: Payload> Slot<P> {
     /// Context: any; never waits. The caller has had the segment of `from` pinned since before it
     /// saw that the object is there.
     pub fn recall(&self, from: Redirect, object: P) -> Result<(), P> {
-        let (payload, length) = object.into_parts();
-        let cached = idle(payload, length).encode_valid();
+        let (payload, form) = object.into_parts();
+        let cached = cached(payload, form, ObjectState::Idle);
         if self.entry.replace(redirected(from), cached) {
             Ok(())
         } else {
-            Err(P::from_parts(payload, length, Key(())))
+            Err(P::from_parts(payload, form, Key(())))
         }
     }
 
@@ -367,14 +371,15 @@ impl<P: Payload> Slot<P> {
     }
 }
 
-/// The entry of an object in memory that is neither aged, nor held, nor marked.
+/// The word of the entry of an object in memory.
 #[inline]
-fn idle(payload: u64, length: Length) -> Entry {
-    Entry::Cached {
+fn cached(payload: u64, form: Form, state: ObjectState) -> u64 {
+    let entry = Entry::Cached {
         payload,
-        length,
-        state: ObjectState::Idle,
-    }
+        form,
+        state,
+    };
+    entry.encode_valid()
 }
 
 /// The word of the entry of an object that is where `redirect` says.
@@ -388,7 +393,7 @@ fn redirected(redirect: Redirect) -> u64 {
 pub struct Hold<'s, P: Payload> {
     slot: &'s Slot<P>,
     held: u64,
-    length: Length,
+    form: Form,
     object: P,
 }
 
@@ -399,10 +404,10 @@ impl<P: Payload> Hold<'_, P> {
         &self.object
     }
 
-    /// The length of the object.
+    /// The form of the object.
     #[inline]
-    pub fn length(&self) -> Length {
-        self.length
+    pub fn form(&self) -> Form {
+        self.form
     }
 
     /// Lets go of the object, and returns it if it is now the caller's to free, because the slot
@@ -412,6 +417,21 @@ impl<P: Payload> Hold<'_, P> {
     #[inline]
     pub fn release(self) -> Option<P> {
         self.leave(ObjectState::Idle).err()
+    }
+
+    /// Lets go of the object, and puts `object`, which holds the same page, in its place, as one that was
+    /// not looked at since the mover came by. Returns what was held, for the caller to free. Errors: that
+    /// and `object`, both for the caller to free, because the slot was given something else meanwhile.
+    ///
+    /// Context: any; never waits.
+    pub fn release_for(self, object: P) -> Result<P, [P; 2]> {
+        let (payload, form) = object.into_parts();
+        let word = cached(payload, form, ObjectState::Aged);
+        if self.slot.entry.replace(self.held, word) {
+            Ok(self.object)
+        } else {
+            Err([self.object, P::from_parts(payload, form, Key(()))])
+        }
     }
 
     /// Lets go of the object, of which the caller made a copy for the batch in `lane`, and marks the

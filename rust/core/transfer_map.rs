@@ -60,7 +60,7 @@
 //! ```
 //! use ghostswap_core::blocks::Blocks;
 //! use ghostswap_core::entry::Redirect;
-//! use ghostswap_core::payload::Length;
+//! use ghostswap_core::payload::{Coder, Form, Length};
 //! use ghostswap_core::segment::Location;
 //! use ghostswap_core::transfer_map::{
 //!     Ended, LoadCell, LoadQueue, Lookup, MapEntry, TransferMap, Wants, NO_GROUP,
@@ -124,7 +124,8 @@
 //!
 //! let location = Location::new(0, 7, 40).expect("it is a place");
 //! let length = Length::new(1000).expect("an object may have it");
-//! let blocks = Blocks::of(Redirect { location, length }, 5);
+//! let form = Form { length, coder: Coder::First };
+//! let blocks = Blocks::of(Redirect { location, form }, 5);
 //!
 //! let entries = ["this transfer", "that transfer"].map(|one| MapEntry::new(one, Cell::default()));
 //! let mut map = TransferMap::<_, Queue, _>::new(Vec::from(entries), false);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Mount options: `comp=`, `limit=`, `pool=`, `cache=`, `batch=`, `backing=`, `nobacking=`, `encrypt=`,
+//! Mount options: `comp=`, `recomp=`, `limit=`, `pool=`, `cache=`, `batch=`, `backing=`, `nobacking=`, `encrypt=`,
 //! `discard`.
 
 use crate::{
@@ -43,6 +43,9 @@ const MAX_CHANGES: usize = 3 * MAX_STORES;
 /// The compressor where none is named.
 const DEFAULT_COMPRESSOR: &CStr = c"wlz";
 
+/// What there is instead of a second compressor where none is wanted, which is the default.
+pub(super) const NO_SECOND: &CStr = c"off";
+
 /// Our own compressor, and those of the kernel, as of `crypto/Kconfig`, to name those that are there.
 const KNOWN_COMPRESSORS: &[&CStr] = &[
     c"wlz",
@@ -60,6 +63,7 @@ const KNOWN_COMPRESSORS: &[&CStr] = &[
 #[derive(Default)]
 pub(crate) struct Options {
     comp: Option<CString>,
+    recomp: Option<CString>,
     limit: Option<Limit>,
     pool: Option<CString>,
     cache: Option<bool>,
@@ -82,6 +86,7 @@ impl Options {
         };
         match key.to_bytes() {
             b"comp" => self.comp = Some(text()?.to_cstring()?),
+            b"recomp" => self.recomp = Some(text()?.to_cstring()?),
             b"limit" => {
                 let limit = Limit::parse(text()?.to_bytes())
                     .map_err(|error| log.invalid(fmt!("limit={}: {error}", value)))?;
@@ -124,6 +129,7 @@ impl Options {
     pub(crate) fn config(&self, log: &FsLog<'_>) -> Result<PoolConfig> {
         Ok(PoolConfig {
             compressor: self.compressor(log)?,
+            second: self.second(log)?,
             limit: self.limit,
             cached: self.cache.unwrap_or(true),
             batched: self.batch.unwrap_or(false),
@@ -133,23 +139,19 @@ impl Options {
     }
 
     fn compressor(&self, log: &FsLog<'_>) -> Result<CString> {
-        let name = self.comp.as_deref().unwrap_or(DEFAULT_COMPRESSOR);
-        if compressor::exists(name) {
-            return Ok(name.to_cstring()?);
-        }
-        let mut known = KVVec::new();
-        for name in KNOWN_COMPRESSORS
-            .iter()
-            .filter(|name| compressor::exists(name))
-        {
-            known.push(b' ', GFP_KERNEL)?;
-            known.extend_from_slice(name.to_bytes(), GFP_KERNEL)?;
-        }
-        Err(log.invalid(fmt!(
-            "comp={}: no such compressor; there are:{}",
-            name,
-            BStr::from_bytes(&known)
-        )))
+        known(
+            "comp",
+            self.comp.as_deref().unwrap_or(DEFAULT_COMPRESSOR),
+            log,
+        )
+    }
+
+    /// The second compressor, if one is wanted.
+    fn second(&self, log: &FsLog<'_>) -> Result<Option<CString>> {
+        (self.recomp.as_deref())
+            .filter(|name| *name != NO_SECOND)
+            .map(|name| known("recomp", name, log))
+            .transpose()
     }
 
     /// Adds the stores that were given to a new pool.
@@ -235,6 +237,15 @@ impl Options {
                 comp
             )));
         }
+        let second = pool.second().unwrap_or(NO_SECOND);
+        if let Some(recomp) = self.recomp.as_deref().filter(|recomp| *recomp != second) {
+            return Err(log.invalid(fmt!(
+                "pool {} has recomp={}, not {}",
+                pool.id(),
+                second,
+                recomp
+            )));
+        }
         let differs = |given: Option<bool>, is: bool| given.is_some_and(|given| given != is);
         let option = if differs(self.cache, pool.contents.limit.cached) {
             "cache"
@@ -254,6 +265,28 @@ impl Options {
     }
 }
 
+/// The compressor called `name`, which `option` gives. [`EINVAL`] if the kernel has none of that name.
+///
+/// Context: may sleep; may load a module of the kernel.
+fn known(option: &str, name: &CStr, log: &FsLog<'_>) -> Result<CString> {
+    if compressor::exists(name) {
+        return Ok(name.to_cstring()?);
+    }
+    let mut known = KVVec::new();
+    for name in KNOWN_COMPRESSORS
+        .iter()
+        .filter(|name| compressor::exists(name))
+    {
+        known.push(b' ', GFP_KERNEL)?;
+        known.extend_from_slice(name.to_bytes(), GFP_KERNEL)?;
+    }
+    Err(log.invalid(fmt!(
+        "{option}={}: no such compressor; there are:{}",
+        name,
+        BStr::from_bytes(&known)
+    )))
+}
+
 /// What an option says that is `on` or `off`.
 fn on_or_off(name: &CStr, value: &CStr, log: &FsLog<'_>) -> Result<bool> {
     match value.to_bytes() {
@@ -265,12 +298,11 @@ fn on_or_off(name: &CStr, value: &CStr, log: &FsLog<'_>) -> Result<bool> {
 
 /// Prints the options in effect, as in `/proc/mounts`.
 pub(crate) fn show(pool: &Pool, name: Option<&CStr>, out: &SeqFile) {
-    seq_print!(
-        out,
-        ",comp={},limit={}",
-        pool.compressor(),
-        pool.contents.limit.in_effect()
-    );
+    seq_print!(out, ",comp={}", pool.compressor());
+    if let Some(second) = pool.second() {
+        seq_print!(out, ",recomp={}", second);
+    }
+    seq_print!(out, ",limit={}", pool.contents.limit.in_effect());
     if let Some(name) = name {
         seq_print!(out, ",pool={}", name);
     }

@@ -29,6 +29,8 @@ use crate::{
         IncompressiblePages,
         Loads,
         LostPages,
+        RecompressedLoads,
+        RecompressedPages,
         RedirectedBytes,
         RedirectedPages,
         ReturnedPages,
@@ -44,6 +46,7 @@ use crate::{
             Attributes, //
         },
     },
+    mount::options,
     pool::Pool,
 };
 use kernel::{
@@ -55,6 +58,9 @@ use kernel::{
 impl Attributes for Pool {
     const ATTRIBUTES: &'static [Attribute<Self>] = &[
         Attribute::Text(c"comp", |pool| pool.compressor()),
+        Attribute::Text(c"recomp", |pool| {
+            pool.second().unwrap_or(options::NO_SECOND)
+        }),
         Attribute::Number(c"limit_bytes", |pool| pool.contents.limit.bytes()),
         Attribute::Number(c"areas", |pool| pool.contents.tables.count() as u64),
         Attribute::Number(c"stored_pages", |pool| pool.contents.stats.stored_pages()),
@@ -76,6 +82,8 @@ impl Attributes for Pool {
         Attribute::Number(c"read_in_vain_bytes", |pool| {
             sum(pool, BlocksInVain) * BLOCK as u64
         }),
+        Attribute::Number(c"recompressed_pages", |pool| sum(pool, RecompressedPages)),
+        Attribute::Number(c"recompressed_loads", |pool| sum(pool, RecompressedLoads)),
         Attribute::Number(c"stores", |pool| sum(pool, Stores)),
         Attribute::Number(c"loads", |pool| sum(pool, Loads)),
         Attribute::Number(c"invalidates", |pool| pool.contents.stats.invalidates()),
@@ -91,6 +99,10 @@ impl Attributes for Pool {
         Attribute::Order(c"age", |pool, text| {
             let age = decimal(text).ok_or(EINVAL)?;
             pool.write_back_older(age.try_into().unwrap_or(u32::MAX))
+        }),
+        Attribute::Order(c"recompress", |pool, text| {
+            let age = decimal(text).ok_or(EINVAL)?;
+            pool.recompress(age.try_into().unwrap_or(u32::MAX))
         }),
         Attribute::Order(c"add_backing", |pool, text| {
             with_path("add_backing", text, |path, log| pool.add_store(path, log))

@@ -2,7 +2,8 @@
 
 //! Writes objects of the cache to the backing stores.
 //!
-//! Objects go out as they are: compressed, and packed into a segment. A batch is one segment. Its objects
+//! Objects go out compressed, and packed into a segment: as they are, or, if the pool has a second
+//! compressor, as that makes them, where it makes them smaller. A batch is one segment. Its objects
 //! are copied and marked here. Then it goes by itself, while the next batch is filled: the segment is
 //! written, and what is still marked then is redirected, see [`crate::writeback::lanes`].
 //!
@@ -35,14 +36,20 @@ use crate::{
             Lane,
             ObjectState, //
         },
-        payload::Length,
+        payload::{
+            Coder,
+            Form,
+            Length, //
+        },
         segment::{
             Owner,
             SegmentWriter,
             MAX_FILLED, //
         },
         slot::{
+            Hold,
             Look,
+            Mark,
             Slot, //
         },
     },
@@ -53,6 +60,7 @@ use crate::{
             Copied,
             Lanes, //
         },
+        recoder::Recoder,
         sweep::{
             Candidate,
             Sweep, //
@@ -83,16 +91,19 @@ const MAX_BARREN: u32 = 100;
 pub(crate) struct Batcher {
     pub(crate) cleaner: Cleaner,
     lanes: Arc<Lanes>,
+    /// If there is a second compressor.
+    recoder: Option<Recoder>,
 }
 
 impl Batcher {
-    /// What fills batches for `lanes`.
+    /// What fills batches of `contents` for `lanes`.
     ///
     /// Context: may sleep. Errors: [`ENOMEM`].
-    pub(crate) fn new(lanes: Arc<Lanes>) -> Result<Self> {
+    pub(crate) fn new(contents: &Contents, lanes: Arc<Lanes>) -> Result<Self> {
         Ok(Self {
             cleaner: Cleaner::new(lanes.clone())?,
             lanes,
+            recoder: Recoder::new(&contents.cache)?,
         })
     }
 
@@ -120,15 +131,19 @@ impl Batcher {
             lane,
             writer,
             copies,
+            recoder: self.recoder.as_mut(),
+            bytes: 0,
             leaves_young: sweep.touched_by.is_none(),
             wanted,
         };
         // A full batch is no failure.
         let _ = batch.fill(sweep);
-        let blocks = batch.writer.finish();
+        let Batch { writer, bytes, .. } = batch;
+        let blocks = writer.finish();
         let pages = buffer.copies.len();
         if pages > 0 {
-            self.lanes.depart(buffer, store, taken, tables, blocks);
+            self.lanes
+                .depart(buffer, store, taken, tables, blocks, bytes);
         } else {
             self.lanes.give_back(buffer);
             store.end_filling(taken, Ok(()));
@@ -159,6 +174,10 @@ struct Batch<'a> {
     lane: Lane,
     writer: SegmentWriter<'a>,
     copies: &'a mut KVVec<Copied>,
+    /// What makes them smaller, if there is something.
+    recoder: Option<&'a mut Recoder>,
+    /// Bytes in memory of the objects that were copied.
+    bytes: u64,
     /// Whether objects are left that were not aged yet.
     leaves_young: bool,
     /// Pages that are wanted at most.
@@ -245,10 +264,10 @@ impl Batch<'_> {
                     continue;
                 }
                 Entry::Cached {
-                    length,
+                    form,
                     state: ObjectState::Idle | ObjectState::Aged,
                     ..
-                } if pass.takes(length) => (),
+                } if pass.takes(form.length) => (),
                 Entry::Cached {
                     state: ObjectState::Held,
                     ..
@@ -265,38 +284,79 @@ impl Batch<'_> {
                 cluster.touch();
                 continue;
             };
-            let length = hold.length();
+            // It may be another object by now.
+            if !pass.takes(hold.form().length) {
+                free(&self.contents.cache, hold.release());
+                cluster.touch();
+                continue;
+            }
             let owner = Owner {
                 area: area as u8,
                 slot: (index * CLUSTER + at) as u32,
             };
-            let cache = &self.contents.cache;
-            // It may be another object by now.
-            if !pass.takes(length) {
-                free(cache, hold.release());
-                cluster.touch();
-                continue;
-            }
-            let copy = |room: &mut [u8]| cache.copy_to(hold.object(), room).ok();
-            let Some(unit) = (self.writer).append_with(owner, length.bytes(), copy) else {
-                free(cache, hold.release());
-                return Break(());
-            };
-            match hold.release_marked(self.lane) {
-                Ok(mark) => {
-                    let copied = Copied {
-                        owner,
-                        mark,
-                        length,
-                        unit: unit as u32,
-                    };
-                    // There was room, see above.
-                    let _ = self.copies.push_within_capacity(copied);
-                }
-                Err(object) => free(cache, Some(object)),
-            }
+            self.copy(owner, slot, hold)?;
         }
         Continue(is_left)
+    }
+
+    /// Copies the object of `hold`, which is that of `slot`, the slot of `owner`, and lets go of it.
+    fn copy(
+        &mut self,
+        owner: Owner,
+        slot: &Slot<ZsObject>,
+        hold: Hold<'_, ZsObject>,
+    ) -> ControlFlow<()> {
+        let cache = &self.contents.cache;
+        let form = hold.form();
+        let smaller = (self.recoder.as_deref_mut()).filter(|_| form.is_for_second());
+        if let Some(recoder) = smaller {
+            let copied = recoder.copy(cache, hold.object());
+            // Loads do not wait for the second compressor.
+            let mark = match hold.release_marked(self.lane) {
+                Ok(mark) => mark,
+                Err(object) => {
+                    cache.free(object);
+                    return Continue(());
+                }
+            };
+            let appended = copied.ok().and_then(|mut copy| {
+                let (data, form) = copy.recode(cache);
+                let unit = self.writer.append(owner, data)?;
+                Some((unit, form))
+            });
+            let Some((unit, now)) = appended else {
+                slot.unmark(mark);
+                return Break(());
+            };
+            if now.coder == Coder::Second {
+                self.contents.stats.recompressed();
+            }
+            self.note(owner, mark, form.length, now, unit);
+            return Continue(());
+        }
+        let copy = |room: &mut [u8]| cache.copy_to(hold.object(), room).ok();
+        let Some(unit) = (self.writer).append_with(owner, form.length.bytes(), copy) else {
+            free(cache, hold.release());
+            return Break(());
+        };
+        match hold.release_marked(self.lane) {
+            Ok(mark) => self.note(owner, mark, form.length, form, unit),
+            Err(object) => cache.free(object),
+        }
+        Continue(())
+    }
+
+    /// Notes that the object of `owner`, of `length`, was marked, and copied to `unit`, where it has `form`.
+    fn note(&mut self, owner: Owner, mark: Mark, length: Length, form: Form, unit: usize) {
+        let copied = Copied {
+            owner,
+            mark,
+            form,
+            unit: unit as u32,
+        };
+        self.bytes += length.bytes() as u64;
+        // There was room, see above.
+        let _ = self.copies.push_within_capacity(copied);
     }
 }
 

@@ -308,7 +308,7 @@ fn commit(
     moves: &mut KVVec<Moved>,
 ) {
     for Moved { owner, from, unit } in moves.drain_all() {
-        let length = from.length;
+        let length = from.form.length;
         to.count(StoreCounter::MovedBytes, length.bytes() as u64);
         let location = Location::new(to.number(), taken.segment(), unit);
         // Without its cluster, the slot is free.

@@ -48,13 +48,15 @@ use crate::{
         Contents, //
     },
     core::{
-        entry::Lane,
+        entry::{
+            Lane,
+            Redirect, //
+        },
         log::TakenSegment,
-        payload::Length,
+        payload::Form,
         segment::{
             Location,
             Owner,
-            BLOCK,
             BLOCKS,
             MAX_FILLED, //
         },
@@ -96,7 +98,8 @@ const LANES: usize = Lane::ALL.len();
 pub(crate) struct Copied {
     pub(crate) owner: Owner,
     pub(crate) mark: Mark,
-    pub(crate) length: Length,
+    /// That of the copy.
+    pub(crate) form: Form,
     pub(crate) unit: u32,
 }
 
@@ -127,7 +130,7 @@ impl SegmentBuffer {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct UnderWay {
     pub(crate) pages: usize,
-    /// Bytes that are written for them.
+    /// Bytes of memory that are freed with them.
     pub(crate) bytes: u64,
 }
 
@@ -276,7 +279,7 @@ impl Lanes {
     }
 
     /// Has what `buffer` was filled with written to the segment `taken` of `store`: `blocks` of it, whose
-    /// slots are in `tables`.
+    /// slots are in `tables`, and whose objects have `bytes` bytes in memory.
     ///
     /// Context: the mover is locked; never sleeps.
     pub(crate) fn depart(
@@ -286,6 +289,7 @@ impl Lanes {
         taken: TakenSegment,
         tables: Tables,
         blocks: usize,
+        bytes: u64,
     ) {
         let SegmentBuffer {
             lane,
@@ -295,7 +299,7 @@ impl Lanes {
         } = buffer;
         self.state.lock().places[lane as usize] = BufferPlace::InFlight(UnderWay {
             pages: copies.len(),
-            bytes: (blocks * BLOCK) as u64,
+            bytes,
         });
         let swap = store.device.swap.clone();
         let first = Device::page(taken.segment(), 0);
@@ -455,26 +459,26 @@ fn commit(
     let mut slots = tables.cursor();
     store
         .log
-        .begin_records(taken, copies.iter().map(|copied| copied.length));
+        .begin_records(taken, copies.iter().map(|copied| copied.form.length));
     // The last mark of a slot is the first to be committed.
     while let Some(copied) = copies.pop() {
         let Copied {
             owner,
             mark,
-            length,
+            form,
             unit,
         } = copied;
         let location = Location::new(store.number(), taken.segment(), unit as usize);
         // Without its cluster, the slot is free.
         let committed = location
             .zip(slots.slot(owner))
-            .and_then(|(location, slot)| slot.commit(mark, location));
+            .and_then(|(location, slot)| slot.commit(mark, Redirect { location, form }));
         if let Some(object) = committed {
+            departures.went(object.form().length, form.length);
             contents.cache.free(object);
-            departures.went(length);
             continue;
         }
-        store.end_record(taken.segment(), length);
+        store.end_record(taken.segment(), form.length);
         if let Some(slot) = tables.slot(owner) {
             slot.cluster().touch();
         }

@@ -32,9 +32,11 @@
 //! 8. spinlocks, none inside of another: the pool's limit, its tables, the reader's shards and what it has
 //!    to be recalled, the mover's lanes. [Those of kobjects, of the crypto API, of the PM notifiers]
 //!
-//! The mover in its worker takes 6 to 8. Under 6 it waits for the device, and for a lane, only. It allocates
+//! The mover in its worker takes 6 to 8, and, for the second compressor, the stream of one compressor after
+//! that of the other. Under 6 it waits for the device, for a lane, and for a stream, only. It allocates
 //! objects, without waiting, when it recalls, and a discard allocates with `GFP_NOIO`. A worker that writes
-//! or ends a batch takes 7 and 8 only, and waits for the device only.
+//! or ends a batch takes 7 and 8 only, and waits for the device only. What compresses again in memory has the
+//! hold on an object, and takes the streams as the mover does.
 //!
 //! A store or a load, in a task that reclaims memory or faults:
 //!
@@ -46,8 +48,8 @@
 //!    cluster
 //!
 //! A batch keeps its stream from page to page. So it holds an object with the stream taken, where the
-//! first page took them in the other order. That is no circle: another task that holds the same object is
-//! the mover, which takes no stream.
+//! first page took them in the other order. That is no circle: a looker that waits for an object gives its
+//! stream back first. No task has two streams.
 //!
 //! A load of a redirected page gives its stream back first, then takes the spinlock of a shard of the
 //! reader; nothing is taken inside of it. A load of swapoff's tries `Mover::buffers`, and never waits for it.
@@ -246,7 +248,7 @@ impl Mover {
             return Ok(());
         }
         let buffers = Buffers {
-            batcher: Batcher::new(self.lanes.clone())?,
+            batcher: Batcher::new(&self.contents, self.lanes.clone())?,
             sweep: Sweep::of_coldest()?,
             returns: Returns::new(),
             recaller: Recaller::new(),

@@ -170,11 +170,11 @@ fn recall(
         let Some(object) = records.object(&mut source, &record) else {
             continue;
         };
-        match contents.cache.store_again(object) {
+        match contents.cache.store_again(object, redirect.form.coder) {
             Ok(object) => match slot.recall(redirect, object) {
                 Ok(()) => {
                     slot.cluster().touch();
-                    contents.stats.recalled(redirect.length);
+                    contents.stats.recalled(redirect.form.length);
                     contents.stores.end_record(redirect);
                 }
                 Err(object) => contents.cache.free(object),

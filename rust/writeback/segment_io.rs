@@ -166,7 +166,8 @@ impl Source {
         let slot = tables.slot(record.owner)?;
         match slot.peek() {
             Entry::Redirected(redirect)
-                if redirect.location == location && redirect.length.bytes() == record.length =>
+                if redirect.location == location
+                    && redirect.form.length.bytes() == record.length =>
             {
                 Some((slot, redirect))
             }

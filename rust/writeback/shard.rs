@@ -561,16 +561,17 @@ impl Shard {
         transfer: &Transfer<Read>,
         page: &mut DestPage<'_>,
     ) -> Result<Filled> {
+        let Redirect { location, form } = load.redirect;
         let record = Record {
-            unit: load.redirect.location.unit(),
+            unit: location.unit(),
             owner: load.owner,
-            length: load.redirect.length.bytes(),
+            length: form.length.bytes(),
         };
         let message = Message::object(load.blocks.generation(), &record);
         let skip = (message.block()).checked_sub(has.range().start);
         let read = skip.and_then(|skip| transfer.blocks().get(skip..));
         let read = read.ok_or(EIO)?;
-        if load.redirect.length.is_incompressible() {
+        if form.length.is_incompressible() {
             // It may be there as it is. So it waits for no stream, which another task may have for long.
             if let Some(content) = self.verify(load, &message, read, None) {
                 let whole = content?.try_into().map_err(|_| EIO)?;
@@ -578,10 +579,12 @@ impl Shard {
             }
         }
         let mut stream = self.contents.cache.stream();
-        let (unpacker, room) = stream.unpacker()?;
+        let (unpacker, room) = stream.unpacker(form.coder)?;
         let content = (self.verify(load, &message, read, Some(room))).unwrap_or(Err(EIO))?;
         let object = content.get(..record.length).ok_or(EIO)?;
-        unpacker.unpack(object, page)
+        let loaded = unpacker.unpack(object, page);
+        self.contents.stats.loaded_of(form.coder, &loaded);
+        loaded
     }
 
     /// What `message` says of `load`, as [`Protection::verify`]. An error is counted.

@@ -52,7 +52,7 @@ comes_and_ends() {
 }
 
 do_something() {
-	case $((RANDOM % 16)) in
+	case $((RANDOM % 17)) in
 	0) tell one writeback all >/dev/null ;;
 	1) tell three writeback $((RANDOM % 2000)) >/dev/null ;;
 	2 | 3) come_or_go "$first" ;;
@@ -67,8 +67,9 @@ do_something() {
 	12) sleep "0.$((RANDOM % 5))" ;;
 	13) comes_and_ends ;;
 	14) tell one age $((RANDOM % 3)) >/dev/null ;;
+	15) tell one recompress $((RANDOM % 2)) >/dev/null ;;
 	# Memory is short, for what can be asked for some.
-	15) put /proc/sys/vm/drop_caches 2 ;;
+	16) put /proc/sys/vm/drop_caches 2 ;;
 	esac
 }
 
@@ -115,7 +116,7 @@ all_at_once() {
 	disk second.image "${sizes[1]}" second
 	disk third.image "${sizes[2]}"
 	draw 200 1000
-	area one 1G "pool=shared,limit=3M,discard,backing=$first" 5
+	area one 1G "pool=shared,limit=3M,recomp=wlz:dense,discard,backing=$first" 5
 	area two "${drawn}M" pool=shared 5
 	area three 1G "limit=2M,encrypt=off,backing=$disk" 5
 	cgroup small memory.max=3M memory.swap.max=3M

@@ -30,6 +30,8 @@ compressors() {
 	for name in "" sha256 lz4/x wlz:best; do
 		refused "comp=$name" "comp"
 	done
+	refused recomp=nonesuch "recomp=nonesuch: no such compressor"
+	refused recomp= "recomp"
 	# It names those there are.
 	mark_log
 	gives EINVAL mnt mount file file comp=nonesuch

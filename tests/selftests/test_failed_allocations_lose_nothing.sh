@@ -72,7 +72,7 @@ first_swapons() {
 	header file
 	count_allocations
 	mark_log
-	fail_each 60 -p 4 ENOMEM mount file pool=walk fault swapon file mend fill out check \
+	fail_each 60 -p 4 ENOMEM mount file pool=walk,recomp=wlz:dense fault swapon file mend fill out check \
 		fill out is "$SYSFS/walk/stored_pages" 4 swapoff file umount file
 	holds "allocations on other CPUs that failed" "$(said_number workers) > 0"
 	one_line_each
@@ -120,7 +120,7 @@ claims() {
 	local dir
 	has_cipher
 	disk disk.image 16M
-	area file 1G limit=16M
+	area file 1G limit=16M,recomp=wlz:dense
 	dir=$SYSFS/$(pool_of file)
 	count_allocations
 	mark_log
@@ -149,7 +149,7 @@ loses_nothing() { # SCENE LEAST
 # One of three allocations of the module fails, also those of workers.
 under_load() {
 	local faults
-	area_with_store 32M limit=3M
+	area_with_store 32M limit=3M,recomp=wlz:dense
 	count_allocations
 	for faults in "$FAULTS"slab "$FAULTS"_page_alloc; do
 		put_for_now "$faults/times" -1
@@ -159,6 +159,9 @@ under_load() {
 		rewrite:3 out hold check
 	holds "pages in the store" "$(stat_of file redirected_pages) > 500"
 	go_on
+	for _ in {1..20}; do
+		tell file recompress 0 >/dev/null
+	done
 	go_on
 	write_back file
 	# Whole segments are taken back, as far as there is memory.
@@ -169,7 +172,7 @@ under_load() {
 }
 
 promise "mount" mounts ""
-promise "mount with every option" mounts comp=zstd,limit=8M,pool=name
+promise "mount with every option" mounts comp=zstd,recomp=wlz:dense,limit=8M,pool=name
 promise "nor does a failed mount leak" mounts_without_a_leak
 promise "mount with a store" mounts_with_a_store
 promise "mount into a pool that is there" pools_joined

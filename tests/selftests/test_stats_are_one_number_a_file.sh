@@ -7,10 +7,11 @@
 
 FILES=(areas comp compressed_bytes failed_loads failed_stores_limit
 	failed_stores_memory fixed_bytes incompressible_pages invalidates limit_bytes
-	loads lost_pages pool_bytes read_in_vain_bytes redirected_bytes redirected_pages
+	loads lost_pages pool_bytes read_in_vain_bytes recomp recompressed_loads recompressed_pages
+	redirected_bytes redirected_pages
 	returned_pages same_filled_pages
 	stored_pages stores table_bytes written_pages)
-ORDERS=(add_backing age give_up_backing remove_backing reopen_backing writeback)
+ORDERS=(add_backing age give_up_backing recompress remove_backing reopen_backing writeback)
 STORE=(cleaned_bytes discarded_bytes free_segments garbage_bytes live_bytes open_segments path
 	read_bytes read_errors read_ios retired_segments sealed_segments size_bytes
 	state used_bytes write_errors written_bytes written_ios)
@@ -42,7 +43,7 @@ one_value() {
 	pages -s 2 fill out check
 	are_there "$dir" "${FILES[@]}" "${ORDERS[@]}" backing0
 	for name in "${FILES[@]}"; do
-		reads "$dir/$name" "[0-9]+|wlz"
+		reads "$dir/$name" "[0-9]+|wlz|off"
 	done
 	are_there "$dir/backing0" "${STORE[@]}"
 	for name in "${STORE[@]}"; do

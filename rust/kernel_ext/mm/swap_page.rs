@@ -4,11 +4,18 @@
 //!
 //! Going out and coming in are two types: one can only be read, the other only be written.
 
+use crate::kernel_ext::{
+    bindings,
+    block::buffer::Block, //
+};
 use core::{
     marker::PhantomData,
     ptr::NonNull, //
 };
 use kernel::page::PAGE_SIZE;
+
+/// No node in particular.
+pub(crate) const NO_NODE: i32 = bindings::NUMA_NO_NODE;
 
 const WORDS: usize = PAGE_SIZE / size_of::<u64>();
 
@@ -17,7 +24,7 @@ const WORDS: usize = PAGE_SIZE / size_of::<u64>();
 /// # Invariants
 ///
 /// For `'a`, `data` points to `PAGE_SIZE` readable, page-aligned bytes, which are not written:
-/// their folio is under writeback to a disk that asks for stable writes.
+/// their folio is under writeback to a disk that asks for stable writes, or they are borrowed.
 ///
 /// One writer may break this: a task that got the page by `get_user_pages()` before, as ptrace does. It
 /// marks the folio dirty after that, so the page goes out again. Meanwhile two reads of a byte may differ,
@@ -37,6 +44,16 @@ impl SourcePage<'_> {
         Self {
             data,
             node,
+            _folio: PhantomData,
+        }
+    }
+
+    /// A page in a buffer, on no node in particular.
+    pub(crate) fn of(block: &Block) -> SourcePage<'_> {
+        // INVARIANT: A block is a page. It is borrowed, so nothing writes to it.
+        SourcePage {
+            data: NonNull::from(block).cast(),
+            node: NO_NODE,
             _folio: PhantomData,
         }
     }
@@ -75,7 +92,7 @@ impl SourcePage<'_> {
 /// # Invariants
 ///
 /// For `'a`, `data` points to `PAGE_SIZE` writable, page-aligned bytes, touched by nothing else:
-/// their folio is locked and not up to date.
+/// their folio is locked and not up to date, or they are borrowed.
 pub(crate) struct DestPage<'a> {
     data: NonNull<u8>,
     _folio: PhantomData<&'a mut [u64; WORDS]>,
@@ -96,6 +113,15 @@ impl DestPage<'_> {
         // INVARIANT: By the requirement of this function.
         Self {
             data,
+            _folio: PhantomData,
+        }
+    }
+
+    /// A page in a buffer.
+    pub(crate) fn of(block: &mut Block) -> DestPage<'_> {
+        // INVARIANT: A block is a page, and it is borrowed by this value alone.
+        DestPage {
+            data: NonNull::from(block).cast(),
             _folio: PhantomData,
         }
     }

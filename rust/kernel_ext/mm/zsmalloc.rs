@@ -6,6 +6,8 @@
 
 use crate::{
     core::payload::{
+        Coder,
+        Form,
         Key,
         Length,
         Payload,
@@ -29,9 +31,6 @@ use kernel::{
     prelude::*, //
 };
 
-/// No node in particular, for [`ZsPool::store`].
-pub(crate) const NO_NODE: i32 = bindings::NUMA_NO_NODE;
-
 /// Handles are addresses of this alignment.
 const HANDLE_SHIFT: u32 = 3;
 
@@ -43,30 +42,30 @@ const HANDLE_SHIFT: u32 = 3;
 /// # Invariants
 ///
 /// `base + (offset << HANDLE_SHIFT)`, with the `base` of its pool, is a handle that `zs_malloc()`
-/// returned for `length.bytes()` bytes and that was not freed since. There is one `ZsObject` for
+/// returned for `form.length.bytes()` bytes and that was not freed since. There is one `ZsObject` for
 /// it, but for those that a slot lends while it holds the object still.
 pub(crate) struct ZsObject {
     offset: u64,
-    length: Length,
+    form: Form,
 }
 
 impl ZsObject {
-    /// Its length.
+    /// Its form.
     #[inline]
-    pub(crate) fn length(&self) -> Length {
-        self.length
+    pub(crate) fn form(&self) -> Form {
+        self.form
     }
 }
 
 impl Payload for ZsObject {
-    fn into_parts(self) -> (u64, Length) {
-        (self.offset, self.length)
+    fn into_parts(self) -> (u64, Form) {
+        (self.offset, self.form)
     }
 
-    fn from_parts(offset: u64, length: Length, _: Key) -> Self {
+    fn from_parts(offset: u64, form: Form, _: Key) -> Self {
         // INVARIANT: Only a slot has a `Key`, and it gives what it got from `into_parts()`, once or
         // while it holds the object still. That it does is model-checked.
-        Self { offset, length }
+        Self { offset, form }
     }
 }
 
@@ -76,7 +75,7 @@ impl Payload for ZsObject {
 ///
 /// ```ignore
 /// let pool = ZsPool::new(c"example")?;
-/// let object = pool.store(b"some bytes", NO_NODE)?;
+/// let object = pool.store(b"some bytes", Coder::First, NO_NODE)?;
 /// let mut buffer = KBox::new([0; PAGE_SIZE], GFP_KERNEL)?;
 /// assert_eq!(*pool.read(&object, &mut buffer), *b"some bytes");
 /// pool.free(object);
@@ -125,13 +124,13 @@ impl ZsPool {
         pages as u64 * PAGE_SIZE as u64
     }
 
-    /// Stores `bytes`, of which there are 1 to 4,096, near `node`.
+    /// Stores `bytes`, of which there are 1 to 4,096, and which `coder` made, near `node`.
     ///
     /// Context: may be called while memory is reclaimed; it takes from the reserves then, and never
     /// reclaims itself. Errors: [`ENOMEM`]; [`ERANGE`] if the handle does not fit into
     /// [`PAYLOAD_BITS`] bits; [`EINVAL`] if there are not so many bytes.
     #[inline]
-    pub(crate) fn store(&self, bytes: &[u8], node: i32) -> Result<ZsObject> {
+    pub(crate) fn store(&self, bytes: &[u8], coder: Coder, node: i32) -> Result<ZsObject> {
         let pool = self.ptr.as_ptr();
         let (data, size) = (bytes.as_ptr(), bytes.len());
         let length = Length::new(size).ok_or(EINVAL)?;
@@ -153,8 +152,9 @@ impl ZsPool {
         // SAFETY: The handle is for `size` bytes, and `data` has as many to read. The function only
         // reads them, though its prototype does not say so.
         unsafe { bindings::zs_obj_write(pool, handle as c_ulong, data.cast_mut().cast(), size) };
-        // INVARIANT: The handle was just returned for `length.bytes()` bytes.
-        Ok(ZsObject { offset, length })
+        let form = Form { length, coder };
+        // INVARIANT: The handle was just returned for `form.length.bytes()` bytes.
+        Ok(ZsObject { offset, form })
     }
 
     fn handle(&self, object: &ZsObject) -> c_ulong {
@@ -179,7 +179,7 @@ impl ZsPool {
     ///
     /// Context: as [`ZsPool::read`].
     pub(crate) fn copy_to(&self, object: &ZsObject, page: &mut DestPage<'_>) -> Result<Filled> {
-        if object.length.bytes() != PAGE_SIZE {
+        if object.form.length.bytes() != PAGE_SIZE {
             return Err(EIO);
         }
         // SAFETY: The page is borrowed, and the object is one.
@@ -191,7 +191,7 @@ impl ZsPool {
     ///
     /// Context: as [`ZsPool::read`].
     pub(crate) fn copy_to_slice(&self, object: &ZsObject, room: &mut [u8]) -> Result {
-        if object.length.bytes() != room.len() {
+        if object.form.length.bytes() != room.len() {
             return Err(EINVAL);
         }
         // SAFETY: So many bytes are borrowed.
@@ -208,7 +208,7 @@ impl ZsPool {
     unsafe fn copy(&self, object: &ZsObject, to: *mut u8) {
         // SAFETY: By the requirement of this function; what is there is written through `to` only.
         let reading = unsafe { self.begin_read(object, to) };
-        let length = object.length.bytes();
+        let length = object.form.length.bytes();
         // If it lies on two pages, it was put together there.
         if reading.data == to {
             return;
@@ -232,7 +232,7 @@ impl ZsPool {
     #[inline(always)]
     unsafe fn begin_read<'a>(&'a self, object: &'a ZsObject, buffer: *mut u8) -> Reading<'a> {
         let handle = self.handle(object);
-        let length = object.length.bytes();
+        let length = object.form.length.bytes();
         // SAFETY: By the invariants of `ZsObject`, the handle is valid and has `length` bytes. Of the
         // buffer no more are written, and it has room for them, by the requirement of this function.
         let data = unsafe {

@@ -10,7 +10,11 @@ use std::sync::{
 
 use ghostswap_core::blocks::Blocks;
 use ghostswap_core::entry::Redirect;
-use ghostswap_core::payload::Length;
+use ghostswap_core::payload::{
+    Coder,
+    Form,
+    Length, //
+};
 use ghostswap_core::segment::{
     Location,
     BLOCK,
@@ -124,8 +128,11 @@ pub fn blocks(store: usize, segment: usize, generation: u64, first: usize, count
     // In the first unit of the first block, or in the last.
     let unit = first * units + if count == 2 { units - 1 } else { 0 };
     let location = Location::new(store, segment, unit).expect("it is a place");
-    let length = Length::new(100).expect("an object may have it");
-    let blocks = Blocks::of(Redirect { location, length }, generation);
+    let form = Form {
+        length: Length::new(100).expect("an object may have it"),
+        coder: Coder::First,
+    };
+    let blocks = Blocks::of(Redirect { location, form }, generation);
     assert_eq!(blocks.range(), first..first + count);
     blocks
 }

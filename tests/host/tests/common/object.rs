@@ -3,8 +3,8 @@
 //! An object for the slots under test.
 
 use ghostswap_core::payload::{
+    Form,
     Key,
-    Length,
     Payload,
     PAYLOAD_BITS, //
 };
@@ -15,15 +15,15 @@ const FIRST_NAME: u64 = (1 << PAYLOAD_BITS) - 100;
 /// An object that its bearer owns. It must not be dropped: that would be a leak.
 pub struct Object {
     name: u64,
-    length: Length,
+    form: Form,
 }
 
 impl Object {
     /// The object of number `index`.
-    pub fn new(index: usize, length: Length) -> Self {
+    pub fn new(index: usize, form: Form) -> Self {
         Self {
             name: FIRST_NAME + index as u64,
-            length,
+            form,
         }
     }
 
@@ -32,9 +32,9 @@ impl Object {
         (self.name - FIRST_NAME) as usize
     }
 
-    /// Its length, as its bearer was told.
-    pub fn length(&self) -> Length {
-        self.length
+    /// Its form, as its bearer was told.
+    pub fn form(&self) -> Form {
+        self.form
     }
 
     /// Gives it up.
@@ -44,14 +44,14 @@ impl Object {
 }
 
 impl Payload for Object {
-    fn into_parts(self) -> (u64, Length) {
-        let parts = (self.name, self.length);
+    fn into_parts(self) -> (u64, Form) {
+        let parts = (self.name, self.form);
         self.forget();
         parts
     }
 
-    fn from_parts(name: u64, length: Length, _: Key) -> Self {
-        Self { name, length }
+    fn from_parts(name: u64, form: Form, _: Key) -> Self {
+        Self { name, form }
     }
 }
 

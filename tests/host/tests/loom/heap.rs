@@ -5,7 +5,11 @@
 
 use std::sync::Mutex;
 
-use ghostswap_core::payload::Length;
+use ghostswap_core::payload::{
+    Coder,
+    Form,
+    Length, //
+};
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{
     AtomicBool,
@@ -51,8 +55,8 @@ impl Heap {
         (self.length)(mark)
     }
 
-    /// A new object, with `mark` in it.
-    pub fn allocate(&self, mark: Mark) -> Object {
+    /// A new object, with `mark` in it, that `coder` made.
+    pub fn allocate(&self, mark: Mark, coder: Coder) -> Object {
         let index = self.free.lock().unwrap().pop();
         let index = index.expect("an object is free, unless they leak");
         let memory = &self.memory[index];
@@ -61,7 +65,8 @@ impl Heap {
         memory
             .content
             .with_mut(|content| unsafe { *content = mark });
-        Object::new(index, self.length_of(mark))
+        let length = self.length_of(mark);
+        Object::new(index, Form { length, coder })
     }
 
     /// What is in `object`.
@@ -71,7 +76,7 @@ impl Heap {
             .content
             .with(|content| unsafe { *content });
         assert_eq!(
-            object.length(),
+            object.form().length,
             self.length_of(mark),
             "this is the content of another object"
         );

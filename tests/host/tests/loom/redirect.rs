@@ -136,6 +136,23 @@ const CLEANING: Scene = Scene {
 };
 
 #[test]
+fn an_object_is_replaced_by_another_of_the_same_page() {
+    Scene {
+        kernel: &[&[Load, Store, Load]],
+        visitor: &[Recode, Recode],
+        ..WRITING
+    }
+    .check(3);
+    Scene {
+        kernel: &[&[Load, Invalidate]],
+        mover: &[],
+        visitor: &[Recode],
+        ..WRITING
+    }
+    .check(None);
+}
+
+#[test]
 fn a_load_finds_what_was_stored_before_during_and_after_writing_it() {
     Scene {
         kernel: &[&[Load, Store, Load]],
@@ -435,6 +452,11 @@ pub fn all_transitions(tally: &Tally) {
             kernel: &[&[StoreSame, Store]],
             visitor: &[Recall],
             ..CLEANING
+        },
+        Scene {
+            kernel: &[&[Store]],
+            visitor: &[Recode],
+            ..WRITING
         },
         Scene {
             kernel: &[&[]],

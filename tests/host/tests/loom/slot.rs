@@ -40,7 +40,7 @@ fn look(world: &World, times: usize) {
         if let Look::Object(hold) = world.slots[0].look() {
             let mark = world.heap.read(hold.object());
             assert_eq!(world.heap.read(hold.object()), mark);
-            assert_eq!(hold.length(), hold.object().length());
+            assert_eq!(hold.form(), hold.object().form());
             if let Some(object) = hold.release() {
                 world.heap.free(object);
             }

@@ -42,12 +42,13 @@ type Transition = (WordChange, Kind, Kind);
 
 /// The changes that slots make by comparing, and the functions that make them; each may also come
 /// too late.
-const REPLACED: [(Kind, Kind, &str); 11] = [
+const REPLACED: [(Kind, Kind, &str); 12] = [
     (Idle, Aged, "age"),
     (Idle, Held, "look"),
     (Aged, Held, "look"),
     (Marked, Held, "look"),
     (Held, Idle, "release"),
+    (Held, Aged, "release_for"),
     (Held, Marked, "release_marked"),
     (Marked, Idle, "unmark"),
     (Marked, Redirected, "commit"),

@@ -27,7 +27,11 @@ use ghostswap_core::log::{
     SegmentLog,
     TakenSegment, //
 };
-use ghostswap_core::payload::Length;
+use ghostswap_core::payload::{
+    Coder,
+    Form,
+    Length, //
+};
 use ghostswap_core::segment::Location;
 use ghostswap_core::slot::{
     Content,
@@ -70,6 +74,8 @@ const FILL: u32 = 5;
 pub enum Job {
     /// Comes by all slots, and leaves what is there.
     Age,
+    /// Makes another object of each that is in memory, and puts that in its place.
+    Recode,
     /// Writes all slots back, into one segment.
     WriteBack,
     /// The same, but the disk fails.
@@ -106,6 +112,14 @@ use Job::*;
 /// The length of each object that moves: that of an incompressible page.
 pub fn length() -> Length {
     Length::new(PAGE_SIZE).expect("a page has it")
+}
+
+/// The form of each object in a backing store: the second compressor made it.
+fn form() -> Form {
+    Form {
+        length: length(),
+        coder: Coder::Second,
+    }
 }
 
 /// What is at a place of a segment.
@@ -202,7 +216,7 @@ impl World {
 
     fn end(&self, redirect: Redirect) {
         self.log
-            .end_record(redirect.location.segment(), redirect.length);
+            .end_record(redirect.location.segment(), redirect.form.length);
     }
 
     /// Calls `read` with the segment of `redirect` pinned, if the slot's object is still there.
@@ -221,6 +235,7 @@ impl World {
     pub fn do_job(world: &Arc<Self>, job: Job, cursor: &mut Cursor) {
         match job {
             Age => world.slots.iter().for_each(Slot::age),
+            Recode => (0..world.slots.len()).for_each(|slot| world.recode(slot)),
             WriteBack => world.write_back(cursor, true),
             FailToWrite => world.write_back(cursor, false),
             WriteTwo(first_works, second_works) => {
@@ -323,15 +338,29 @@ impl World {
         let lengths = written.iter().map(|_| length());
         self.log.begin_records(&taken, lengths);
         for (slot, mark, location) in written {
-            match self.slots[slot].commit(mark, location) {
+            let redirect = Redirect {
+                location,
+                form: form(),
+            };
+            match self.slots[slot].commit(mark, redirect) {
                 Some(object) => self.heap.free(object),
-                None => self.end(Redirect {
-                    location,
-                    length: length(),
-                }),
+                None => self.end(redirect),
             }
         }
         self.log.seal(taken);
+    }
+
+    /// Makes another object of that of `slot`, if it has one in memory, and puts it in its place.
+    fn recode(&self, slot: usize) {
+        let Look::Object(hold) = self.slots[slot].look() else {
+            return;
+        };
+        let mark = self.heap.read(hold.object());
+        let object = self.heap.allocate(mark, Coder::Second);
+        match hold.release_for(object) {
+            Ok(before) => self.heap.free(before),
+            Err(both) => both.into_iter().for_each(|object| self.heap.free(object)),
+        }
     }
 
     /// Copies and marks the object of `slot`, if it has one in memory.
@@ -380,7 +409,7 @@ impl World {
     }
 
     fn recall(&self, slot: usize, from: Redirect, mark: Mark) {
-        let object = self.heap.allocate(mark);
+        let object = self.heap.allocate(mark, from.form.coder);
         match self.slots[slot].recall(from, object) {
             Ok(()) => self.end(from),
             Err(object) => self.heap.free(object),
@@ -394,7 +423,7 @@ impl World {
         let redirects = records.map(|(slot, mark)| {
             let from = Redirect {
                 location: location(source.segment(), slot),
-                length: length(),
+                form: form(),
             };
             (slot, from, mark)
         });
@@ -429,7 +458,7 @@ impl Kernel {
                 Store => {
                     self.stores += 1;
                     let mark = 10 * self.slot as Mark + self.stores;
-                    let object = self.world.heap.allocate(mark);
+                    let object = self.world.heap.allocate(mark, Coder::First);
                     self.replace(Content::Object(object), Some(mark));
                 }
                 StoreSame => self.replace(Content::Same(FILL), Some(SAME)),
@@ -454,7 +483,7 @@ impl Kernel {
                 assert_eq!(expected, Some(length));
             }
             Displaced::Object(object, length) => {
-                assert_eq!(object.length(), length);
+                assert_eq!(object.form().length, length);
                 assert_eq!(before, Some(self.world.heap.read(&object)));
                 self.world.heap.free(object);
             }

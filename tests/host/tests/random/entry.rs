@@ -11,6 +11,8 @@ use ghostswap_core::entry::{
     Redirect, //
 };
 use ghostswap_core::payload::{
+    Coder,
+    Form,
     Length,
     PAYLOAD_BITS, //
 };
@@ -35,6 +37,21 @@ fn length(bytes: usize) -> Length {
 
 fn any_length() -> impl Strategy<Value = Length> {
     prop_oneof![1..PAGE_SIZE, Just(1), Just(PAGE_SIZE - 1), Just(PAGE_SIZE)].prop_map(length)
+}
+
+/// The form of an object that the first compressor made.
+fn first(length: Length) -> Form {
+    let coder = Coder::First;
+    Form { length, coder }
+}
+
+fn second(length: Length) -> Form {
+    let coder = Coder::Second;
+    Form { length, coder }
+}
+
+fn any_form() -> impl Strategy<Value = Form> {
+    prop_oneof![any_length().prop_map(first), any_length().prop_map(second)]
 }
 
 fn any_state() -> impl Strategy<Value = ObjectState> {
@@ -71,10 +88,10 @@ fn any_entry() -> impl Strategy<Value = Entry> {
     prop_oneof![
         1 => Just(Entry::Free),
         3 => any::<u32>().prop_map(|fill| Entry::Same { fill }),
-        9 => (any_payload(), any_length(), any_state())
-            .prop_map(|(payload, length, state)| cached(payload, length, state)),
-        6 => (any_location(), any_length())
-            .prop_map(|(location, length)| Entry::Redirected(Redirect { location, length })),
+        9 => (any_payload(), any_form(), any_state())
+            .prop_map(|(payload, form, state)| cached(payload, form, state)),
+        6 => (any_location(), any_form())
+            .prop_map(|(location, form)| Entry::Redirected(Redirect { location, form })),
         1 => Just(Entry::Lost),
     ]
 }
@@ -84,7 +101,7 @@ fn any_word() -> impl Strategy<Value = u64> {
     prop_oneof![
         any::<u64>(),
         (any_entry(), 0..u64::BITS).prop_map(|(entry, bit)| encode(entry) ^ (1 << bit)),
-        any::<u64>().prop_map(|word| word & 0xffff_ffff_0000_0007),
+        any::<u64>().prop_map(|word| word & 0xffff_ffff_0000_000f),
         any::<u64>().prop_map(|word| word & 0xffff_ffff_ffe0_ffff),
         0..=u64::from(u16::MAX),
     ]
@@ -94,10 +111,10 @@ fn encode(entry: Entry) -> u64 {
     entry.encode().expect("a valid entry has a word")
 }
 
-fn cached(payload: u64, length: Length, state: ObjectState) -> Entry {
+fn cached(payload: u64, form: Form, state: ObjectState) -> Entry {
     Entry::Cached {
         payload,
-        length,
+        form,
         state,
     }
 }
@@ -130,10 +147,10 @@ proptest! {
             (0..u64::BITS - PAYLOAD_BITS).prop_map(|bit| 1 << bit),
         ],
         low in 0..PAYLOADS,
-        length in any_length(),
+        form in any_form(),
         state in any_state(),
     ) {
-        prop_assert_eq!(cached(excess << PAYLOAD_BITS | low, length, state).encode(), None);
+        prop_assert_eq!(cached(excess << PAYLOAD_BITS | low, form, state).encode(), None);
     }
 
     #[test]
@@ -194,75 +211,92 @@ fn every_length_survives_the_round_trip() {
     let location =
         Location::new(MAX_STORES - 1, MAX_SEGMENTS - 1, UNITS - 1).expect("the last one");
     for length in (1..=PAGE_SIZE).map(length) {
-        for entry in [
-            cached(PAYLOADS - 1, length, ObjectState::Idle),
-            Entry::Redirected(Redirect { location, length }),
-        ] {
-            assert_eq!(Entry::decode(encode(entry)), Some(entry));
+        for form in [first(length), second(length)] {
+            for entry in [
+                cached(PAYLOADS - 1, form, ObjectState::Idle),
+                Entry::Redirected(Redirect { location, form }),
+            ] {
+                assert_eq!(Entry::decode(encode(entry)), Some(entry));
+            }
         }
     }
 }
 
 #[test]
-fn each_tag_has_a_meaning_and_the_next_bit_one_for_some() {
+fn the_lowest_bits_tell_entries_apart() {
     let location = Location::new(0, 0, 0).expect("the first one");
-    let length = length(1);
-    let entries = [
-        Entry::Free,
-        Entry::Same { fill: 0 },
-        cached(0, length, ObjectState::Idle),
-        Entry::Redirected(Redirect { location, length }),
-    ];
-    let words = entries.map(encode);
-    assert_eq!(words.map(|word| word & 7), [0, 1, 2, 3]);
-    let aged = cached(0, length, ObjectState::Aged);
-    assert_eq!(
-        words.map(|word| Entry::decode(word | 4)),
-        [None, None, Some(aged), None]
-    );
+    let [first, second] = [first(length(1)), second(length(1))];
+    let redirected = |form| Entry::Redirected(Redirect { location, form });
+    for (entry, bits) in [
+        (Entry::Free, 0b0000),
+        (Entry::Same { fill: 0 }, 0b0100),
+        (Entry::Lost, 0b1000),
+        (redirected(first), 0b0001),
+        (redirected(second), 0b0101),
+        (cached(0, first, ObjectState::Idle), 0b0010),
+        (cached(0, second, ObjectState::Idle), 0b0011),
+    ] {
+        assert_eq!(encode(entry) & 15, bits, "{entry:?}");
+    }
+    for word in [0b1100, 0b1001, 0b1101] {
+        assert_eq!(Entry::decode(word), None);
+    }
 }
 
 #[test]
 fn the_layout_is_the_one_of_the_documentation() {
     let location = Location::new(5, 6, 7).expect("all are in their ranges");
     let place = (5 << 44 | 6 << 17 | 7) << 17;
+    let some = length(0x567);
+    let page = length(PAGE_SIZE);
     for (entry, word) in [
-        (Entry::Same { fill: 0x89ab_cdef }, 0x89ab_cdef_0000_0001),
+        (Entry::Same { fill: 0x89ab_cdef }, 0x89ab_cdef_0000_0004),
         (
-            cached(0x1234, length(0x567), ObjectState::Idle),
+            cached(0x1234, first(some), ObjectState::Idle),
             0x1234 << 17 | 0x567 << 4 | 2,
         ),
         (
-            cached(0x1234, length(0x567), ObjectState::Aged),
+            cached(0x1234, second(some), ObjectState::Idle),
+            0x1234 << 17 | 0x567 << 4 | 3,
+        ),
+        (
+            cached(0x1234, first(some), ObjectState::Aged),
             0x1234 << 17 | 0x567 << 4 | 1 << 2 | 2,
         ),
         (
-            cached(0x1234, length(0x567), ObjectState::Held),
-            0x1234 << 17 | 0x567 << 4 | 1 << 3 | 1 << 2 | 2,
+            cached(0x1234, second(some), ObjectState::Held),
+            0x1234 << 17 | 0x567 << 4 | 1 << 3 | 1 << 2 | 3,
         ),
         (
-            cached(0x1234, length(PAGE_SIZE), ObjectState::Marked(Lane::First)),
+            cached(0x1234, first(page), ObjectState::Marked(Lane::First)),
             0x1234 << 17 | 1 << 16 | 2,
         ),
         (
-            cached(0x1234, length(PAGE_SIZE), ObjectState::Marked(Lane::Second)),
+            cached(0x1234, first(page), ObjectState::Marked(Lane::Second)),
             0x1234 << 17 | 1 << 16 | 1 << 3 | 2,
         ),
         (
             Entry::Redirected(Redirect {
                 location,
-                length: length(0x567),
+                form: first(some),
             }),
-            place | 0x567 << 4 | 3,
+            place | 0x567 << 4 | 1,
         ),
         (
             Entry::Redirected(Redirect {
                 location,
-                length: length(PAGE_SIZE),
+                form: second(some),
             }),
-            place | 3,
+            place | 0x567 << 4 | 1 << 2 | 1,
         ),
-        (Entry::Lost, 7),
+        (
+            Entry::Redirected(Redirect {
+                location,
+                form: first(page),
+            }),
+            place | 1,
+        ),
+        (Entry::Lost, 8),
     ] {
         assert_eq!(entry.encode(), Some(word), "{entry:?}");
     }
@@ -274,8 +308,9 @@ fn an_object_has_one_state_and_a_redirected_one_has_none() {
     const LOW: u64 = 1 << 3;
     const HIGH: u64 = 1 << 16;
     let location = Location::new(1, 2, 3).expect("all are in their ranges");
-    for length in [1, 8, PAGE_SIZE].map(length) {
-        let word = encode(cached(5, length, ObjectState::Idle));
+    let lengths = [1, 8, PAGE_SIZE].map(length);
+    for form in lengths.into_iter().flat_map(|l| [first(l), second(l)]) {
+        let word = encode(cached(5, form, ObjectState::Idle));
         let decode = |bits| Entry::decode(word | bits);
         for (bits, state) in [
             (0, ObjectState::Idle),
@@ -284,17 +319,41 @@ fn an_object_has_one_state_and_a_redirected_one_has_none() {
             (HIGH, ObjectState::Marked(Lane::First)),
             (HIGH | LOW, ObjectState::Marked(Lane::Second)),
         ] {
-            assert_eq!(decode(bits), Some(cached(5, length, state)));
+            assert_eq!(decode(bits), Some(cached(5, form, state)));
         }
         for bits in [LOW, HIGH | AGED, HIGH | LOW | AGED] {
             assert_eq!(decode(bits), None);
         }
 
-        let word = encode(Entry::Redirected(Redirect { location, length }));
-        for bits in [AGED, LOW, HIGH, HIGH | LOW] {
+        let word = encode(Entry::Redirected(Redirect { location, form }));
+        for bits in [LOW, HIGH, HIGH | LOW] {
             assert_eq!(Entry::decode(word | bits), None);
         }
     }
+}
+
+#[test]
+fn an_object_is_for_the_second_compressor_if_that_had_no_part_in_it() {
+    for length in (1..=PAGE_SIZE).map(length) {
+        assert_eq!(first(length).is_for_second(), length.bytes() < PAGE_SIZE);
+        assert!(!second(length).is_for_second());
+    }
+}
+
+#[test]
+fn an_object_is_larger_than_another_if_it_takes_more_units_of_16_bytes() {
+    for bytes in 1..=PAGE_SIZE {
+        let units = bytes.div_ceil(16);
+        for other in [0, 1, bytes - 1, bytes, bytes + 1, units * 16, PAGE_SIZE]
+            .into_iter()
+            .chain(bytes.saturating_sub(40)..bytes)
+        {
+            let is_larger = first(length(bytes)).is_larger_than(other);
+            assert_eq!(is_larger, units > other.div_ceil(16), "{bytes} and {other}");
+        }
+    }
+    assert!(!first(length(2000)).is_larger_than(1985));
+    assert!(first(length(2000)).is_larger_than(1984));
 }
 
 #[test]
@@ -314,7 +373,9 @@ fn a_length_is_one_byte_to_a_page() {
 #[test]
 fn an_aligned_address_in_a_direct_map_of_1_pib_fits() {
     let last = (1 << 50) - 8;
-    assert!(cached(last >> 3, length(PAGE_SIZE), ObjectState::Held)
-        .encode()
-        .is_some());
+    assert!(
+        cached(last >> 3, first(length(PAGE_SIZE)), ObjectState::Held)
+            .encode()
+            .is_some()
+    );
 }

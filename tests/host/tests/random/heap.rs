@@ -4,19 +4,19 @@
 
 use std::cell::RefCell;
 
-use ghostswap_core::payload::Length;
+use ghostswap_core::payload::Form;
 
 use crate::object::Object;
 
 #[derive(Default)]
 pub struct Heap<C> {
-    objects: RefCell<Vec<Option<(Length, C)>>>,
+    objects: RefCell<Vec<Option<(Form, C)>>>,
     free: RefCell<Vec<usize>>,
 }
 
 impl<C: Clone> Heap<C> {
-    /// A new object of this length, with this in it.
-    pub fn allocate(&self, page: (Length, C)) -> Object {
+    /// A new object of this form, with this in it.
+    pub fn allocate(&self, page: (Form, C)) -> Object {
         let mut objects = self.objects.borrow_mut();
         let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
             objects.push(None);
@@ -27,11 +27,11 @@ impl<C: Clone> Heap<C> {
         object
     }
 
-    /// The length of `object`, and what is in it.
-    pub fn read(&self, object: &Object) -> (Length, C) {
+    /// The form of `object`, and what is in it.
+    pub fn read(&self, object: &Object) -> (Form, C) {
         let page = self.objects.borrow()[object.index()].clone();
         let page = page.expect("it is not free");
-        assert_eq!(page.0, object.length());
+        assert_eq!(page.0, object.form());
         page
     }
 

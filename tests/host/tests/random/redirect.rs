@@ -25,7 +25,11 @@ use ghostswap_core::log::{
     TakenSegment,
     GENERATION_BITS, //
 };
-use ghostswap_core::payload::Length;
+use ghostswap_core::payload::{
+    Coder,
+    Form,
+    Length, //
+};
 use ghostswap_core::segment::{
     blocks,
     record_size,
@@ -69,8 +73,8 @@ fn checksum(bytes: &[u8]) -> u32 {
     })
 }
 
-/// A page as it was stored: its object.
-type Page = (Length, Vec<u8>);
+/// What holds a page: its object.
+type Page = (Form, Vec<u8>);
 
 fn any_page() -> impl Strategy<Value = Page> {
     let length = prop_oneof![
@@ -80,9 +84,10 @@ fn any_page() -> impl Strategy<Value = Page> {
         1 => Just(8),
     ]
     .prop_map(|bytes| Length::new(bytes).expect("an object may have it"));
-    (length, any::<u8>()).prop_map(|(length, byte)| {
+    let coder = prop::sample::select(&[Coder::First, Coder::Second][..]);
+    (length, coder, any::<u8>()).prop_map(|(length, coder, byte)| {
         let bytes = (0..length.bytes()).map(|at| byte.wrapping_add(at as u8));
-        (length, bytes.collect())
+        (Form { length, coder }, bytes.collect())
     })
 }
 
@@ -93,7 +98,10 @@ enum Step {
     Load(usize),
     Invalidate(usize),
     Age(usize),
-    Mark(usize, Lane),
+    /// Has this object hold the page, in memory.
+    Recode(usize, Page),
+    /// Copies the object, or this one, which holds the page from then on.
+    Mark(usize, Lane, Option<Page>),
     Commit(Lane),
     FailToWrite(Lane),
     Clean,
@@ -110,7 +118,9 @@ fn any_step() -> impl Strategy<Value = Step> {
         4 => slot().prop_map(Step::Load),
         4 => slot().prop_map(Step::Invalidate),
         6 => slot().prop_map(Step::Age),
-        12 => (slot(), lane()).prop_map(|(slot, lane)| Step::Mark(slot, lane)),
+        2 => (slot(), any_page()).prop_map(|(slot, page)| Step::Recode(slot, page)),
+        12 => (slot(), lane(), prop::option::of(any_page()))
+            .prop_map(|(slot, lane, page)| Step::Mark(slot, lane, page)),
         3 => lane().prop_map(Step::Commit),
         1 => lane().prop_map(Step::FailToWrite),
         2 => Just(Step::Clean),
@@ -123,6 +133,9 @@ fn any_step() -> impl Strategy<Value = Step> {
 struct Copied {
     slot: usize,
     mark: Mark,
+    /// What was copied.
+    object: Page,
+    /// What is written.
     page: Page,
 }
 
@@ -184,7 +197,17 @@ impl<'t> Run<'t> {
                     self.aged.insert(slot);
                 }
             }
-            Step::Mark(slot, lane) => self.mark(slot, lane),
+            Step::Recode(slot, page) => {
+                if let Some((_, hold)) = self.load(slot) {
+                    let object = self.heap.allocate(page.clone());
+                    let before = hold.release_for(object);
+                    let before = before.unwrap_or_else(|_| unreachable!("it was not displaced"));
+                    self.heap.free(before);
+                    self.pages.insert(slot, Some(page));
+                    self.aged.insert(slot);
+                }
+            }
+            Step::Mark(slot, lane, page) => self.mark(slot, lane, page),
             Step::Commit(lane) => self.commit(lane),
             Step::FailToWrite(lane) => {
                 for copied in self.batches[lane as usize].drain(..) {
@@ -261,13 +284,13 @@ impl<'t> Run<'t> {
 
     /// Reads the object of `slot` out of the backing store, as a load does.
     fn read(&self, slot: usize, redirect: Redirect) -> Page {
-        let Redirect { location, length } = redirect;
+        let Redirect { location, form } = redirect;
         assert_eq!(location.store(), STORE);
         let pinned = self.log.pin(location.segment()).expect("it has a record");
         let record = Record {
             unit: location.unit(),
             owner: owner(slot),
-            length: length.bytes(),
+            length: form.length.bytes(),
         };
         let blocks = blocks(record.unit, record.length);
         let bytes = &self.disk[location.segment()][blocks.start * BLOCK..blocks.end * BLOCK];
@@ -275,25 +298,31 @@ impl<'t> Run<'t> {
             .expect("it is there")
             .to_vec();
         self.log.unpin(pinned);
-        (length, page)
+        (form, page)
     }
 
     fn end(&self, redirect: Redirect) {
         self.log
-            .end_record(redirect.location.segment(), redirect.length);
+            .end_record(redirect.location.segment(), redirect.form.length);
     }
 
-    fn mark(&mut self, slot: usize, lane: Lane) {
+    fn mark(&mut self, slot: usize, lane: Lane, page: Option<Page>) {
         // A slot has one mark of a lane at a time.
         if (self.batches[lane as usize].iter()).any(|copied| copied.slot == slot) {
             return;
         }
-        let Some((page, hold)) = self.load(slot) else {
+        let Some((object, hold)) = self.load(slot) else {
             return;
         };
+        let page = page.unwrap_or_else(|| object.clone());
         let mark = hold.release_marked(lane);
         let mark = mark.unwrap_or_else(|_| unreachable!("it was not displaced"));
-        self.batches[lane as usize].push(Copied { slot, mark, page });
+        self.batches[lane as usize].push(Copied {
+            slot,
+            mark,
+            object,
+            page,
+        });
         self.marked.insert(slot, lane);
     }
 
@@ -304,21 +333,30 @@ impl<'t> Run<'t> {
         let batch = std::mem::take(&mut self.batches[lane as usize]);
         let objects = batch.iter().map(|copied| (copied.slot, &copied.page));
         let locations = self.write(&taken, objects.collect());
-        for (Copied { slot, mark, page }, location) in batch.into_iter().zip(locations) {
+        for (copied, location) in batch.into_iter().zip(locations) {
+            let Copied {
+                slot,
+                mark,
+                object: expected,
+                page,
+            } = copied;
             let Some(location) = location else {
                 self.slots[slot].unmark(mark);
                 continue;
             };
-            self.log.begin_record(&taken, page.0);
-            let committed = self.slots[slot].commit(mark, location);
+            let form = page.0;
+            self.log.begin_record(&taken, form.length);
+            let redirect = Redirect { location, form };
+            let committed = self.slots[slot].commit(mark, redirect);
             assert_eq!(committed.is_some(), self.marked.get(&slot) == Some(&lane));
             match committed {
                 Some(object) => {
-                    assert_eq!(self.heap.read(&object), page);
+                    assert_eq!(self.heap.read(&object), expected);
                     self.heap.free(object);
+                    self.pages.insert(slot, Some(page));
                 }
                 None => {
-                    self.log.end_record(location.segment(), page.0);
+                    self.log.end_record(location.segment(), form.length);
                 }
             }
         }
@@ -372,14 +410,14 @@ impl<'t> Run<'t> {
         let live: Vec<_> = live.collect();
         let live_bytes: usize = live
             .iter()
-            .map(|(_, from, _)| record_size(from.length.bytes()))
+            .map(|(_, from, _)| record_size(from.form.length.bytes()))
             .sum();
         assert!(live_bytes > 0, "an empty segment is free, and not cleaned");
         let objects = live.iter().map(|(slot, _, page)| (*slot, page)).collect();
         let locations = self.write(&taken, objects);
         for ((slot, from, _), to) in live.iter().zip(locations) {
             let to = to.expect("what fits in one segment fits in another");
-            self.log.begin_record(&taken, from.length);
+            self.log.begin_record(&taken, from.form.length);
             assert!(self.slots[*slot].move_redirect(*from, to));
             assert!(
                 !self.slots[*slot].move_redirect(*from, to),
@@ -410,7 +448,7 @@ impl<'t> Run<'t> {
                     assert_eq!(state, expected);
                     cached += 1;
                 }
-                Entry::Redirected(redirect) => live += record_size(redirect.length.bytes()),
+                Entry::Redirected(redirect) => live += record_size(redirect.form.length.bytes()),
                 Entry::Lost => assert!(self.lost.contains(&slot)),
             }
         }
@@ -428,6 +466,13 @@ fn owner(slot: usize) -> Owner {
     }
 }
 
+fn some_form() -> Form {
+    Form {
+        length: Length::new(100).expect("an object may have it"),
+        coder: Coder::First,
+    }
+}
+
 /// Marks the object of `slot` in `lane`.
 fn mark(slot: &Slot<Object>, lane: Lane) -> Mark {
     let Look::Object(hold) = slot.look() else {
@@ -438,7 +483,7 @@ fn mark(slot: &Slot<Object>, lane: Lane) -> Mark {
         .expect("it was not displaced")
 }
 
-/// Gives the slot another object of the name and the length of the one that it has.
+/// Gives the slot another object of the name and the form of the one that it has.
 fn store_another(slot: &Slot<Object>) {
     let Displaced::Object(object, _) = slot.replace(Content::Free).displaced() else {
         panic!("it is not held");
@@ -449,32 +494,34 @@ fn store_another(slot: &Slot<Object>) {
 // Within one batch, an object may be freed, and its name be given to the same slot again.
 #[test]
 fn of_two_equal_marks_the_last_counts() {
-    let length = Length::new(100).expect("an object may have it");
+    let form = some_form();
     let slot = Slot::new();
-    let _ = slot.replace(Content::Object(Object::new(7, length)));
+    let _ = slot.replace(Content::Object(Object::new(7, form)));
     let first = mark(&slot, Lane::First);
     store_another(&slot);
     let last = mark(&slot, Lane::First);
 
-    let at = |unit| Location::new(STORE, 0, unit).expect("it is in range");
+    let at = |unit| Redirect {
+        location: Location::new(STORE, 0, unit).expect("it is in range"),
+        form,
+    };
     slot.commit(last, at(2)).expect("it is marked").forget();
     assert!(slot.commit(first, at(1)).is_none());
-    let redirect = Redirect {
-        location: at(2),
-        length,
-    };
-    assert_eq!(slot.peek(), Entry::Redirected(redirect));
+    assert_eq!(slot.peek(), Entry::Redirected(at(2)));
 }
 
 // While one batch is written, an object may be freed, and its name be given to the same slot again,
 // which is marked for the next batch.
 #[test]
 fn a_mark_is_not_taken_for_that_of_the_other_lane() {
-    let length = Length::new(100).expect("an object may have it");
-    let at = |unit| Location::new(STORE, 0, unit).expect("it is in range");
+    let form = some_form();
+    let at = |unit| Redirect {
+        location: Location::new(STORE, 0, unit).expect("it is in range"),
+        form,
+    };
     for [one, other] in [[Lane::First, Lane::Second], [Lane::Second, Lane::First]] {
         let slot = Slot::new();
-        let _ = slot.replace(Content::Object(Object::new(7, length)));
+        let _ = slot.replace(Content::Object(Object::new(7, form)));
         let old = mark(&slot, one);
         store_another(&slot);
         let new = mark(&slot, other);

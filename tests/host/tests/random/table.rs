@@ -11,7 +11,11 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use ghostswap_core::entry::Entry;
-use ghostswap_core::payload::Length;
+use ghostswap_core::payload::{
+    Coder,
+    Form,
+    Length, //
+};
 use ghostswap_core::pin_count::PinCount;
 use ghostswap_core::slot::{
     Content,
@@ -41,28 +45,38 @@ struct Place {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Store(Place, Length),
+    Store(Place, Form),
     StoreSame(Place, u32),
     Load(Place),
     Invalidate(Place),
     Hold(Place),
     Release(prop::sample::Index),
+    /// The holder puts an object of this form in its place.
+    ReleaseFor(prop::sample::Index, Form),
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
     let place = || (0..CLUSTERS, 0..SLOTS).prop_map(|(cluster, slot)| Place { cluster, slot });
-    let length = prop_oneof![
-        2 => 1..PAGE_SIZE,
-        1 => Just(PAGE_SIZE),
-    ]
-    .prop_map(|bytes| Length::new(bytes).expect("an object may have it"));
+    let form = || {
+        let bytes = prop_oneof![
+            2 => 1..PAGE_SIZE,
+            1 => Just(PAGE_SIZE),
+        ];
+        let coder = prop::sample::select(&[Coder::First, Coder::Second][..]);
+        (bytes, coder).prop_map(|(bytes, coder)| Form {
+            length: Length::new(bytes).expect("an object may have it"),
+            coder,
+        })
+    };
     prop_oneof![
-        6 => (place(), length).prop_map(|(place, length)| Step::Store(place, length)),
+        6 => (place(), form()).prop_map(|(place, form)| Step::Store(place, form)),
         2 => (place(), any::<u32>()).prop_map(|(place, fill)| Step::StoreSame(place, fill)),
         4 => place().prop_map(Step::Load),
         6 => place().prop_map(Step::Invalidate),
         3 => place().prop_map(Step::Hold),
         3 => any::<prop::sample::Index>().prop_map(Step::Release),
+        2 => (any::<prop::sample::Index>(), form())
+            .prop_map(|(which, form)| Step::ReleaseFor(which, form)),
     ]
 }
 
@@ -85,7 +99,7 @@ impl Cluster {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Page {
     Same(u32),
-    Object(Length, Mark),
+    Object(Form, Mark),
 }
 
 /// An object that a looker holds still.
@@ -93,7 +107,7 @@ struct Held<'t> {
     hold: Hold<'t, Object>,
     cluster: usize,
     slot: usize,
-    found: (Length, Mark),
+    found: (Form, Mark),
     /// The slot was not stored to or freed since.
     current: bool,
 }
@@ -170,15 +184,15 @@ impl<'t> Run<'t> {
             Displaced::Free => assert_eq!(expected, None),
             Displaced::Same => assert!(matches!(expected, Some(Page::Same(_)))),
             Displaced::Object(object, length) => {
-                assert_eq!(object.length(), length);
+                assert_eq!(object.form().length, length);
                 assert!(holder.is_none(), "a held object is its holder's");
-                let (length, mark) = self.heap.read(&object);
-                assert_eq!(expected, Some(Page::Object(length, mark)));
+                let (form, mark) = self.heap.read(&object);
+                assert_eq!(expected, Some(Page::Object(form, mark)));
                 self.heap.free(object);
             }
             Displaced::Held(length) => {
                 let held = holder.expect("a looker holds it");
-                assert_eq!(length, held.found.0);
+                assert_eq!(length, held.found.0.length);
                 assert_eq!(expected, Some(Page::Object(held.found.0, held.found.1)));
                 held.current = false;
             }
@@ -201,8 +215,9 @@ impl<'t> Run<'t> {
                 .iter()
                 .any(|held| held.current && (held.cluster, held.slot) == (cluster, slot))),
             Look::Object(hold) => {
-                let (length, mark) = self.heap.read(hold.object());
-                assert_eq!(expected, Some(Page::Object(length, mark)));
+                let (form, mark) = self.heap.read(hold.object());
+                assert_eq!(hold.form(), form);
+                assert_eq!(expected, Some(Page::Object(form, mark)));
                 return Some(hold);
             }
         }
@@ -211,10 +226,10 @@ impl<'t> Run<'t> {
 
     fn step(&mut self, step: &Step) {
         match *step {
-            Step::Store(place, length) => {
+            Step::Store(place, form) => {
                 self.stores += 1;
-                let object = self.heap.allocate((length, self.stores));
-                let page = Page::Object(length, self.stores);
+                let object = self.heap.allocate((form, self.stores));
+                let page = Page::Object(form, self.stores);
                 self.change(place, Content::Object(object), page);
             }
             Step::StoreSame(place, fill) => {
@@ -260,17 +275,41 @@ impl<'t> Run<'t> {
             }
             Step::Release(which) => {
                 if !self.holds.is_empty() {
-                    self.release(which.index(self.holds.len()));
+                    self.release(which.index(self.holds.len()), None);
+                }
+            }
+            Step::ReleaseFor(which, form) => {
+                if !self.holds.is_empty() {
+                    self.release(which.index(self.holds.len()), Some(form));
                 }
             }
         }
     }
 
-    fn release(&mut self, index: usize) {
+    /// Lets go of an object, and puts one with the same in it in its place, if that is to have a form.
+    fn release(&mut self, index: usize, form: Option<Form>) {
         let held = self.holds.swap_remove(index);
         let table = self.directory[&held.cluster];
         assert_eq!(self.heap.read(held.hold.object()), held.found);
-        match held.hold.release() {
+        let released = match form {
+            None => held.hold.release(),
+            Some(form) => {
+                let mark = held.found.1;
+                match held.hold.release_for(self.heap.allocate((form, mark))) {
+                    Ok(before) => {
+                        self.heap.free(before);
+                        let page = Page::Object(form, mark);
+                        self.model.insert((held.cluster, held.slot), page);
+                        None
+                    }
+                    Err([before, object]) => {
+                        self.heap.free(object);
+                        Some(before)
+                    }
+                }
+            }
+        };
+        match released {
             None => assert!(held.current, "what the slot gave up is the holder's"),
             Some(object) => {
                 assert!(!held.current, "what the slot holds is the slot's");
@@ -297,8 +336,8 @@ impl<'t> Run<'t> {
         for (&(cluster, slot), page) in &self.model {
             match (self.directory[&cluster].slots[slot].peek(), *page) {
                 (Entry::Same { fill }, Page::Same(expected)) => assert_eq!(fill, expected),
-                (Entry::Cached { length, .. }, Page::Object(expected, _)) => {
-                    assert_eq!(length, expected);
+                (Entry::Cached { form, .. }, Page::Object(expected, _)) => {
+                    assert_eq!(form, expected);
                 }
                 (entry, page) => panic!("{entry:?} where {page:?} is"),
             }
@@ -330,7 +369,7 @@ impl<'t> Run<'t> {
 
     fn release_all(&mut self) {
         while !self.holds.is_empty() {
-            self.release(0);
+            self.release(0, None);
         }
     }
 }
