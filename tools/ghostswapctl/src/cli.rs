@@ -48,6 +48,8 @@ pub enum Order {
     Writeback(Writeback),
     /// Write the pages to the backing stores that were stored long ago, and wait for that.
     Age(Age),
+    /// Have the second compressor make the pages in RAM smaller that were stored long ago, and wait for that.
+    Recompress(Age),
     /// Look for what keeps ghostswap from working. The status is 0 if all is well, else 1.
     Check,
     /// Estimate what the memory of running programs would take, with each compressor.
@@ -118,6 +120,9 @@ pub struct Setup {
     /// The compressor, such as wlz, wlz:dense, lz4 or zstd. Default: the module's.
     #[arg(long, value_name = "NAME")]
     pub comp: Option<String>,
+    /// A second compressor, for what is old, such as zstd. Default: none.
+    #[arg(long, value_name = "NAME")]
+    pub recomp: Option<String>,
     /// A swapfile or partition that mkswap made, for cold pages. It can be given again.
     #[arg(long = "store", value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub stores: Vec<String>,
@@ -126,7 +131,7 @@ pub struct Setup {
     pub dry_run: bool,
     /// Take back what setup made, and nothing else: swap off, unmount, remove the lines of fstab
     /// and the ghost file. Without --file, all that fstab has of it.
-    #[arg(long, conflicts_with_all = ["limit", "comp", "stores"])]
+    #[arg(long, conflicts_with_all = ["limit", "comp", "recomp", "stores"])]
     pub undo: bool,
 }
 

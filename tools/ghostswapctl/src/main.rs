@@ -93,6 +93,9 @@ fn run(root: &Root, order: Order) -> Result<ExitCode> {
             }
         }
         Order::Writeback(order) => orders::write_back(root, &one(order.which.pool)?, order.amount)?,
+        Order::Recompress(order) => {
+            orders::recompress(root, &one(order.which.pool)?, order.seconds)?;
+        }
         Order::Age(order) => orders::age(root, &one(order.which.pool)?, order.seconds)?,
         Order::Check => {
             let report = check::check(root);
@@ -126,6 +129,7 @@ fn set_up(root: &Root, setup: Setup) -> Result {
         file: setup.file.unwrap_or_else(|| DEFAULT_FILE.to_owned()),
         limit: setup.limit,
         comp: setup.comp,
+        recomp: setup.recomp,
         stores: setup.stores,
     };
     setup::set_up(root, &wish, setup.dry_run)

@@ -37,7 +37,7 @@ const POOLS: &[Metric<[Pool]>] = &[Metric {
 /// What is text, in labels.
 const INFO: &[Metric<Pool>] = &[Metric {
     name: "ghostswap_pool_info",
-    help: "1, with the name of the pool in sysfs and its compressor.",
+    help: "1, with the name of the pool in sysfs and its compressors.",
     of: |_| Some(1),
 }];
 
@@ -94,7 +94,12 @@ pub fn text(pools: &[Pool]) -> String {
     for (name, pool) in &named(pools, Pool::name) {
         let of_pool = ("pool", &name[..]);
         info.push((
-            labels(&[of_pool, ("id", &pool.id), ("comp", &pool.comp)]),
+            labels(&[
+                of_pool,
+                ("id", &pool.id),
+                ("comp", &pool.comp),
+                ("recomp", &pool.recomp),
+            ]),
             *pool,
         ));
         counted.push((labels(&[of_pool]), &pool.numbers));

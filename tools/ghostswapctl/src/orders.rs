@@ -119,6 +119,32 @@ pub fn age(root: &Root, pool: &Pool, seconds: u64) -> Result {
     write_pages(root, pool, "age", &seconds.to_string())
 }
 
+/// Has the second compressor make the pages of `pool` smaller that are in RAM and were stored so many seconds
+/// ago, and says how many.
+pub fn recompress(root: &Root, pool: &Pool, seconds: u64) -> Result {
+    if pool.second().is_none() {
+        return Err(Failure::new(
+            format!("pool {} has no second compressor", pool.name()),
+            "Mount its ghost file with recomp=zstd, say, or set it up with --recomp zstd.",
+        ));
+    }
+    let made = |now: &Pool| {
+        let pages = now.numbers.recompressed_pages;
+        counted(
+            pages.saturating_sub(pool.numbers.recompressed_pages),
+            "page",
+        )
+    };
+    give_and_show(root, pool, "recompress", &seconds.to_string(), |now| {
+        format!("{} made smaller", made(now))
+    })?;
+    // What was made smaller on its way to a store meanwhile is among it.
+    if let Some(now) = pool.again(root)? {
+        say!("{} made smaller by {}.", made(&now), now.recomp);
+    }
+    Ok(())
+}
+
 fn write_pages(root: &Root, pool: &Pool, order: &str, text: &str) -> Result {
     let written = |now: &Pool| {
         (

@@ -107,6 +107,10 @@ numbers! {
             "What was read ahead from stores and not needed.",
         lost_pages * PAGE => "ghostswap_lost_bytes_total"
             "The pages that were lost with a store that was given up.",
+        recompressed_pages * PAGE => "ghostswap_recompressed_bytes_total"
+            "The pages that the second compressor made smaller.",
+        recompressed_loads * PAGE => "ghostswap_recompressed_swapped_in_bytes_total"
+            "The pages that were loaded and that the second compressor had made smaller.",
         stores * PAGE => "ghostswap_swapped_out_bytes_total" "The pages that were stored.",
         loads * PAGE => "ghostswap_swapped_in_bytes_total" "The pages that were loaded.",
         invalidates * PAGE => "ghostswap_freed_bytes_total"
@@ -161,6 +165,8 @@ pub struct Pool {
     pub id: String,
     /// The compressor.
     pub comp: String,
+    /// The second compressor, or `off`.
+    pub recomp: String,
     #[serde(flatten)]
     pub numbers: PoolNumbers,
     /// What follows from the numbers.
@@ -231,6 +237,11 @@ impl Pool {
     /// Returns whether it keeps pages in RAM.
     pub fn is_cached(&self) -> bool {
         !(self.mounts.iter()).any(|mount| mount.has_option("cache=off"))
+    }
+
+    /// The second compressor, if it has one.
+    pub fn second(&self) -> Option<&str> {
+        Some(&self.recomp[..]).filter(|name| *name != "off")
     }
 
     /// A file of it in sysfs.
@@ -338,6 +349,7 @@ fn read_files(id: &str, directory: &Path, mounts: Vec<Mount>) -> io::Result<Pool
     let mut pool = Pool {
         id: id.to_owned(),
         comp: word(&directory.join("comp"))?,
+        recomp: word(&directory.join("recomp"))?,
         numbers: PoolNumbers::read(directory)?,
         derived: Derived::default(),
         mounts,

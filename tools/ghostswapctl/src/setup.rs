@@ -71,6 +71,7 @@ pub struct Wish {
     pub file: String,
     pub limit: Option<Limit>,
     pub comp: Option<String>,
+    pub recomp: Option<String>,
     /// The paths of the backing stores.
     pub stores: Vec<String>,
 }
@@ -153,6 +154,9 @@ impl Plan {
         let mut options = Vec::new();
         if let Some(comp) = &wish.comp {
             options.push(format!("comp={comp}"));
+        }
+        if let Some(recomp) = &wish.recomp {
+            options.push(format!("recomp={recomp}"));
         }
         if let Some(limit) = wish.limit {
             options.push(format!("limit={}", short(limit)));

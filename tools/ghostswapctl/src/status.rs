@@ -45,7 +45,11 @@ pub fn text(pools: &[Pool]) -> String {
 
 fn pool_text(pool: &Pool) -> String {
     let limit = size(pool.numbers.limit_bytes);
-    let mut text = format!("Pool {}: compressor {}, limit {limit}", pool.id, pool.comp);
+    let mut text = format!("Pool {}: compressor {}", pool.id, pool.comp);
+    if let Some(second) = pool.second() {
+        text.push_str(&format!(", of what is old {second}"));
+    }
+    text.push_str(&format!(", limit {limit}"));
     if !pool.is_cached() {
         text.push_str(", without a cache");
     }
@@ -166,6 +170,13 @@ fn contents(pool: &Pool) -> Vec<Vec<String>> {
             _ => format!("{} so far", counted(numbers.loads, "page")),
         },
     );
+    if let Some(second) = pool.second() {
+        add(
+            "made smaller",
+            pages(numbers.recompressed_pages),
+            format!("by {second}, so far"),
+        );
+    }
     if !pool.backing.is_empty() && (numbers.written_pages > 0 || derived.written_bytes > 0) {
         add(
             "written to disk",

@@ -444,6 +444,7 @@ mod tests {
         Pool {
             id: "web".to_owned(),
             comp: "wlz".to_owned(),
+            recomp: "off".to_owned(),
             numbers: PoolNumbers {
                 limit_bytes: 64 << 20,
                 stored_pages: 2560,

@@ -169,6 +169,29 @@ fn orders_write_what_sysfs_takes() {
 }
 
 #[test]
+fn old_pages_are_compressed_again() {
+    let (order, recomp) = (format!("{POOL}/recompress"), format!("{POOL}/recomp"));
+    plain().with(&order, "").refuses(
+        "recompress 5m",
+        "pool /swap.ghost has no second compressor",
+        "Mount its ghost file with recomp=zstd, say, or set it up with --recomp zstd.",
+    );
+    let tree = (plain().with(&order, "").with(&recomp, "zstd\n"))
+        .with(&format!("{POOL}/recompressed_pages"), "1024\n");
+    tree.says("recompress 5m");
+    assert_eq!(tree.read(&order), "300");
+    let text = tree.says("status");
+    for line in [
+        "Pool 0:53: compressor wlz, of what is old zstd, limit 64.0 MiB\n",
+        "made smaller   4.0 MiB  by zstd, so far\n",
+    ] {
+        let found = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(found.contains(&line), "{text}");
+    }
+}
+
+#[test]
 fn what_cannot_be_done_has_a_remedy() {
     let none =
         "Set one up with \"ghostswapctl setup\"; \"ghostswapctl check\" says what is missing.";
@@ -257,11 +280,11 @@ fn a_dry_run_with_a_store_and_systemd() {
         .with("/run/systemd/system/x", "")
         .with("/data/swapfile", &"x".repeat(3 << 20));
     let text = tree
-        .says("setup --dry-run --limit 64M --comp zstd --store /data/swapfile --file /my.ghost");
+        .says("setup --dry-run --limit 64M --comp zstd --recomp wlz:dense --store /data/swapfile --file /my.ghost");
     for part in [
         " 132 MiB = 2 x (limit 64.0 MiB + 2/3 of stores 3.0 MiB).\n",
-        "mount -t ghostswap -o comp=zstd,limit=64M,backing=/data/swapfile /my.ghost /my.ghost\n",
-        "\n/my.ghost  /my.ghost  ghostswap  comp=zstd,limit=64M,backing=/data/swapfile,nofail,\
+        "mount -t ghostswap -o comp=zstd,recomp=wlz:dense,limit=64M,backing=/data/swapfile /my.ghost /my.ghost\n",
+        "\n/my.ghost  /my.ghost  ghostswap  comp=zstd,recomp=wlz:dense,limit=64M,backing=/data/swapfile,nofail,\
          x-systemd.requires-mounts-for=/data/swapfile  0  0\n",
         "\n# For systemd\nsystemctl daemon-reload\n",
     ] {

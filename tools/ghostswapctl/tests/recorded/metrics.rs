@@ -122,9 +122,10 @@ fn labels(pairs: &[(&str, &str)]) -> Labels {
 }
 
 /// The metrics that do not have the name of their file in sysfs.
-const RENAMED: [(&str, &str); 7] = [
+const RENAMED: [(&str, &str); 8] = [
     ("stores", "swapped_out_bytes_total"),
     ("loads", "swapped_in_bytes_total"),
+    ("recompressed_loads", "recompressed_swapped_in_bytes_total"),
     ("invalidates", "freed_bytes_total"),
     ("redirected_pages", "redirected_bytes"),
     ("redirected_bytes", "redirected_compressed_bytes"),
@@ -139,7 +140,9 @@ fn each_number_of_sysfs_is_a_metric() {
     let mut is_metric = |directory: &str, prefix: &str, labels: &Labels| {
         for entry in fs::read_dir(tree.path(directory)).unwrap() {
             let file = entry.unwrap().file_name().into_string().unwrap();
-            if file.starts_with("backing") || ["comp", "path", "state"].contains(&&file[..]) {
+            if file.starts_with("backing")
+                || ["comp", "recomp", "path", "state"].contains(&&file[..])
+            {
                 continue;
             }
             let number: i128 = tree
@@ -151,8 +154,9 @@ fn each_number_of_sysfs_is_a_metric() {
             let name = renamed.map_or(file.replace("_pages", "_bytes"), |(_, name)| {
                 (*name).to_owned()
             });
-            let is_pages =
-                ["stores", "loads", "invalidates"].contains(&&file[..]) || file.ends_with("_pages");
+            let is_pages = ["stores", "loads", "recompressed_loads", "invalidates"]
+                .contains(&&file[..])
+                || file.ends_with("_pages");
             let samples = [format!("{prefix}{name}"), format!("{prefix}{name}_total")]
                 .iter()
                 .find_map(|name| metrics.remove(name))
@@ -167,7 +171,12 @@ fn each_number_of_sysfs_is_a_metric() {
     is_metric(&format!("{POOL}/backing0"), "ghostswap_store_", &disk);
     // What is not in a file of its own.
     let area = labels(&[("pool", "/swap.ghost"), ("area", "/swap.ghost")]);
-    let info = labels(&[("pool", "/swap.ghost"), ("id", "0:53"), ("comp", "wlz")]);
+    let info = labels(&[
+        ("pool", "/swap.ghost"),
+        ("id", "0:53"),
+        ("comp", "wlz"),
+        ("recomp", "off"),
+    ]);
     for (name, labels, value) in [
         ("ghostswap_pools", &Labels::new(), 1),
         ("ghostswap_pool_info", &info, 1),
