@@ -25,6 +25,7 @@ use crate::{
     },
     core::{
         entry::Redirect,
+        latency::LoadedFrom,
         segment::Owner,
         slot::{
             Replaced,
@@ -71,7 +72,8 @@ use crate::{
         recompressor::{
             self,
             Recompressor, //
-        }, //
+        },
+        shard::BegunLoad, //
     },
 };
 use kernel::{
@@ -82,6 +84,7 @@ use kernel::{
         Arc,
         Mutex, //
     },
+    time::Instant, //
 };
 
 /// The queues that the workers of all pools run on.
@@ -265,7 +268,10 @@ impl Pool {
     pub(crate) fn load(&self, table: &Arc<Table>, area: usize, batch: &mut LoadBatch<'_>) {
         let mut cursor = table.cursor();
         let mut stream = self.contents.cache.stream();
-        let mut pages = 0;
+        let stats = &self.contents.stats;
+        let clock = &stats.clock;
+        // When the next page is begun with.
+        let mut begun = clock.now();
         batch.each_page(|slot, mut target| {
             let found = cursor.get(slot).ok_or(EIO).and_then(|entry| {
                 let found = (self.contents).load(entry, &mut target.page(), &mut stream)?;
@@ -273,7 +279,10 @@ impl Pool {
             });
             match found {
                 Ok((_, Found::Loaded(filled))) => {
-                    pages += 1;
+                    let now = clock.now();
+                    let nanos = clock.nanos(begun, now);
+                    begun = now;
+                    stats.loaded(LoadedFrom::Ram, nanos);
                     Ok(filled.into())
                 }
                 Ok((entry, Found::InStore(redirect))) => {
@@ -283,15 +292,16 @@ impl Pool {
                         area: area as u8,
                         slot: slot as u32,
                     };
-                    Ok(self.load_redirected(table, entry, owner, redirect, target))
+                    let put_off = self.load_redirected(table, entry, owner, redirect, target);
+                    begun = clock.now();
+                    Ok(put_off)
                 }
                 Err(error) => {
-                    self.contents.stats.load_failed();
+                    stats.load_failed();
                     Err(error)
                 }
             }
         });
-        self.contents.stats.loads(pages);
     }
 
     /// Has a page loaded that was found where `redirect` says: the page of `slot`, the slot of `owner`.
@@ -305,18 +315,22 @@ impl Pool {
     ) -> Loaded {
         // The reader counts it when it is done.
         let (page, put_off) = target.defer();
+        let begun = BegunLoad {
+            owner,
+            at: Instant::now(),
+        };
         let group = IoGroup::current();
         let recalled = !table.is_on() && is_in_swapoff();
         // While a store that was given up is there, its device may not answer, and the mover wait for it.
         let takes_loads = || !self.contents.stores.any_given_up() && self.mover.takes_loads();
         if recalled && takes_loads() {
             let table = table.clone();
-            let load = PendingLoad { table, owner };
+            let load = PendingLoad { table, begun };
             (self.reader).wait_for_recall(RecalledLoad { load, group }, page);
             self.mover.wake();
             return put_off;
         }
-        self.reader.load(slot, owner, redirect, group, page);
+        self.reader.load(slot, begun, redirect, group, page);
         if recalled {
             self.reader.recall_later(redirect);
             self.mover.wake();

@@ -4,13 +4,21 @@
 
 use crate::{
     core::{
+        latency::{
+            self,
+            LoadedFrom,
+            BUCKETS, //
+        },
         payload::{
             Coder,
             Length, //
         },
         PAGE_SIZE, //
     },
-    kernel_ext::mm::percpu::Counters, //
+    kernel_ext::{
+        clock::ShortClock,
+        mm::percpu::Counters, //
+    },
 };
 use kernel::prelude::*;
 
@@ -30,15 +38,30 @@ pub(crate) enum Counter {
     RecompressedPages,
     RecompressedLoads,
     Stores,
-    Loads,
     FailedStoresLimit,
     FailedStoresMemory,
     FailedLoads,
     Count,
 }
 
+/// Where the counters of loads begin, one for each bucket of time: of loads from memory, then of those
+/// from backing stores.
+const LOADS: usize = Counter::Count as usize;
+
 /// The counters.
-pub(crate) struct Stats(Counters<{ Counter::Count as usize }>);
+pub(crate) struct Stats {
+    counters: Counters<{ LOADS + 2 * BUCKETS }>,
+    /// What loads from memory are timed by, each of them: it is the rare slow one that is looked for. They
+    /// may take less than to read the monotonic clock does. Loads from stores end on any CPU, and are long
+    /// enough for that clock.
+    pub(crate) clock: ShortClock,
+}
+
+/// The counter of loads from there that took a time in `bucket`.
+#[inline]
+fn of_loads(from: LoadedFrom, bucket: usize) -> usize {
+    LOADS + from as usize * BUCKETS + bucket
+}
 
 /// Why a page was not stored.
 #[derive(Clone, Copy)]
@@ -122,11 +145,14 @@ impl Stats {
     ///
     /// Context: may sleep. Errors: [`ENOMEM`].
     pub(crate) fn new() -> Result<Self> {
-        Ok(Self(Counters::new()?))
+        Ok(Self {
+            counters: Counters::new()?,
+            clock: ShortClock::new(),
+        })
     }
 
     fn add(&self, counter: Counter, delta: u64) {
-        self.0.add(counter as usize, delta);
+        self.counters.add(counter as usize, delta);
     }
 
     fn sub(&self, counter: Counter, delta: u64) {
@@ -136,7 +162,7 @@ impl Stats {
     /// Adds to the number `pages`, and to the bytes that are counted with it.
     #[inline]
     fn add_pages(&self, pages: Counter, count: u64, bytes: u64) {
-        self.0.add_pair(pages as usize, count, bytes);
+        self.counters.add_pair(pages as usize, count, bytes);
     }
 
     /// Takes a page of `bytes` bytes off from the number `pages`, and from the bytes that are counted
@@ -149,7 +175,7 @@ impl Stats {
     /// The sum of `counter`. While pages come and go, one that went may be seen before one that came;
     /// what would be negative then is none.
     pub(crate) fn sum(&self, counter: Counter) -> u64 {
-        (self.0.sum(counter as usize) as i64).max(0) as u64
+        (self.counters.sum(counter as usize) as i64).max(0) as u64
     }
 
     /// Counts what came with a batch.
@@ -303,19 +329,24 @@ impl Stats {
         );
     }
 
-    /// Counts a load.
+    /// Counts a load from there that ended well, after so many nanoseconds.
     #[inline]
-    pub(crate) fn loaded<T>(&self, result: &Result<T>) {
-        match result {
-            Ok(_) => self.loads(1),
-            Err(_) => self.load_failed(),
-        }
+    pub(crate) fn loaded(&self, from: LoadedFrom, nanos: u64) {
+        let counter = of_loads(from, latency::bucket(nanos));
+        self.counters.add(counter, 1);
     }
 
-    /// Counts `pages` loads that ended well.
-    #[inline]
-    pub(crate) fn loads(&self, pages: u64) {
-        self.add(Counter::Loads, pages);
+    /// How many loads from there took a time in `bucket`, which is less than [`BUCKETS`].
+    pub(crate) fn loads_in(&self, from: LoadedFrom, bucket: usize) -> u64 {
+        self.counters.sum(of_loads(from, bucket))
+    }
+
+    /// Loads that ended well.
+    pub(crate) fn loads(&self) -> u64 {
+        let in_bucket = |bucket| {
+            self.loads_in(LoadedFrom::Ram, bucket) + self.loads_in(LoadedFrom::Store, bucket)
+        };
+        (0..BUCKETS).map(in_bucket).sum()
     }
 
     /// Counts a load that failed.
@@ -326,6 +357,6 @@ impl Stats {
 
     /// Bytes that the counters take.
     pub(crate) fn fixed_bytes(&self) -> u64 {
-        self.0.bytes()
+        self.counters.bytes()
     }
 }

@@ -16,6 +16,7 @@ pub mod entry;
 pub mod errors;
 pub mod fmt;
 pub mod header;
+pub mod latency;
 pub mod limit;
 pub mod log;
 pub mod message;

@@ -26,6 +26,7 @@
 #include <linux/percpu.h>
 #include <linux/random.h>
 #include <linux/scatterlist.h>
+#include <linux/sched/clock.h>
 #include <linux/sched/mm.h>
 #include <linux/sort.h>
 #include <linux/statfs.h>
@@ -36,6 +37,7 @@
 #include <linux/swap_ops.h>
 #include <linux/swapops.h>
 #include <linux/sysfs.h>
+#include <linux/timex.h>
 #include <linux/wait.h>
 #include <linux/zsmalloc.h>
 #include <linux/zstd.h>
@@ -54,6 +56,8 @@ void kernel_ext_folio_mark_uptodate(struct folio *folio);
 unsigned long kernel_ext_page_offset(void);
 unsigned long kernel_ext_max_swap_pages(void);
 unsigned long kernel_ext_totalram_pages(void);
+
+u64 kernel_ext_local_clock(void);
 
 void __percpu *kernel_ext_alloc_percpu(size_t size);
 void kernel_ext_this_cpu_add(u64 __percpu *counter, u64 delta);

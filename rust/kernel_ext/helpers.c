@@ -95,6 +95,11 @@ unsigned long kernel_ext_totalram_pages(void)
 	return totalram_pages();
 }
 
+u64 kernel_ext_local_clock(void)
+{
+	return local_clock();
+}
+
 void __percpu *kernel_ext_alloc_percpu(size_t size)
 {
 	return __alloc_percpu(size, sizeof(u64));

@@ -27,7 +27,6 @@ use crate::{
         FailedStoresLimit,
         FailedStoresMemory,
         IncompressiblePages,
-        Loads,
         LostPages,
         RecompressedLoads,
         RecompressedPages,
@@ -38,7 +37,14 @@ use crate::{
         Stores,
         WrittenPages, //
     },
-    core::segment::BLOCK,
+    core::{
+        latency::{
+            least_nanos,
+            LoadedFrom,
+            BUCKETS, //
+        },
+        segment::BLOCK, //
+    },
     kernel_ext::fs::{
         fs_context::FsLog,
         kobject::{
@@ -85,7 +91,13 @@ impl Attributes for Pool {
         Attribute::Number(c"recompressed_pages", |pool| sum(pool, RecompressedPages)),
         Attribute::Number(c"recompressed_loads", |pool| sum(pool, RecompressedLoads)),
         Attribute::Number(c"stores", |pool| sum(pool, Stores)),
-        Attribute::Number(c"loads", |pool| sum(pool, Loads)),
+        Attribute::Number(c"loads", |pool| pool.contents.stats.loads()),
+        Attribute::Pairs(c"ram_load_nsecs", |pool, at| {
+            loads_in(pool, LoadedFrom::Ram, at)
+        }),
+        Attribute::Pairs(c"store_load_nsecs", |pool, at| {
+            loads_in(pool, LoadedFrom::Store, at)
+        }),
         Attribute::Number(c"invalidates", |pool| pool.contents.stats.invalidates()),
         Attribute::Number(c"failed_stores_limit", |pool| sum(pool, FailedStoresLimit)),
         Attribute::Number(c"failed_stores_memory", |pool| {
@@ -127,6 +139,12 @@ impl Attributes for Pool {
 
 fn sum(pool: &Pool, counter: Counter) -> u64 {
     pool.contents.stats.sum(counter)
+}
+
+/// The least nanoseconds of bucket `at`, if there is one, and how many loads from there took so long.
+fn loads_in(pool: &Pool, from: LoadedFrom, at: usize) -> Option<(u64, u64)> {
+    let loads = || pool.contents.stats.loads_in(from, at);
+    (at < BUCKETS).then(|| (least_nanos(at), loads()))
 }
 
 impl Attributes for BackingStore {

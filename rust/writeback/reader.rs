@@ -23,7 +23,6 @@ use crate::{
         blocks::Blocks,
         entry::Redirect,
         read_ahead::Streams,
-        segment::Owner,
         slot::Slot, //
     },
     kernel_ext::{
@@ -48,6 +47,7 @@ use crate::{
     writeback::shard::{
         end_load,
         finish_load,
+        BegunLoad,
         PinnedLoad,
         ReadGrant,
         Shard, //
@@ -72,13 +72,13 @@ const MAX_SHARDS: usize = 64;
 #[derive(Clone)]
 pub(crate) struct PendingLoad {
     pub(crate) table: Arc<Table>,
-    pub(crate) owner: Owner,
+    pub(crate) begun: BegunLoad,
 }
 
 impl PendingLoad {
     /// The slot that its page is of; [`None`] if its cluster is gone, and so the page.
     pub(crate) fn slot(&self) -> Option<TableSlot<'_>> {
-        self.table.get(self.owner.slot as usize)
+        self.table.get(self.begun.owner.slot as usize)
     }
 }
 
@@ -226,32 +226,33 @@ impl Reader {
     /// Context: as [`Reader::load`].
     pub(crate) fn load_recalled(&self, recalled: RecalledLoad, mut page: PendingPage) {
         let RecalledLoad { load, group } = recalled;
+        let begun = load.begun;
         let found = load.slot().ok_or(EIO).and_then(|slot| {
             let found = self.look(&slot, &mut page.page())?;
             Ok((slot, found))
         });
         match found {
             Ok((slot, Found::InStore(redirect))) => {
-                self.load(&slot, load.owner, redirect, group, page);
+                self.load(&slot, begun, redirect, group, page);
             }
-            Ok((_, Found::Loaded(filled))) => end_load(&self.contents, page, Ok(filled)),
-            Err(error) => end_load(&self.contents, page, Err(error)),
+            Ok((_, Found::Loaded(filled))) => end_load(&self.contents, page, begun, Ok(filled)),
+            Err(error) => end_load(&self.contents, page, begun, Err(error)),
         }
     }
 
-    /// Loads `page`, which is that of `slot`, the slot of `owner`, and was found where `redirect` says just
-    /// now. If it is read, that is charged to `group`.
+    /// Goes on with the load `begun` of `page`, which is that of `slot`, and was found where `redirect` says
+    /// just now. If it is read, that is charged to `group`.
     ///
     /// Context: may sleep; memory may be being reclaimed; waits for neither memory nor I/O.
     pub(crate) fn load(
         &self,
         slot: &Slot<ZsObject>,
-        owner: Owner,
+        begun: BegunLoad,
         redirect: Redirect,
         group: IoGroup,
         mut page: PendingPage,
     ) {
-        let loaded = match self.locate(slot, owner, redirect, group, &mut page.page()) {
+        let loaded = match self.locate(slot, begun, redirect, group, &mut page.page()) {
             Ok(Located::Loaded(filled)) => Ok(filled),
             Ok(Located::Pinned(load)) => {
                 let shards = self.shards();
@@ -263,7 +264,7 @@ impl Reader {
             }
             Err(error) => Err(error),
         };
-        end_load(&self.contents, page, loaded);
+        end_load(&self.contents, page, begun, loaded);
     }
 
     /// Loads `page`, if `slot` has it in memory; else returns where it is.
@@ -277,7 +278,7 @@ impl Reader {
     fn locate(
         &self,
         slot: &Slot<ZsObject>,
-        owner: Owner,
+        begun: BegunLoad,
         mut redirect: Redirect,
         group: IoGroup,
         page: &mut DestPage<'_>,
@@ -290,7 +291,7 @@ impl Reader {
                 if slot.still(redirect) {
                     (self.contents).note_read(blocks.store(), pinned.generation());
                     return Ok(Located::Pinned(PinnedLoad {
-                        owner,
+                        begun,
                         redirect,
                         blocks,
                         grant: Some(ReadGrant { pinned, group }),

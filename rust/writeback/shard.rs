@@ -44,6 +44,7 @@ use crate::{
             MAX_AHEAD, //
         },
         entry::Redirect,
+        latency::LoadedFrom,
         log::PinnedSegment,
         message::Message,
         read_ahead::Streams,
@@ -106,6 +107,10 @@ use kernel::{
         Arc,
         SpinLock, //
     },
+    time::{
+        Instant,
+        Monotonic, //
+    },
 };
 
 /// Blocks that one record touches at most.
@@ -149,9 +154,18 @@ pub(super) struct ReadGrant {
     pub(super) group: IoGroup,
 }
 
+/// What is known of a load that was put off since it began.
+#[derive(Clone, Copy)]
+pub(crate) struct BegunLoad {
+    /// Whose page it is for.
+    pub(crate) owner: Owner,
+    /// When it began.
+    pub(crate) at: Instant<Monotonic>,
+}
+
 /// A load of what is in a segment that it has pinned.
 pub(super) struct PinnedLoad {
-    pub(super) owner: Owner,
+    pub(super) begun: BegunLoad,
     pub(super) redirect: Redirect,
     pub(super) blocks: Blocks,
     /// [`None`] if it waits for its own read, which has that.
@@ -208,8 +222,20 @@ impl LoadQueue for PendingQueue<PinnedLoad> {
 }
 
 /// Ends a load that was put off.
-pub(super) fn end_load(contents: &Contents, page: PendingPage, loaded: Result<Filled>) {
-    contents.stats.loaded(&loaded);
+pub(super) fn end_load(
+    contents: &Contents,
+    page: PendingPage,
+    begun: BegunLoad,
+    loaded: Result<Filled>,
+) {
+    match loaded {
+        // It was in a store when it began, and waited for that, also if it came to memory meanwhile.
+        Ok(_) => {
+            let nanos = begun.at.elapsed().as_nanos() as u64;
+            contents.stats.loaded(LoadedFrom::Store, nanos);
+        }
+        Err(_) => contents.stats.load_failed(),
+    }
     page.finish(loaded);
 }
 
@@ -223,7 +249,7 @@ pub(super) fn finish_load(
     if let Some(grant) = load.grant {
         contents.stores.unpin(load.blocks.store(), grant.pinned);
     }
-    end_load(contents, page, loaded);
+    end_load(contents, page, load.begun, loaded);
 }
 
 /// Loads that wait.
@@ -564,7 +590,7 @@ impl Shard {
         let Redirect { location, form } = load.redirect;
         let record = Record {
             unit: location.unit(),
-            owner: load.owner,
+            owner: load.begun.owner,
             length: form.length.bytes(),
         };
         let message = Message::object(load.blocks.generation(), &record);

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# sysfs has one value in each file. What can be read cannot be written, and what
+# sysfs has one value in each file, but for two that have a table. What can be read cannot be written, and what
 # can be written cannot be read.
 
 . "$(dirname "$0")/lib.sh"
@@ -12,6 +12,7 @@ FILES=(areas comp compressed_bytes failed_loads failed_stores_limit
 	returned_pages same_filled_pages
 	stored_pages stores table_bytes written_pages)
 ORDERS=(add_backing age give_up_backing recompress remove_backing reopen_backing writeback)
+TABLES=(ram_load_nsecs store_load_nsecs)
 STORE=(cleaned_bytes discarded_bytes free_segments garbage_bytes live_bytes open_segments path
 	read_bytes read_errors read_ios retired_segments sealed_segments size_bytes
 	state used_bytes write_errors written_bytes written_ios)
@@ -20,7 +21,7 @@ are_there() { # DIRECTORY NAME...
 	equal "what is in $1" "$(printf '%s\n' "${@:2}" | sort)" "$(ls "$1")"
 }
 
-# reads FILE REGEX: it has one line, and cannot be written.
+# reads FILE REGEX: that is all it has, and it cannot be written.
 reads() {
 	local value mode
 	value=$(<"$1")
@@ -41,9 +42,12 @@ one_value() {
 	area_with_store 16M
 	dir=$SYSFS/$(pool_of file)
 	pages -s 2 fill out check
-	are_there "$dir" "${FILES[@]}" "${ORDERS[@]}" backing0
+	are_there "$dir" "${FILES[@]}" "${TABLES[@]}" "${ORDERS[@]}" backing0
 	for name in "${FILES[@]}"; do
 		reads "$dir/$name" "[0-9]+|wlz|off"
+	done
+	for name in "${TABLES[@]}"; do
+		reads "$dir/$name" "([0-9]+ [0-9]+$newline)+[0-9]+ [0-9]+"
 	done
 	are_there "$dir/backing0" "${STORE[@]}"
 	for name in "${STORE[@]}"; do

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Directories in sysfs, whose files show one value each, or take one.
+//! Directories in sysfs, whose files show one value each, or a table of one kind of values, or take one.
 //!
 //! C headers: [`include/linux/kobject.h`](srctree/include/linux/kobject.h),
 //! [`include/linux/sysfs.h`](srctree/include/linux/sysfs.h)
@@ -57,6 +57,9 @@ pub(crate) enum Attribute<T: 'static> {
     Number(&'static CStr, fn(&T) -> u64),
     /// The same, for root only: the number says more of what others store than they may know.
     RootNumber(&'static CStr, fn(&T) -> u64),
+    /// It shows pairs of numbers, one a line: what the function returns for 0, 1 and so on, up to the first
+    /// [`None`]. There is room for a page of text; what is beyond is left out.
+    Pairs(&'static CStr, fn(&T, usize) -> Option<(u64, u64)>),
     /// It shows the word that the function returns.
     Text(&'static CStr, fn(&T) -> &CStr),
     /// It is an order. The function does it; it is given what was written to the file, without the
@@ -176,7 +179,9 @@ impl<T: Attributes> KobjectDir<T> {
             // it may be moved. Orders have one of their own, for they may remove other files.
             unsafe {
                 match attribute {
-                    Attribute::Number(name, _) | Attribute::Text(name, _) => {
+                    Attribute::Number(name, _)
+                    | Attribute::Pairs(name, _)
+                    | Attribute::Text(name, _) => {
                         raw.name = name.as_char_ptr();
                         raw.mode = 0o444;
                         bindings::kernel_ext_sysfs_attr_init(&mut raw);
@@ -275,19 +280,29 @@ impl<T: Attributes> KobjectDir<T> {
     ) -> isize {
         // SAFETY: By the requirement of this function; sysfs keeps the kobject while this runs.
         let (inner, attribute) = unsafe { Self::of(kobject, attribute) };
-        let emit = |value: fmt::Arguments<'_>| {
-            // SAFETY: There is a page at `out`. `%pA` takes a pointer to arguments.
+        let emit_at = |at: c_int, value: fmt::Arguments<'_>| {
+            // SAFETY: There is a page at `out`, and the function looks whether `at` is in it. `%pA` takes
+            // a pointer to arguments.
             unsafe {
-                bindings::sysfs_emit(
+                bindings::sysfs_emit_at(
                     out,
+                    at,
                     c"%pA\n".as_char_ptr(),
                     core::ptr::from_ref(&value).cast::<c_void>(),
-                ) as isize
+                )
             }
         };
+        let emit = |value: fmt::Arguments<'_>| emit_at(0, value) as isize;
         match attribute {
             Attribute::Number(_, show) | Attribute::RootNumber(_, show) => {
                 emit(fmt!("{}", show(&inner.data)))
+            }
+            Attribute::Pairs(_, show) => {
+                let mut at = 0;
+                for (first, second) in (0..).map_while(|line| show(&inner.data, line)) {
+                    at += emit_at(at, fmt!("{first} {second}"));
+                }
+                at as isize
             }
             Attribute::Text(_, show) => emit(fmt!("{}", show(&inner.data))),
             // Root can change the mode of a file, and then read an order.

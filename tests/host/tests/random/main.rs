@@ -15,6 +15,7 @@ mod header;
 mod heap;
 #[path = "../common/input.rs"]
 mod input;
+mod latency;
 #[path = "../common/loads.rs"]
 mod loads;
 mod log;
