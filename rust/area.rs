@@ -70,7 +70,7 @@ impl Hooks for Area {
 
     #[inline]
     fn store(&self, batch: &mut StoreBatch<'_>) {
-        self.pool.store(&self.table, batch);
+        self.pool.store(&self.table, self.number, batch);
     }
 
     #[inline]

@@ -50,6 +50,7 @@ use crate::{
             Redirect, //
         },
         limit::Limit,
+        segment::Owner,
         slot::{
             Content,
             Displaced,
@@ -69,6 +70,7 @@ use crate::{
             zsmalloc::ZsObject,
         },
         sync::spin_wait::SpinWait,
+        trace::TracedSlot, //
     },
 };
 use core::ops::ControlFlow;
@@ -107,6 +109,8 @@ pub(crate) enum Found {
 /// What a pool holds.
 #[pin_data]
 pub(crate) struct Contents {
+    /// The name of the pool, or the number of its mount.
+    pub(crate) id: CString,
     /// The limit on all that is in memory.
     #[pin]
     pub(crate) limit: PoolLimit,
@@ -130,15 +134,16 @@ impl Contents {
     ///
     /// Context: may sleep. Errors: [`ENOENT`] if there is no such compressor; [`ENOMEM`].
     pub(crate) fn new(
-        id: &CStr,
+        id: CString,
         config: &PoolConfig,
         cpus: &Arc<OnlineState<CacheInner>>,
     ) -> Result<Arc<Self>> {
-        let cache = Cache::new(id, &config.compressor, config.second.as_deref(), cpus)?;
+        let cache = Cache::new(&id, &config.compressor, config.second.as_deref(), cpus)?;
         let table_pages = TablePages::new()?;
         let stats = Stats::new()?;
         Arc::pin_init(
             pin_init!(Self {
+                id,
                 limit <- PoolLimit::new(config.limit, config.cached),
                 tables <- AreaTables::new(),
                 table_pages,
@@ -148,6 +153,14 @@ impl Contents {
             }),
             GFP_KERNEL,
         )
+    }
+
+    /// The slot of `owner`, for what is told to tracers.
+    pub(crate) fn traced(&self, owner: Owner) -> TracedSlot<'_> {
+        TracedSlot {
+            pool: &self.id,
+            owner,
+        }
     }
 
     /// Sets the limit to what is given, or to the default. If the pool holds more, it keeps that, and

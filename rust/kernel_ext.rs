@@ -28,3 +28,4 @@ pub(crate) mod mm;
 pub(crate) mod power;
 pub(crate) mod sort;
 pub(crate) mod sync;
+pub(crate) mod trace;

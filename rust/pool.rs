@@ -60,6 +60,10 @@ use crate::{
             BackgroundQueue,
             ReclaimQueue, //
         },
+        trace::{
+            tell,
+            FailedOp, //
+        },
     },
     writeback::{
         mover::Mover,
@@ -118,7 +122,6 @@ pub(crate) struct Pool {
     reader: Arc<Reader>,
     mover: Arc<Mover>,
     recompressor: Arc<Recompressor>,
-    id: CString,
     compressor: CString,
     second: Option<CString>,
     /// Whether its areas take many folios at once, and are not synchronous.
@@ -151,7 +154,7 @@ impl Pool {
             urgent,
             background,
         } = queues;
-        let contents = Contents::new(&id, &config, cpus)?;
+        let contents = Contents::new(id, &config, cpus)?;
         let reader = Reader::new(contents.clone(), urgent.clone())?;
         let mover = Mover::new(
             contents.clone(),
@@ -167,7 +170,6 @@ impl Pool {
                 reader,
                 mover,
                 recompressor,
-                id,
                 compressor: config.compressor,
                 second: config.second,
                 batched: config.batched,
@@ -182,7 +184,7 @@ impl Pool {
 
     /// Its name, or the number of its mount.
     pub(crate) fn id(&self) -> &CStr {
-        &self.id
+        &self.contents.id
     }
 
     /// The name of its compressor.
@@ -225,12 +227,12 @@ impl Pool {
         self.contents.tables.leave(number);
     }
 
-    /// Keeps the pages of `batch` for their slots of `table`, in place of what was there. If one cannot be
-    /// kept, for lack of room or memory, its folio stays in memory, and its slots are freed.
+    /// Keeps the pages of `batch` for their slots of `table`, that of area `area`, in place of what was there.
+    /// If one cannot be kept, for lack of room or memory, its folio stays in memory, and its slots are freed.
     ///
     /// Context: may sleep; memory may be being reclaimed.
     #[inline]
-    pub(crate) fn store(&self, table: &Table, batch: &mut StoreBatch<'_>) {
+    pub(crate) fn store(&self, table: &Table, area: usize, batch: &mut StoreBatch<'_>) {
         let mut cursor = table.cursor();
         let mut stream = self.contents.cache.stream();
         let mut arrivals = Arrivals::default();
@@ -239,19 +241,20 @@ impl Pool {
         batch.each_page(
             |slot, page| {
                 if !had_room && !self.has_room(&mut stream) {
-                    return Err(self.refuse(StoreFailure::Limit));
+                    return Err(self.refuse(owner(area, slot), StoreFailure::Limit));
                 }
                 had_room = false;
                 match (self.contents).put(&mut cursor, slot, page, &mut stream, &mut arrivals) {
                     Ok(replaced) => self.dispose(replaced),
-                    Err(failure) => return Err(self.refuse(failure)),
+                    Err(failure) => return Err(self.refuse(owner(area, slot), failure)),
                 }
                 // The object, or the slot's cluster, may have grown the pool. Then they go back.
                 if !self.has_room(&mut stream) {
-                    return Err(self.refuse(StoreFailure::Limit));
+                    return Err(self.refuse(owner(area, slot), StoreFailure::Limit));
                 }
                 had_room = true;
                 arrivals.stored();
+                tell!(store: self.contents.traced(owner(area, slot)), table.length(slot));
                 Ok(())
             },
             |slot| self.forget(table, slot),
@@ -283,21 +286,25 @@ impl Pool {
                     let nanos = clock.nanos(begun, now);
                     begun = now;
                     stats.loaded(LoadedFrom::Ram, nanos);
+                    tell!(
+                        load: self.contents.traced(owner(area, slot)),
+                        table.length(slot),
+                        LoadedFrom::Ram,
+                        nanos,
+                    );
                     Ok(filled.into())
                 }
                 Ok((entry, Found::InStore(redirect))) => {
                     // The reader takes one.
                     stream.pause();
-                    let owner = Owner {
-                        area: area as u8,
-                        slot: slot as u32,
-                    };
+                    let owner = owner(area, slot);
                     let put_off = self.load_redirected(table, entry, owner, redirect, target);
                     begun = clock.now();
                     Ok(put_off)
                 }
                 Err(error) => {
                     stats.load_failed();
+                    tell!(fail: self.contents.traced(owner(area, slot)), FailedOp::Load, error);
                     Err(error)
                 }
             }
@@ -317,6 +324,7 @@ impl Pool {
         let (page, put_off) = target.defer();
         let begun = BegunLoad {
             owner,
+            length: redirect.form.length,
             at: Instant::now(),
         };
         let group = IoGroup::current();
@@ -362,17 +370,19 @@ impl Pool {
         }
     }
 
-    /// Counts a page that is not stored. Returns the error.
+    /// Counts the page of `owner`, which is not stored. Returns the error.
     #[cold]
-    fn refuse(&self, failure: StoreFailure) -> Error {
+    fn refuse(&self, owner: Owner, failure: StoreFailure) -> Error {
         self.contents.stats.refused(failure);
-        match failure {
+        let error = match failure {
             StoreFailure::Limit => ENOSPC,
             StoreFailure::Memory => {
                 self.mover.free_memory();
                 ENOMEM
             }
-        }
+        };
+        tell!(fail: self.contents.traced(owner), FailedOp::Store, error);
+        error
     }
 
     /// Returns whether the pool holds no more than it may, after the mover made room if it must. The
@@ -476,5 +486,14 @@ impl Pool {
         // So no store is added any more that registers another. It waits for tasks that reclaim memory.
         let shrinker = self.shrinker.lock().take();
         drop(shrinker);
+    }
+}
+
+/// Slot `slot` of area `area`.
+#[inline(always)]
+fn owner(area: usize, slot: usize) -> Owner {
+    Owner {
+        area: area as u8,
+        slot: slot as u32,
     }
 }

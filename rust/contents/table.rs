@@ -14,6 +14,7 @@
 
 use crate::{
     core::{
+        payload::Length,
         segment::Owner,
         slot::{
             Content,
@@ -291,6 +292,14 @@ impl Table {
             cluster: self.clusters.get(slot / CLUSTER)?,
             at: slot % CLUSTER,
         })
+    }
+
+    /// The length of the object that the page of slot `slot` is kept as; [`None`] if there is none.
+    ///
+    /// Context: any; takes no lock.
+    #[cold]
+    pub(crate) fn length(&self, slot: usize) -> Option<Length> {
+        self.get(slot)?.peek().length()
     }
 
     /// Calls `each` with all clusters there are, in order. Others may come and go meanwhile.

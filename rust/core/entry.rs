@@ -192,6 +192,17 @@ pub enum Entry {
 }
 
 impl Entry {
+    /// The length of the object that its page is kept as, in memory or in a backing store; [`None`] if
+    /// there is none.
+    pub fn length(self) -> Option<Length> {
+        match self {
+            Entry::Cached { form, .. } | Entry::Redirected(Redirect { form, .. }) => {
+                Some(form.length)
+            }
+            Entry::Free | Entry::Same { .. } | Entry::Lost => None,
+        }
+    }
+
     /// The entry's eight bytes; [`None`] if the payload is out of its range.
     pub fn encode(self) -> Option<u64> {
         let is_valid = match self {

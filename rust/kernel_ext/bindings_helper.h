@@ -42,6 +42,8 @@
 #include <linux/zsmalloc.h>
 #include <linux/zstd.h>
 
+#include "trace.h"
+
 struct acomp_req *kernel_ext_acomp_request_alloc(struct crypto_acomp *tfm);
 void kernel_ext_acomp_request_free(struct acomp_req *req);
 int kernel_ext_acomp_run(struct acomp_req *req, const u8 *src, u8 *dst, unsigned int slen,

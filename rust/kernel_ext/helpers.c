@@ -8,6 +8,11 @@
 
 #include "bindings_helper.h"
 
+/* After all that includes it to know the events: this makes them. */
+#define CREATE_TRACE_POINTS
+#define CREATE_RUST_TRACE_POINTS
+#include "trace.h"
+
 struct acomp_req *kernel_ext_acomp_request_alloc(struct crypto_acomp *tfm)
 {
 	return acomp_request_alloc(tfm);

@@ -31,6 +31,7 @@ use crate::{
         },
         victims::MAX_VICTIMS,
     },
+    kernel_ext::trace::tell,
     writeback::{
         lanes::{
             Lanes,
@@ -317,6 +318,7 @@ fn commit(
         };
         to.log.begin_record(taken, length);
         if slot.move_redirect(from, location) {
+            tell!(clean: contents.traced(owner), length, from.location, location);
             contents.stores.end_record(from);
         } else {
             to.end_record(taken.segment(), length);

@@ -79,6 +79,7 @@ use crate::{
             event_count::EventCount,
             workqueue::ReclaimQueue, //
         },
+        trace::tell, //
     },
     writeback::backoff::Impatience,
 };
@@ -472,10 +473,14 @@ fn commit(
         // Without its cluster, the slot is free.
         let committed = location
             .zip(slots.slot(owner))
-            .and_then(|(location, slot)| slot.commit(mark, Redirect { location, form }));
-        if let Some(object) = committed {
+            .and_then(|(location, slot)| {
+                let redirect = Redirect { location, form };
+                Some((slot.commit(mark, redirect)?, location))
+            });
+        if let Some((object, location)) = committed {
             departures.went(object.form().length, form.length);
             contents.cache.free(object);
+            tell!(write_back: contents.traced(owner), form.length, location);
             continue;
         }
         store.end_record(taken.segment(), form.length);

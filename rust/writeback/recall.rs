@@ -11,7 +11,11 @@ use crate::{
         table::Table,
         Contents, //
     },
-    core::segment::MAX_STORES,
+    core::{
+        entry::Redirect,
+        segment::MAX_STORES, //
+    },
+    kernel_ext::trace::tell,
     writeback::{
         backoff::Backoff,
         lanes::{
@@ -174,7 +178,9 @@ fn recall(
             Ok(object) => match slot.recall(redirect, object) {
                 Ok(()) => {
                     slot.cluster().touch();
-                    contents.stats.recalled(redirect.form.length);
+                    let Redirect { form, location } = redirect;
+                    contents.stats.recalled(form.length);
+                    tell!(read_back: contents.traced(record.owner), form.length, location);
                     contents.stores.end_record(redirect);
                 }
                 Err(object) => contents.cache.free(object),

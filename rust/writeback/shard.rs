@@ -47,6 +47,7 @@ use crate::{
         latency::LoadedFrom,
         log::PinnedSegment,
         message::Message,
+        payload::Length,
         read_ahead::Streams,
         segment::{
             Owner,
@@ -93,6 +94,10 @@ use crate::{
             swapfile::SwapRef, //
         },
         sync::workqueue::ReclaimQueue,
+        trace::{
+            tell,
+            FailedOp, //
+        },
     },
 };
 use core::ops::Range;
@@ -159,6 +164,8 @@ pub(super) struct ReadGrant {
 pub(crate) struct BegunLoad {
     /// Whose page it is for.
     pub(crate) owner: Owner,
+    /// The length of the page's object.
+    pub(crate) length: Length,
     /// When it began.
     pub(crate) at: Instant<Monotonic>,
 }
@@ -228,13 +235,18 @@ pub(super) fn end_load(
     begun: BegunLoad,
     loaded: Result<Filled>,
 ) {
+    // It was in a store when it began, and waited for that, also if it came to memory meanwhile.
+    let (slot, from) = (contents.traced(begun.owner), LoadedFrom::Store);
     match loaded {
-        // It was in a store when it began, and waited for that, also if it came to memory meanwhile.
         Ok(_) => {
             let nanos = begun.at.elapsed().as_nanos() as u64;
-            contents.stats.loaded(LoadedFrom::Store, nanos);
+            contents.stats.loaded(from, nanos);
+            tell!(load: slot, Some(begun.length), from, nanos);
         }
-        Err(_) => contents.stats.load_failed(),
+        Err(error) => {
+            contents.stats.load_failed();
+            tell!(fail: slot, FailedOp::Load, error);
+        }
     }
     page.finish(loaded);
 }

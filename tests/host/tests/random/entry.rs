@@ -136,6 +136,21 @@ proptest! {
     }
 
     #[test]
+    fn what_is_kept_as_an_object_has_its_length(
+        payload in any_payload(),
+        form in any_form(),
+        state in any_state(),
+        location in any_location(),
+        fill: u32,
+    ) {
+        prop_assert_eq!(cached(payload, form, state).length(), Some(form.length));
+        prop_assert_eq!(Entry::Redirected(Redirect { location, form }).length(), Some(form.length));
+        for entry in [Entry::Free, Entry::Same { fill }, Entry::Lost] {
+            prop_assert_eq!(entry.length(), None);
+        }
+    }
+
+    #[test]
     fn only_zero_is_free(word in any_word()) {
         prop_assert_eq!(Entry::decode(word) == Some(Entry::Free), word == 0);
     }
