@@ -180,6 +180,11 @@ impl Cluster {
         self.recompressed.store(touched, Relaxed);
     }
 
+    /// Its number in its table.
+    pub(crate) fn index(&self) -> usize {
+        self.index as usize
+    }
+
     /// All slots, in order.
     pub(crate) fn slots(&self) -> &[Slot<ZsObject>] {
         &self.slots

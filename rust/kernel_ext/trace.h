@@ -162,6 +162,33 @@ TRACE_EVENT(ghostswap_clean,
 		  __entry->to_backing, __entry->to_segment)
 );
 
+TRACE_EVENT(ghostswap_recompress,
+
+	TP_PROTO(const char *pool, u32 area, u32 slot, u32 bytes, u32 before),
+
+	TP_ARGS(pool, area, slot, bytes, before),
+
+	TP_STRUCT__entry(
+		__string(pool, pool)
+		__field(u32, area)
+		__field(u32, slot)
+		__field(u32, bytes)
+		__field(u32, before)
+	),
+
+	TP_fast_assign(
+		__assign_str(pool);
+		__entry->area = area;
+		__entry->slot = slot;
+		__entry->bytes = bytes;
+		__entry->before = before;
+	),
+
+	TP_printk("pool=%s area=%u slot=%u bytes=%u before=%u",
+		  __get_str(pool), __entry->area, __entry->slot,
+		  __entry->bytes, __entry->before)
+);
+
 TRACE_EVENT(ghostswap_fail,
 
 	TP_PROTO(const char *pool, u32 area, u32 slot, u32 op, int error),

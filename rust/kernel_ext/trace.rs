@@ -139,6 +139,9 @@ events! {
         (kind(Some(length)), bytes(Some(length)), from.store() as u32, from.segment() as u32,
         to.store() as u32, to.segment() as u32);
 
+    /// The second compressor made an object of this length, of a page that had one of length `before`.
+    recompress(length: Length, before: Length) => (bytes(Some(length)), bytes(Some(before)));
+
     /// That failed with this error.
     fail(op: FailedOp, error: Error) => (op as u32, error.to_errno());
 }

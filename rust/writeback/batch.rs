@@ -53,7 +53,10 @@ use crate::{
             Slot, //
         },
     },
-    kernel_ext::mm::zsmalloc::ZsObject,
+    kernel_ext::{
+        mm::zsmalloc::ZsObject,
+        trace::tell, //
+    },
     writeback::{
         gc::Cleaner,
         lanes::{
@@ -330,6 +333,7 @@ impl Batch<'_> {
             };
             if now.coder == Coder::Second {
                 self.contents.stats.recompressed();
+                tell!(recompress: self.contents.traced(owner), now.length, form.length);
             }
             self.note(owner, mark, form.length, now, unit);
             return Continue(());

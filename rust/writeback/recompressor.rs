@@ -12,7 +12,8 @@ use crate::{
     contents::{
         table::{
             self,
-            Cluster, //
+            Cluster,
+            CLUSTER, //
         },
         Contents, //
     },
@@ -23,6 +24,7 @@ use crate::{
             ObjectState, //
         },
         payload::Coder,
+        segment::Owner,
         slot::{
             Look,
             Slot, //
@@ -34,6 +36,7 @@ use crate::{
             event_count::EventCount,
             workqueue::BackgroundQueue, //
         },
+        trace::tell, //
     },
     writeback::recoder::Recoder,
 };
@@ -184,11 +187,11 @@ fn recompress(
 ) -> Result {
     let time = ages::before(table::now(), age);
     let tables = contents.tables.snapshot();
-    for (_, table) in tables.all() {
+    for (area, table) in tables.all() {
         let mut next = 0;
         while table.is_on() {
             let done = table.with_cluster_from(next, |cluster| {
-                recompress_cluster(contents, recoder, cluster, time)
+                recompress_cluster(contents, recoder, area, cluster, time)
             });
             let Some((number, result)) = done else {
                 break;
@@ -201,10 +204,11 @@ fn recompress(
     Ok(())
 }
 
-/// Does that for `cluster`, if it was touched at `time` or before.
+/// Does that for `cluster`, of area `area`, if it was touched at `time` or before.
 fn recompress_cluster(
     contents: &Contents,
     recoder: &mut Recoder,
+    area: usize,
     cluster: &Cluster,
     time: u32,
 ) -> Result {
@@ -214,15 +218,24 @@ fn recompress_cluster(
     if cluster.is_recompressed(touched) {
         return Ok(());
     }
-    for slot in cluster.slots() {
-        recompress_object(contents, recoder, slot)?;
+    for (at, slot) in cluster.slots().iter().enumerate() {
+        let owner = Owner {
+            area: area as u8,
+            slot: (cluster.index() * CLUSTER + at) as u32,
+        };
+        recompress_object(contents, recoder, owner, slot)?;
     }
     cluster.note_recompressed(touched);
     Ok(())
 }
 
-/// Does that for the object of `slot`, if it has one with which nothing goes on.
-fn recompress_object(contents: &Contents, recoder: &mut Recoder, slot: &Slot<ZsObject>) -> Result {
+/// Does that for the object of `slot`, the slot of `owner`, if it has one with which nothing goes on.
+fn recompress_object(
+    contents: &Contents,
+    recoder: &mut Recoder,
+    owner: Owner,
+    slot: &Slot<ZsObject>,
+) -> Result {
     let cache = &contents.cache;
     let is_wanted = match slot.peek() {
         Entry::Cached {
@@ -263,7 +276,9 @@ fn recompress_object(contents: &Contents, recoder: &mut Recoder, slot: &Slot<ZsO
     match hold.release_for(made) {
         Ok(before) => {
             contents.stats.recompressed();
-            contents.stats.shrunk(before.form().length, length);
+            let shrunk = before.form().length;
+            contents.stats.shrunk(shrunk, length);
+            tell!(recompress: contents.traced(owner), length, shrunk);
             cache.free(before);
         }
         Err(objects) => objects.into_iter().for_each(|object| cache.free(object)),

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 TRACING=/sys/kernel/tracing
-EVENTS=(clean fail load read_back store write_back)
+EVENTS=(clean fail load read_back recompress store write_back)
 
 # What every test here needs. Sets $events, the directory of the events, and $watched, of a buffer of
 # their own for what was told.
@@ -75,6 +75,7 @@ by_name() {
 		__data_loc char[] pool;u32 area;u32 slot;u32 op;int error;
 		__data_loc char[] pool;u32 area;u32 slot;u32 kind;u32 bytes;u32 from;u64 nsecs;
 		__data_loc char[] pool;u32 area;u32 slot;u32 kind;u32 bytes;u32 backing;u32 segment;
+		__data_loc char[] pool;u32 area;u32 slot;u32 bytes;u32 before;
 		__data_loc char[] pool;u32 area;u32 slot;u32 kind;u32 bytes;
 		__data_loc char[] pool;u32 area;u32 slot;u32 kind;u32 bytes;u32 backing;u32 segment;
 	END
@@ -225,6 +226,29 @@ cleaned() {
 	ends_well
 }
 
+# In memory, and on the way to a store.
+compressed_again() {
+	local before after
+	events
+	area_with_store 64M recomp=wlz:dense
+	start pages -s 4 -k tr fill out hold check hold
+	before=$(stat_of file compressed_bytes)
+	attach recompress
+	gives OK tell file recompress 0
+	after=$(stat_of file compressed_bytes)
+	told recompress
+	equal "told" "$(stat_of file recompressed_pages)" "$times_told"
+	equal "bytes saved" "$((before - after))" "$(($(sum before) - $(sum bytes)))"
+	go_on
+	start_second -i 2 -s 4 -k t fill out hold check
+	write_back file
+	told recompress
+	holds "told" "$times_told > 500"
+	equal "told" "$(stat_of file recompressed_pages)" "$times_told"
+	release_second
+	ends_well
+}
+
 promise "events and their fields are those that tools know" by_name
 promise "events are told if they are on, and not if they are off" only_what_is_on
 promise "each store and load is told, with what was kept" stores_and_loads
@@ -233,4 +257,5 @@ promise "loads that fail are told" loads_that_fail
 promise "what is written back is told, and what is loaded from there" written_and_read
 promise "what comes back to memory is told" back_to_memory
 promise "what is cleaned is told" cleaned
+promise "what is compressed again is told" compressed_again
 finish
