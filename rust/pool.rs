@@ -66,6 +66,7 @@ use crate::{
         },
     },
     writeback::{
+        load::BegunLoad,
         mover::Mover,
         pressure,
         reader::{
@@ -76,8 +77,7 @@ use crate::{
         recompressor::{
             self,
             Recompressor, //
-        },
-        shard::BegunLoad, //
+        }, //
     },
 };
 use kernel::{

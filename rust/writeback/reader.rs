@@ -44,13 +44,15 @@ use crate::{
             workqueue::ReclaimQueue, //
         },
     },
-    writeback::shard::{
-        end_load,
-        finish_load,
-        BegunLoad,
-        PinnedLoad,
-        ReadGrant,
-        Shard, //
+    writeback::{
+        load::{
+            end_load,
+            finish_load,
+            BegunLoad,
+            PinnedLoad,
+            ReadGrant, //
+        },
+        shard::Shard, //
     },
 };
 use kernel::{
