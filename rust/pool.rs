@@ -241,20 +241,20 @@ impl Pool {
         batch.each_page(
             |slot, page| {
                 if !had_room && !self.has_room(&mut stream) {
-                    return Err(self.refuse(owner(area, slot), StoreFailure::Limit));
+                    return Err(self.refuse(Owner::new(area, slot), StoreFailure::Limit));
                 }
                 had_room = false;
                 match (self.contents).put(&mut cursor, slot, page, &mut stream, &mut arrivals) {
                     Ok(replaced) => self.dispose(replaced),
-                    Err(failure) => return Err(self.refuse(owner(area, slot), failure)),
+                    Err(failure) => return Err(self.refuse(Owner::new(area, slot), failure)),
                 }
                 // The object, or the slot's cluster, may have grown the pool. Then they go back.
                 if !self.has_room(&mut stream) {
-                    return Err(self.refuse(owner(area, slot), StoreFailure::Limit));
+                    return Err(self.refuse(Owner::new(area, slot), StoreFailure::Limit));
                 }
                 had_room = true;
                 arrivals.stored();
-                tell!(store: self.contents.traced(owner(area, slot)), table.length(slot));
+                tell!(store: self.contents.traced(Owner::new(area, slot)), table.length(slot));
                 Ok(())
             },
             |slot| self.forget(table, slot),
@@ -287,7 +287,7 @@ impl Pool {
                     begun = now;
                     stats.loaded(LoadedFrom::Ram, nanos);
                     tell!(
-                        load: self.contents.traced(owner(area, slot)),
+                        load: self.contents.traced(Owner::new(area, slot)),
                         table.length(slot),
                         LoadedFrom::Ram,
                         nanos,
@@ -297,14 +297,14 @@ impl Pool {
                 Ok((entry, Found::InStore(redirect))) => {
                     // The reader takes one.
                     stream.pause();
-                    let owner = owner(area, slot);
+                    let owner = Owner::new(area, slot);
                     let put_off = self.load_redirected(table, entry, owner, redirect, target);
                     begun = clock.now();
                     Ok(put_off)
                 }
                 Err(error) => {
                     stats.load_failed();
-                    tell!(fail: self.contents.traced(owner(area, slot)), FailedOp::Load, error);
+                    tell!(fail: self.contents.traced(Owner::new(area, slot)), FailedOp::Load, error);
                     Err(error)
                 }
             }
@@ -486,14 +486,5 @@ impl Pool {
         // So no store is added any more that registers another. It waits for tasks that reclaim memory.
         let shrinker = self.shrinker.lock().take();
         drop(shrinker);
-    }
-}
-
-/// Slot `slot` of area `area`.
-#[inline(always)]
-fn owner(area: usize, slot: usize) -> Owner {
-    Owner {
-        area: area as u8,
-        slot: slot as u32,
     }
 }

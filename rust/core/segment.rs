@@ -153,6 +153,17 @@ pub struct Owner {
     pub slot: u32,
 }
 
+impl Owner {
+    /// Slot `slot` of area `area`, of which there are less than 2<sup>32</sup> and 2<sup>8</sup>.
+    #[inline(always)]
+    pub fn new(area: usize, slot: usize) -> Self {
+        Self {
+            area: area as u8,
+            slot: slot as u32,
+        }
+    }
+}
+
 /// A record, as its reader knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {

@@ -293,11 +293,7 @@ impl Batch<'_> {
                 cluster.touch();
                 continue;
             }
-            let owner = Owner {
-                area: area as u8,
-                slot: (index * CLUSTER + at) as u32,
-            };
-            self.copy(owner, slot, hold)?;
+            self.copy(Owner::new(area, index * CLUSTER + at), slot, hold)?;
         }
         Continue(is_left)
     }

@@ -219,10 +219,7 @@ fn recompress_cluster(
         return Ok(());
     }
     for (at, slot) in cluster.slots().iter().enumerate() {
-        let owner = Owner {
-            area: area as u8,
-            slot: (cluster.index() * CLUSTER + at) as u32,
-        };
+        let owner = Owner::new(area, cluster.index() * CLUSTER + at);
         recompress_object(contents, recoder, owner, slot)?;
     }
     cluster.note_recompressed(touched);
