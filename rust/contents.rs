@@ -50,6 +50,10 @@ use crate::{
             Redirect, //
         },
         limit::Limit,
+        payload::{
+            Form,
+            Length, //
+        },
         segment::Owner,
         slot::{
             Content,
@@ -70,7 +74,10 @@ use crate::{
             zsmalloc::ZsObject,
         },
         sync::spin_wait::SpinWait,
-        trace::TracedSlot, //
+        trace::{
+            tell,
+            TracedSlot, //
+        },
     },
 };
 use core::ops::ControlFlow;
@@ -161,6 +168,13 @@ impl Contents {
             pool: &self.id,
             owner,
         }
+    }
+
+    /// Counts, and tells, that the second compressor made an object of `form` of the page of `owner`, which had
+    /// one of length `before`.
+    pub(crate) fn note_recompressed(&self, owner: Owner, before: Length, form: Form) {
+        self.stats.recompressed();
+        tell!(recompress: self.traced(owner), form.length, before);
     }
 
     /// Sets the limit to what is given, or to the default. If the pool holds more, it keeps that, and

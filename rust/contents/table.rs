@@ -180,11 +180,6 @@ impl Cluster {
         self.recompressed.store(touched, Relaxed);
     }
 
-    /// Its number in its table.
-    pub(crate) fn index(&self) -> usize {
-        self.index as usize
-    }
-
     /// All slots, in order.
     pub(crate) fn slots(&self) -> &[Slot<ZsObject>] {
         &self.slots
@@ -316,15 +311,14 @@ impl Table {
         self.clusters.for_each_at(0..usize::MAX, each)
     }
 
-    /// Calls `with` with the first cluster there is from number `first` on. Returns its number, and what
-    /// `with` returns.
+    /// Calls `with` with the first cluster there is from number `first` on. Returns what that returns.
     pub(crate) fn with_cluster_from<R>(
         &self,
         first: usize,
-        mut with: impl FnMut(&Cluster) -> R,
-    ) -> Option<(usize, R)> {
-        let found = self.clusters.for_each_at(first..usize::MAX, |cluster| {
-            ControlFlow::Break((cluster.index(), with(&cluster)))
+        mut with: impl FnMut(PinnedElement<'_, Cluster>) -> R,
+    ) -> Option<R> {
+        let found = (self.clusters).for_each_at(first..usize::MAX, |cluster| {
+            ControlFlow::Break(with(cluster))
         });
         found.break_value()
     }

@@ -53,10 +53,7 @@ use crate::{
             Slot, //
         },
     },
-    kernel_ext::{
-        mm::zsmalloc::ZsObject,
-        trace::tell, //
-    },
+    kernel_ext::mm::zsmalloc::ZsObject,
     writeback::{
         gc::Cleaner,
         lanes::{
@@ -328,8 +325,7 @@ impl Batch<'_> {
                 return Break(());
             };
             if now.coder == Coder::Second {
-                self.contents.stats.recompressed();
-                tell!(recompress: self.contents.traced(owner), now.length, form.length);
+                self.contents.note_recompressed(owner, form.length, now);
             }
             self.note(owner, mark, form.length, now, unit);
             return Continue(());

@@ -34,7 +34,7 @@ pub(crate) struct Recoder {
 /// A copy of an object that the first compressor made.
 pub(crate) struct ObjectCopy<'a> {
     object: &'a [u8],
-    pub(crate) form: Form,
+    form: Form,
     room: &'a mut Block,
 }
 

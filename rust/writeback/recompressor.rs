@@ -10,6 +10,7 @@
 
 use crate::{
     contents::{
+        cache::Cache,
         table::{
             self,
             Cluster,
@@ -31,12 +32,14 @@ use crate::{
         },
     },
     kernel_ext::{
-        mm::zsmalloc::ZsObject,
+        mm::{
+            sparse_array::PinnedElement,
+            zsmalloc::ZsObject, //
+        },
         sync::{
             event_count::EventCount,
             workqueue::BackgroundQueue, //
-        },
-        trace::tell, //
+        }, //
     },
     writeback::recoder::Recoder,
 };
@@ -191,13 +194,13 @@ fn recompress(
         let mut next = 0;
         while table.is_on() {
             let done = table.with_cluster_from(next, |cluster| {
-                recompress_cluster(contents, recoder, area, cluster, time)
+                recompress_cluster(contents, recoder, area, &cluster, time)?;
+                Ok::<_, Error>(cluster.index())
             });
-            let Some((number, result)) = done else {
+            let Some(done) = done else {
                 break;
             };
-            result?;
-            next = number + 1;
+            next = done? + 1;
             goes_on()?;
         }
     }
@@ -209,7 +212,7 @@ fn recompress_cluster(
     contents: &Contents,
     recoder: &mut Recoder,
     area: usize,
-    cluster: &Cluster,
+    cluster: &PinnedElement<'_, Cluster>,
     time: u32,
 ) -> Result {
     let Some(touched) = (cluster.touched()).filter(|touched| ages::is_by(*touched, time)) else {
@@ -224,6 +227,17 @@ fn recompress_cluster(
     }
     cluster.note_recompressed(touched);
     Ok(())
+}
+
+/// The object that the second compressor makes of the page of `object`, if that takes less.
+fn recode(cache: &Cache, recoder: &mut Recoder, object: &ZsObject) -> Result<Option<ZsObject>> {
+    let mut copy = recoder.copy(cache, object)?;
+    match copy.recode(cache) {
+        (data, form) if form.coder == Coder::Second => {
+            cache.store_again(data, form.coder).map(Some)
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Does that for the object of `slot`, the slot of `owner`, if it has one with which nothing goes on.
@@ -248,18 +262,11 @@ fn recompress_object(
     let Look::Object(hold) = slot.look() else {
         return Ok(());
     };
-    let made = recoder.copy(cache, hold.object()).and_then(|mut copy| {
-        // It may be another object by now.
-        if !copy.form.is_for_second() {
-            return Ok(None);
-        }
-        match copy.recode(cache) {
-            (data, form) if form.coder == Coder::Second => {
-                Ok(Some(cache.store_again(data, form.coder)?))
-            }
-            _ => Ok(None),
-        }
-    });
+    let made = match hold.form().is_for_second() {
+        true => recode(cache, recoder, hold.object()),
+        // It is another object by now.
+        false => Ok(None),
+    };
     let made = match made {
         Ok(Some(object)) => object,
         other => {
@@ -269,14 +276,13 @@ fn recompress_object(
             return other.map(drop);
         }
     };
-    let length = made.form().length;
+    let form = made.form();
     match hold.release_for(made) {
-        Ok(before) => {
-            contents.stats.recompressed();
-            let shrunk = before.form().length;
-            contents.stats.shrunk(shrunk, length);
-            tell!(recompress: contents.traced(owner), length, shrunk);
-            cache.free(before);
+        Ok(object) => {
+            let before = object.form().length;
+            contents.stats.shrunk(before, form.length);
+            contents.note_recompressed(owner, before, form);
+            cache.free(object);
         }
         Err(objects) => objects.into_iter().for_each(|object| cache.free(object)),
     }
