@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Mount options: `comp=`, `recomp=`, `limit=`, `pool=`, `cache=`, `batch=`, `backing=`, `nobacking=`, `encrypt=`,
-//! `discard`.
+//! Mount options: `comp=`, `recomp=`, `limit=`, `pool=`, `cache=`, `batch=`, `backing=`, `nobacking=`,
+//! `encrypt=`, `discard`.
 
 use crate::{
     contents::PoolConfig,
@@ -228,23 +228,13 @@ impl Options {
 
     /// Checks what is given to a pool once.
     fn match_config(&self, pool: &Pool, log: &FsLog<'_>) -> Result {
-        let compressor = pool.compressor();
-        if let Some(comp) = self.comp.as_deref().filter(|comp| *comp != compressor) {
-            return Err(log.invalid(fmt!(
-                "pool {} has comp={}, not {}",
-                pool.id(),
-                compressor,
-                comp
-            )));
-        }
-        let second = pool.second().unwrap_or(NO_SECOND);
-        if let Some(recomp) = self.recomp.as_deref().filter(|recomp| *recomp != second) {
-            return Err(log.invalid(fmt!(
-                "pool {} has recomp={}, not {}",
-                pool.id(),
-                second,
-                recomp
-            )));
+        for (option, given, has) in [
+            ("comp", &self.comp, pool.compressor()),
+            ("recomp", &self.recomp, pool.second().unwrap_or(NO_SECOND)),
+        ] {
+            if let Some(given) = given.as_deref().filter(|given| *given != has) {
+                return Err(log.invalid(fmt!("pool {} has {option}={has}, not {given}", pool.id())));
+            }
         }
         let differs = |given: Option<bool>, is: bool| given.is_some_and(|given| given != is);
         let option = if differs(self.cache, pool.contents.limit.cached) {
