@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! What is there after the next boot: the lines of fstab that setup made follow the stores of their pool.
-//! Lines that it did not make are left to those who did.
+//! Lines that it did not make stay as they are.
 
 use crate::{
-    failure::{
-        plain,
-        Failure,
-        Result, //
-    },
+    failure::Result,
     fstab::{
+        as_it_was,
         backing,
         can_name,
         Fstab,
@@ -27,10 +24,7 @@ use std::io;
 pub fn add_store(root: &Root, pool: &Pool, store: &str) -> Result {
     let option = escape(&backing(store));
     let failed = |error| {
-        Failure::new(
-            format!("/etc/fstab cannot be changed: {}", plain(&error)),
-            format!("It is as it was, and the store is there until the next boot. For each boot, add {option} to the options of {} by hand.", pool.name()),
-        )
+        as_it_was(&error, &format!(", and the store is there until the next boot. For each boot, add {option} to the options of {} by hand.", pool.name()))
     };
     let fstab = Fstab::read(root).map_err(failed)?;
     let lines = lines_of(&fstab, pool);
@@ -64,10 +58,7 @@ pub fn add_store(root: &Root, pool: &Pool, store: &str) -> Result {
 pub fn remove_store(root: &Root, pool: &Pool, store: &str) -> Result {
     let option = escape(&backing(store));
     let failed = |error| {
-        Failure::new(
-            format!("/etc/fstab cannot be changed: {}", plain(&error)),
-            format!("It is as it was. If the line of {} there has {option}, take it out by hand, or the store comes back.", pool.name()),
-        )
+        as_it_was(&error, &format!(". If the line of {} there has {option}, take it out by hand, or the store comes back.", pool.name()))
     };
     let fstab = Fstab::read(root).map_err(failed)?;
     let mut left = fstab.clone();

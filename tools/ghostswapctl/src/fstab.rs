@@ -6,6 +6,10 @@
 //! that is how they are known again.
 
 use crate::{
+    failure::{
+        plain,
+        Failure, //
+    },
     mounts::{
         escape,
         unescape, //
@@ -47,6 +51,14 @@ const BACKING: &str = "backing=";
 /// With either of these, systemd mounts a ghost file when what it names is there.
 const REQUIRES_DEVICE: &str = "x-systemd.requires=";
 const REQUIRES_MOUNTS_FOR: &str = "x-systemd.requires-mounts-for=";
+
+/// That it cannot be changed, for `error`, and is as it was. `and` goes on from there, with the remedy.
+pub fn as_it_was(error: &io::Error, and: &str) -> Failure {
+    Failure::new(
+        format!("{FSTAB} cannot be changed: {}", plain(error)),
+        format!("It is as it was{and}"),
+    )
+}
 
 /// The option that makes `store` a backing store.
 pub fn backing(store: &str) -> String {

@@ -487,12 +487,8 @@ fn read_fstab(root: &Root) -> Result<Fstab> {
 }
 
 fn replace_fstab(root: &Root, before: &Fstab, after: &Fstab) -> Result {
-    after.replace(before, root).map_err(|error| {
-        Failure::new(
-            format!("/etc/fstab cannot be changed: {}", plain(&error)),
-            "It is as it was. See what --dry-run prints, and do that by hand.",
-        )
-    })
+    let remedy = ". See what --dry-run prints, and do that by hand.";
+    (after.replace(before, root)).map_err(|error| fstab::as_it_was(&error, remedy))
 }
 
 #[cfg(test)]
