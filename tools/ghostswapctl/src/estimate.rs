@@ -61,8 +61,8 @@ fn compressors() -> Vec<(&'static str, Compress)> {
 }
 
 /// Compressors that this machine may have as libraries. They are found when the program runs, so that it
-/// builds and runs without them; the types of C functions that are found so are known to nobody but the
-/// person who writes them here.
+/// builds and runs without them. The types of C functions that are found so are what is written here; no
+/// compiler compares them.
 #[allow(unsafe_code)]
 mod libraries {
     use super::*;

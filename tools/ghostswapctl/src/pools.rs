@@ -36,7 +36,7 @@ const SYSFS: &str = "/sys/fs/ghostswap";
 /// Bytes of a page.
 pub const PAGE: u64 = PAGE_SIZE as u64;
 
-/// A metric: a number of a `T` as those know it who keep what it was.
+/// A metric: a number of a `T`, as Prometheus keeps it.
 pub struct Metric<T: ?Sized> {
     /// It ends with `_total` if it only grows, until the pool or the store goes.
     pub name: &'static str,
