@@ -3,7 +3,8 @@
 //! What a pool holds: the tables of its areas, the cache, the backing stores, and what is counted.
 //!
 //! This is data. It starts no work and wakes nothing: a function that leaves something to do says so
-//! in what it returns, and [`crate::pool`] has it done.
+//! in what it returns, and [`crate::pool`] has it done. The one exception is that [changes](Contents::changes)
+//! are noted where they happen, some of them in RCU callbacks.
 //!
 //! # Invariants
 //!
@@ -49,6 +50,10 @@ use crate::{
             ObjectState,
             Redirect, //
         },
+        fit::{
+            Holdings,
+            View, //
+        },
         limit::Limit,
         payload::{
             Form,
@@ -73,7 +78,10 @@ use crate::{
             },
             zsmalloc::ZsObject,
         },
-        sync::spin_wait::SpinWait,
+        sync::{
+            delayed_call::DelayedCall,
+            spin_wait::SpinWait, //
+        },
         trace::{
             tell,
             TracedSlot, //
@@ -105,6 +113,10 @@ pub(crate) struct PoolConfig {
     pub(crate) discard: bool,
 }
 
+/// How long after a change it is looked at, in milliseconds. Within that time no more than some hundred MiB
+/// are stored, and a pool is looked at so often at most.
+const LOOK_MS: u32 = 250;
+
 /// Where a page was found.
 pub(crate) enum Found {
     /// It was in memory, and was written to where it is wanted.
@@ -134,6 +146,8 @@ pub(crate) struct Contents {
     pub(crate) stores: BackingStores,
     /// What is counted.
     pub(crate) stats: Stats,
+    /// Is asked for when what the pool holds, or may hold, changed.
+    pub(crate) changes: Arc<DelayedCall>,
 }
 
 impl Contents {
@@ -146,7 +160,8 @@ impl Contents {
         cpus: &Arc<OnlineState<CacheInner>>,
     ) -> Result<Arc<Self>> {
         let cache = Cache::new(&id, &config.compressor, config.second.as_deref(), cpus)?;
-        let table_pages = TablePages::new()?;
+        let changes = DelayedCall::new(LOOK_MS)?;
+        let table_pages = TablePages::new(changes.clone())?;
         let stats = Stats::new()?;
         Arc::pin_init(
             pin_init!(Self {
@@ -157,6 +172,7 @@ impl Contents {
                 cache <- cache,
                 stores <- BackingStores::new(config.encrypt, config.discard),
                 stats,
+                changes,
             }),
             GFP_KERNEL,
         )
@@ -181,6 +197,7 @@ impl Contents {
     /// takes no more.
     pub(crate) fn set_limit(&self, given: Option<Limit>) {
         self.limit.set(given, || !self.stores.is_empty());
+        self.changes.ask();
     }
 
     /// Bytes of memory that count against the limit: objects, in whole pages, and tables. Without a
@@ -216,6 +233,44 @@ impl Contents {
     /// Has the mark follow the limit and whether there are backing stores.
     pub(crate) fn update_mark(&self) {
         self.limit.update(|| !self.stores.is_empty());
+        self.changes.ask();
+    }
+
+    /// How many slots it has, and how many it can hold pages for, with how many are in use.
+    ///
+    /// Context: any but interrupts; never waits.
+    pub(crate) fn view(&self) -> (View, u64) {
+        let tables = self.tables.snapshot();
+        let (mut promised, mut used, mut empty) = (0, 0, 0);
+        for (_, table) in tables.on() {
+            let in_use = table.used();
+            promised += table.slots();
+            used += in_use;
+            if in_use == 0 {
+                empty += table.slots();
+            }
+        }
+        let (redirected, redirected_bytes) = self.stats.in_stores();
+        let held = self.bytes();
+        let holdings = Holdings {
+            // What only passes through is no room.
+            limit: if self.limit.cached {
+                self.limit.bytes()
+            } else {
+                held
+            },
+            held,
+            used,
+            redirected,
+            redirected_bytes,
+            stores: self.stores.usable_bytes(),
+        };
+        let view = View {
+            promised,
+            capacity: holdings.capacity(),
+            empty,
+        };
+        (view, used)
     }
 
     /// Bytes that a pool takes whatever it holds: its structures, and, once it had an area, the

@@ -25,6 +25,10 @@ use crate::{
     },
     core::{
         entry::Redirect,
+        fit::{
+            Misfit,
+            Watch, //
+        },
         latency::LoadedFrom,
         segment::Owner,
         slot::{
@@ -56,9 +60,12 @@ use crate::{
             },
             zsmalloc::ZsObject,
         },
-        sync::workqueue::{
-            BackgroundQueue,
-            ReclaimQueue, //
+        sync::{
+            delayed_call::Callee,
+            workqueue::{
+                BackgroundQueue,
+                ReclaimQueue, //
+            },
         },
         trace::{
             tell,
@@ -133,6 +140,9 @@ pub(crate) struct Pool {
     /// Where it is shown; [`None`] before, and at its end.
     #[pin]
     directory: Mutex<Option<KobjectDir<Self>>>,
+    /// What was told of areas that do not fit.
+    #[pin]
+    watch: Mutex<Watch>,
     /// Has the mover write when memory is short; there from the first store on, if the pool has a cache.
     #[pin]
     shrinker: Mutex<Option<Shrinker<Mover>>>,
@@ -176,6 +186,7 @@ impl Pool {
                 admin <- admin,
                 background: background.clone(),
                 directory <- new_mutex!(None),
+                watch <- new_mutex!(Watch::new()),
                 shrinker <- new_mutex!(None),
             }),
             GFP_KERNEL,
@@ -217,6 +228,7 @@ impl Pool {
         self.recompressor.begin(&self.contents, &self.background)?;
         let table = Table::new(self.contents.table_pages.clone(), slots, status)?;
         let number = self.contents.tables.enter(&table)?;
+        self.contents.changes.ask();
         Ok((table, number))
     }
 
@@ -225,6 +237,7 @@ impl Pool {
     /// Context: any but interrupts.
     pub(crate) fn end_area(&self, number: usize) {
         self.contents.tables.leave(number);
+        self.contents.changes.ask();
     }
 
     /// Keeps the pages of `batch` for their slots of `table`, that of area `area`, in place of what was there.
@@ -419,11 +432,13 @@ impl Pool {
         recompressor::recompress_older(&self.contents, age)
     }
 
-    /// From now on the pool is shown in `directory`, and its stores in it.
+    /// From now on the pool is shown in `directory`, and its stores in it, and it tells there if its areas do
+    /// not fit what it can hold.
     ///
     /// Context: may sleep.
-    pub(crate) fn show_in(&self, directory: KobjectDir<Self>) {
+    pub(crate) fn show_in(self: &Arc<Self>, directory: KobjectDir<Self>) {
         *self.directory.lock() = Some(directory);
+        self.contents.changes.begin(self.clone());
     }
 
     /// Adds the swapfile or swap partition at `path`, by the rights of the task. If the pool has it
@@ -478,7 +493,9 @@ impl Pool {
     /// Context: may sleep, for as long as a device takes.
     pub(crate) fn close(&self) {
         self.recompressor.end();
-        // First, so that no store is added any more.
+        // It has a reference to the pool.
+        self.contents.changes.end();
+        // So that no store is added any more.
         let directory = self.directory.lock().take();
         self.admin.close();
         // It waits for tasks that write to its files, with nothing locked that they may wait for.
@@ -486,5 +503,27 @@ impl Pool {
         // So no store is added any more that registers another. It waits for tasks that reclaim memory.
         let shrinker = self.shrinker.lock().take();
         drop(shrinker);
+    }
+}
+
+/// What the pool holds, or may hold, changed.
+impl Callee for Pool {
+    fn call(&self) {
+        // Who swaps an area off does not want another one on; and one may not be on yet.
+        if self.contents.tables.snapshot().any_off() {
+            return self.contents.changes.ask();
+        }
+        let (view, _) = self.contents.view();
+        let Some(misfit) = self.watch.lock().look(view) else {
+            return;
+        };
+        let how = match misfit {
+            Misfit::Short => c"GHOSTSWAP_FIT=short",
+            Misfit::Long => c"GHOSTSWAP_FIT=long",
+        };
+        if let Some(directory) = &*self.directory.lock() {
+            // Whether somebody listens is no matter of the pool.
+            let _ = directory.tell_change(how);
+        }
     }
 }

@@ -537,10 +537,10 @@ impl BackingStore {
         self.size() - (self.log.free() * SEGMENT) as u64
     }
 
-    /// Bytes of the segments that are free and can be filled.
-    pub(crate) fn free_bytes(&self) -> u64 {
+    /// Bytes that can be filled while it is open: those of all segments, but of the ones that moving needs.
+    pub(crate) fn usable_bytes(&self) -> u64 {
         if self.is_open() {
-            (self.log.free() * SEGMENT) as u64
+            self.size().saturating_sub((RESERVE * SEGMENT) as u64)
         } else {
             0
         }

@@ -14,11 +14,7 @@ use crate::{
     core::{
         entry::Redirect,
         log::PinnedSegment,
-        segment::{
-            MAX_STORES,
-            SEGMENT, //
-        },
-        PAGE_SIZE,
+        segment::MAX_STORES, //
     },
     kernel_ext::{
         crypto::aead::Aead,
@@ -213,19 +209,12 @@ impl BackingStores {
         self.places.replace(number, None)
     }
 
-    /// How many bytes of pages the stores hold and can still hold, if pages to come take as much as
-    /// those that are there: all, and what is free of it. `in_stores` are the pages that are there, and
-    /// the bytes of their objects. Without any, a page counts as itself.
-    pub(crate) fn space(&self, in_stores: (u64, u64)) -> (u64, u64) {
-        let (pages, bytes) = in_stores;
-        let mut free = 0;
-        self.for_each(|store| free += store.free_bytes());
-        let held = pages * PAGE_SIZE as u64;
-        // A segment less, so that the product stays in range for any store.
-        let free = match bytes / (SEGMENT as u64) {
-            0 => free,
-            segments => free / segments * (held / SEGMENT as u64),
-        };
-        (held + free, free)
+    /// How many bytes of records there can be in those that take pages.
+    ///
+    /// Context: any; never waits.
+    pub(crate) fn usable_bytes(&self) -> u64 {
+        let mut usable = 0;
+        self.for_each(|store| usable += store.usable_bytes());
+        usable
     }
 }

@@ -33,6 +33,7 @@ use crate::{
             swap::AreaStatus,
             zsmalloc::ZsObject,
         },
+        sync::delayed_call::DelayedCall,
     },
 };
 use core::ops::{
@@ -57,19 +58,25 @@ use kernel::{
 /// Slots in a cluster.
 pub(crate) const CLUSTER: usize = PageArray::<Slot<ZsObject>>::LEN;
 
-/// The pages that the tables of a pool take.
-pub(crate) struct TablePages(Atomic<u64>);
+/// The pages that the tables of a pool take, and what is to be called when they change.
+pub(crate) struct TablePages {
+    count: Atomic<u64>,
+    /// Is asked when a page comes or goes, and when something is stored where nothing was within a second:
+    /// so about once for a cluster, and never for each page.
+    changes: Arc<DelayedCall>,
+}
 
 impl TablePages {
-    /// None yet.
-    pub(crate) fn new() -> Result<Arc<Self>> {
-        Ok(Arc::new(Self(Atomic::new(0)), GFP_KERNEL)?)
+    /// None yet. `changes` is asked for when they change.
+    pub(crate) fn new(changes: Arc<DelayedCall>) -> Result<Arc<Self>> {
+        let count = Atomic::new(0);
+        Ok(Arc::new(Self { count, changes }, GFP_KERNEL)?)
     }
 
     /// Bytes that they take.
     #[inline]
     pub(crate) fn bytes(&self) -> u64 {
-        self.0.load(Relaxed) * PAGE_SIZE as u64
+        self.count.load(Relaxed) * PAGE_SIZE as u64
     }
 }
 
@@ -107,7 +114,7 @@ pub(crate) struct Cluster {
 impl Cluster {
     fn new(groups: &Arc<ClusterGroups>, index: usize) -> Result<Self> {
         let slots = PageArray::new(Slot::new)?;
-        groups.pages.0.add(1u64, Relaxed);
+        groups.pages.count.add(1u64, Relaxed);
         Ok(Self {
             slots,
             groups: groups.clone(),
@@ -137,6 +144,7 @@ impl Cluster {
         if self.stored.xchg(now, Full) == 0 {
             self.tell_group();
         }
+        self.groups.pages.changes.ask();
     }
 
     fn tell_group(&self) {
@@ -189,7 +197,8 @@ impl Cluster {
 impl Drop for Cluster {
     // Runs in an RCU callback, so it must not sleep.
     fn drop(&mut self) {
-        self.groups.pages.0.fetch_sub(1u64, Relaxed);
+        self.groups.pages.count.fetch_sub(1u64, Relaxed);
+        self.groups.pages.changes.ask();
     }
 }
 
@@ -221,6 +230,8 @@ pub(crate) struct Table {
     #[pin]
     clusters: SparseArray<Cluster>,
     groups: Arc<ClusterGroups>,
+    /// The slots of its area, but that of the header.
+    slots: u64,
     status: AreaStatus,
 }
 
@@ -244,6 +255,7 @@ impl Table {
             pin_init!(Self {
                 clusters <- SparseArray::new(),
                 groups,
+                slots: slots.saturating_sub(1) as u64,
                 status,
             }),
             GFP_KERNEL,
@@ -258,6 +270,16 @@ impl Table {
     /// Returns whether its area takes pages, and is not being swapped off.
     pub(crate) fn is_on(&self) -> bool {
         self.status.is_on()
+    }
+
+    /// How many pages its area has slots for.
+    pub(crate) fn slots(&self) -> u64 {
+        self.slots
+    }
+
+    /// How many of them are in use.
+    pub(crate) fn used(&self) -> u64 {
+        self.status.used()
     }
 
     /// A way through the table, slot by slot.

@@ -14,6 +14,7 @@ pub mod batch_count;
 pub mod blocks;
 pub mod entry;
 pub mod errors;
+pub mod fit;
 pub mod fmt;
 pub mod header;
 pub mod latency;

@@ -122,11 +122,12 @@ impl FileSystem for GhostSwap {
     }
 
     fn space(mount: &Mount) -> (u64, u64) {
-        let contents = &mount.pool.contents;
-        let limit = contents.limit.bytes();
-        let (total, free) = contents.stores.space(contents.stats.in_stores());
-        let left = limit.saturating_sub(contents.bytes());
-        (limit + total, left + free)
+        let (view, used) = mount.pool.contents.view();
+        let bytes = |slots: u64| slots * PAGE_SIZE as u64;
+        (
+            bytes(view.capacity),
+            bytes(view.capacity.saturating_sub(used)),
+        )
     }
 
     fn header(mount: &Mount) -> &[u8; PAGE_SIZE] {

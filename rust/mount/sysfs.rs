@@ -43,7 +43,8 @@ use crate::{
             LoadedFrom,
             BUCKETS, //
         },
-        segment::BLOCK, //
+        segment::BLOCK,
+        PAGE_SIZE, //
     },
     kernel_ext::fs::{
         fs_context::FsLog,
@@ -68,6 +69,10 @@ impl Attributes for Pool {
             pool.second().unwrap_or(options::NO_SECOND)
         }),
         Attribute::Number(c"limit_bytes", |pool| pool.contents.limit.bytes()),
+        Attribute::Number(c"capacity_bytes", |pool| {
+            let (view, _) = pool.contents.view();
+            view.capacity * PAGE_SIZE as u64
+        }),
         Attribute::Number(c"areas", |pool| pool.contents.tables.count() as u64),
         Attribute::Number(c"stored_pages", |pool| pool.contents.stats.stored_pages()),
         Attribute::Number(c"same_filled_pages", |pool| sum(pool, SamePages)),

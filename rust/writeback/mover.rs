@@ -23,7 +23,8 @@
 //!    In swapon, `Cache::making`, a mutex, and [that of CPUs that come or go]
 //! 2. `Registry::entries`, a mutex. Nothing waits for a device with it
 //! 3. `StoreAdmin::places`, a mutex. Nothing waits for a device with it
-//! 4. `Pool::directory` and `Pool::shrinker`, mutexes, the latter with [that of shrinkers]
+//! 4. `Pool::directory` and `Pool::shrinker`, mutexes, the latter with [that of shrinkers]. The worker that
+//!    looks whether areas fit takes the former, too, and in it [that of uevents]; it waits for memory
 //! 5. [the inode's lock of a swapfile that is claimed or given back: with none of 2 to 4, but with 6 if
 //!    the mover is the last that has a store which was given up]
 //! 6. `Mover::buffers`, a mutex, for one batch; with none of 2 to 4, but where the pool gets its first

@@ -5,11 +5,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/swap.h>
 #include <unistd.h>
 
@@ -26,8 +29,10 @@ static int show_usage(void)
 	      "       mnt write FILE TEXT\n"
 	      "       mnt poll FILE TEXT\n"
 	      "       mnt truncate|unlink FILE\n"
+	      "       mnt events SUBSYSTEM\n"
 	      "An empty SOURCE stands for none at all.\n"
 	      "poll waits until the FILE does not read as TEXT, and prints as what it does.\n"
+	      "events prints \"listening\", and then a line for each event of the kernel's, for ever.\n"
 	      "fsmount goes through fsopen(2) and prints its log as well.\n",
 	      stderr);
 	return 2;
@@ -112,6 +117,43 @@ static int poll_file(const char *path, const char *text)
 	exit(0);
 }
 
+/* An event is a line "ACTION@PATH", and more of "NAME=VALUE", each with a zero after it. */
+static void print_event(const char *event, size_t length, const char *subsystem)
+{
+	const char *word = event, *end = event + length;
+	bool is_meant = false;
+
+	for (; word < end; word += strlen(word) + 1)
+		if (!strncmp(word, "SUBSYSTEM=", 10))
+			is_meant = !strcmp(word + 10, subsystem);
+	if (!is_meant)
+		return;
+	printf("%s", event);
+	for (word = event; word < end; word += strlen(word) + 1)
+		if (!strncmp(word, "GHOSTSWAP_", 10))
+			printf(" %s", word);
+	putchar('\n');
+}
+
+static int print_events(const char *subsystem)
+{
+	const struct sockaddr_nl from_kernel = { .nl_family = AF_NETLINK, .nl_groups = 1 };
+	char event[4096];
+	ssize_t length;
+	int events;
+
+	events = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT);
+	if (events < 0 || bind(events, (const void *)&from_kernel, sizeof(from_kernel)))
+		return -1;
+	setlinebuf(stdout);
+	puts("listening");
+	while ((length = recv(events, event, sizeof(event) - 1, 0)) >= 0) {
+		event[length] = '\0';
+		print_event(event, length, subsystem);
+	}
+	return -1;
+}
+
 int main(int argc, char **argv)
 {
 	char none[] = "", *call = argv[1], *first = argv[2];
@@ -141,6 +183,8 @@ int main(int argc, char **argv)
 		ret = write_text(first, second);
 	else if (!strcmp(call, "poll") && second)
 		ret = poll_file(first, second);
+	else if (!strcmp(call, "events"))
+		ret = print_events(first);
 	else if (!strcmp(call, "truncate"))
 		ret = truncate(first, 0);
 	else if (!strcmp(call, "unlink"))

@@ -9,7 +9,7 @@ one_pool() {
 	area two 1G pool=shared 5
 	equal "pools" shared "$(ls "$SYSFS")"
 	equal "areas" 2 "$(stat_of one areas)"
-	equal "limit by df" "2048 2048" "$(stat -f -c %b one) $(stat -f -c %b two)"
+	equal "what can be held, by df" "4096 4096" "$(stat -f -c %b one) $(stat -f -c %b two)"
 	start pages -s 6 -k tr fill out hold
 	holds "pages used of both" "$(used_pages one) > 0 && $(used_pages two) > 0"
 	equal "pages stored" $(($(said_number out))) "$(stat_of two stored_pages)"

@@ -5,7 +5,7 @@
 
 . "$(dirname "$0")/lib.sh"
 
-FILES=(areas comp compressed_bytes failed_loads failed_stores_limit
+FILES=(areas capacity_bytes comp compressed_bytes failed_loads failed_stores_limit
 	failed_stores_memory fixed_bytes incompressible_pages invalidates limit_bytes
 	loads lost_pages pool_bytes read_in_vain_bytes recomp recompressed_loads recompressed_pages
 	redirected_bytes redirected_pages

@@ -77,7 +77,7 @@ shown_as_expected() {
 	equal "blkid's type" swap "$(blkid -p -o value -s TYPE file)"
 	equal "blkid's label" ghost "$(blkid -p -o value -s LABEL file)"
 	equal "blkid's UUID" "$uuid" "$(blkid -p -o value -s UUID file)"
-	equal "df" "ghostswap 2048 0 2048 $work/file" \
+	equal "df" "ghostswap 4096 0 4096 $work/file" \
 		"$(df -B4096 --output=fstype,size,used,avail,target file | awk 'END { $1 = $1; print }')"
 	equal "stat" "root root 600 regular file $((64 << 30)) 4096" \
 		"$(stat -c '%U %G %a %F %s %o' file)"
@@ -91,8 +91,8 @@ shown_as_expected() {
 df_shows_use() {
 	area file 1G limit=8M
 	start pages -s 4 -k r fill out hold
-	holds "blocks used that df shows" "$(df -B4096 --output=used file | tail -n 1) == $(held file) / PAGE"
-	holds "pages held" "$(held file) / PAGE > 500"
+	holds "blocks used that df shows" "$(df -B4096 --output=used file | tail -n 1) == $(used_pages file)"
+	holds "pages in use" "$(used_pages file) > 500"
 	release
 }
 

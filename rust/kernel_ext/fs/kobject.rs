@@ -19,14 +19,15 @@ use kernel::{
     types::Opaque,
 };
 
-/// A directory in `/sys/fs` that only holds others.
+/// A directory in `/sys/fs` that only holds others. They are of a subsystem of its name, for what listens to
+/// [events](KobjectDir::tell_change) of them.
 ///
 /// # Invariants
 ///
-/// The pointer is of `kobject_create_and_add()`, and owned by this value.
-pub(crate) struct FsDir(NonNull<bindings::kobject>);
+/// The pointer is of `kset_create_and_add()`, and owned by this value.
+pub(crate) struct FsDir(NonNull<bindings::kset>);
 
-// SAFETY: A kobject may be used and put by any task.
+// SAFETY: A kset may be used and put by any task.
 unsafe impl Send for FsDir {}
 // SAFETY: As above; nothing of it is written through a shared reference.
 unsafe impl Sync for FsDir {}
@@ -36,18 +37,20 @@ impl FsDir {
     ///
     /// Context: may sleep. Errors: [`ENOMEM`], also if the name is taken.
     pub(crate) fn new(name: &CStr) -> Result<Self> {
-        // SAFETY: `name` is a C string, and is copied; `fs_kobj` is always there.
-        let kobject =
-            unsafe { bindings::kobject_create_and_add(name.as_char_ptr(), bindings::fs_kobj) };
+        // SAFETY: `name` is a C string, and is copied; `fs_kobj` is always there. A kset needs no
+        // operations.
+        let kset = unsafe {
+            bindings::kset_create_and_add(name.as_char_ptr(), core::ptr::null(), bindings::fs_kobj)
+        };
         // INVARIANT: It was just made.
-        Ok(Self(NonNull::new(kobject).ok_or(ENOMEM)?))
+        Ok(Self(NonNull::new(kset).ok_or(ENOMEM)?))
     }
 }
 
 impl Drop for FsDir {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants, it is ours to put, which deletes it.
-        unsafe { bindings::kobject_put(self.0.as_ptr()) };
+        // SAFETY: By the type invariants, it is ours to put, and to delete.
+        unsafe { bindings::kset_unregister(self.0.as_ptr()) };
     }
 }
 
@@ -99,16 +102,28 @@ pub(crate) trait Attributes: Send + Sync + Sized + 'static {
 ///
 /// # Safety
 ///
-/// What [`Parent::kobject`] returns is a kobject that was added, valid as long as `self`.
+/// What [`Parent::kobject`] returns is a kobject that was added, valid as long as `self`; what
+/// [`Parent::kset`] returns is null, or the kset that this kobject is of.
 pub(crate) unsafe trait Parent {
     /// Its kobject.
     #[doc(hidden)]
     fn kobject(&self) -> *mut kernel::bindings::kobject;
+
+    /// The kset that directories in it are members of, or null.
+    #[doc(hidden)]
+    fn kset(&self) -> *mut kernel::bindings::kset {
+        core::ptr::null_mut()
+    }
 }
 
 // SAFETY: By the type invariants.
 unsafe impl Parent for FsDir {
     fn kobject(&self) -> *mut kernel::bindings::kobject {
+        // SAFETY: The kset is valid; only the place of its field is taken.
+        unsafe { &raw mut (*self.0.as_ptr()).kobj }
+    }
+
+    fn kset(&self) -> *mut kernel::bindings::kset {
         self.0.as_ptr()
     }
 }
@@ -216,15 +231,18 @@ impl<T: Attributes> KobjectDir<T> {
         let kobject = directory.inner.kobject.get();
         // SAFETY: The kobject is zeroed and pinned, and lives until it is released, see `drop()`.
         // `%pA` takes a pointer to arguments. The attributes live as long as the kobject, and do
-        // not move. The parent is valid, and the kobject takes a reference to it.
+        // not move. The parent is valid, and the kobject takes a reference to it, and to the kset.
         unsafe {
-            to_result(bindings::kobject_init_and_add(
+            (*kobject).kset = parent.kset();
+            let added = to_result(bindings::kobject_init_and_add(
                 kobject,
                 Self::TYPE,
                 parent.kobject(),
                 c"%pA".as_char_ptr(),
                 core::ptr::from_ref(&name).cast::<c_void>(),
-            ))?;
+            ));
+            // It has given the kset's reference back then, and deleting it would do so once more.
+            added.inspect_err(|_| (*kobject).kset = core::ptr::null_mut())?;
             for attribute in &directory.inner.attributes {
                 to_result(bindings::sysfs_create_file_ns(
                     kobject,
@@ -248,6 +266,23 @@ impl<T: Attributes> KobjectDir<T> {
                 name.as_char_ptr(),
             )
         };
+    }
+
+    /// Tells programs that listen to events of the subsystem, such as udev, that it changed, with a
+    /// `variable` that says how: `NAME=value`. It must be one of a subsystem: in an [`FsDir`].
+    ///
+    /// Context: may sleep, and wait for memory. Errors: [`ENOMEM`], and others if nobody can be told.
+    pub(crate) fn tell_change(&self, variable: &CStr) -> Result {
+        let mut environment = [variable.as_char_ptr().cast_mut(), core::ptr::null_mut()];
+        // SAFETY: By the type invariants, the kobject is valid, and was added; the environment is a list
+        // of C strings that ends with null, and is copied.
+        to_result(unsafe {
+            bindings::kobject_uevent_env(
+                self.inner.kobject.get(),
+                bindings::kobject_action_KOBJ_CHANGE,
+                environment.as_mut_ptr(),
+            )
+        })
     }
 
     /// The directory of a kobject, and one of its attributes.

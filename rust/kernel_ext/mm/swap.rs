@@ -156,6 +156,17 @@ impl AreaStatus {
         let flags = unsafe { (&raw const (*self.0.as_ptr()).flags).read_volatile() };
         flags & bindings::SWP_WRITEOK as c_ulong != 0
     }
+
+    /// How many slots of the area are in use, those included whose pages the kernel keeps by itself, as
+    /// of zeros. It has no meaning once the area ended.
+    ///
+    /// Context: any. See `swap_usage_in_pages()` in `mm/swapfile.c`.
+    pub(crate) fn used(&self) -> u64 {
+        // SAFETY: As above.
+        let used = unsafe { (&raw const (*self.0.as_ptr()).inuse_pages.counter).read_volatile() };
+        // A bit beside the count says whether the area is full.
+        used as u64 & !(1 << (u64::BITS - 2))
+    }
 }
 
 /// Returns whether this task is in swapoff(2), and brings the pages of an area back.

@@ -9,6 +9,7 @@ mod cleaning;
 mod corpus;
 mod entry;
 mod errors;
+mod fit;
 #[path = "../common/guarded.rs"]
 mod guarded;
 mod header;
