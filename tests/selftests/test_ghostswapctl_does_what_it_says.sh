@@ -4,10 +4,8 @@
 # it takes back.
 
 . "$(dirname "$0")/lib.sh"
-
-ctl() {
-	"$BUILD/ghostswapctl" "$@"
-}
+# shellcheck source=tests/selftests/tool.sh
+. "$HERE/tool.sh"
 
 # Without what it says before it fails.
 errors_of() {
@@ -110,17 +108,6 @@ refuses_with_a_remedy() {
 	chmod 600 empty
 	truncate -s 16M empty
 	refuses "backing=$work/empty: no swap header" ctl add-store --pool "$work/one" empty
-}
-
-# An /etc whose fstab is of the promise, for as long as that lasts. Its last line has no
-# end, and another one is no text.
-own_fstab() {
-	mkdir etc.upper etc.work
-	mount -t overlay -o "lowerdir=/etc,upperdir=$work/etc.upper,workdir=$work/etc.work" etc /etc
-	afterwards umount /etc
-	printf '# \377\n/dev/none /none ext4 noauto 0 0' >fstab.test
-	cat fstab.test >/etc/fstab
-	chmod 640 /etc/fstab
 }
 
 fstab_is_as_it_was() {

@@ -4,6 +4,7 @@
 
 use crate::{
     failure::plain,
+    fit,
     fstab::{
         backing,
         Fstab,
@@ -98,7 +99,15 @@ pub fn check(root: &Root) -> Report {
     zswap(root, &mounts, &mut report);
     swappiness(root, &mut report);
     match &fstab {
-        Ok(_) => next_boot(root, &mounts, &lines, &mut report),
+        Ok(fstab) => {
+            let is_made_then = |mount: &Mount| !fit::is_added(root, fstab, &mounts, &mount.path);
+            let asked: Vec<_> = mounts
+                .iter()
+                .filter(|mount| is_made_then(mount))
+                .cloned()
+                .collect();
+            next_boot(root, &asked, &lines, &mut report);
+        }
         Err(error) => report.bad(
             format!("fstab: it cannot be read: {}", plain(error)),
             "Run ghostswapctl as root, for instance with sudo.",
@@ -108,6 +117,9 @@ pub fn check(root: &Root) -> Report {
         Ok(pools) => {
             for pool in &pools {
                 memory(root, pool, &mut report);
+                if let Ok(fstab) = &fstab {
+                    slots(root, fstab, pool, &mut report);
+                }
                 refusals(pool, &mut report);
                 stores(root, pool, &lines, &mut report);
             }
@@ -440,6 +452,24 @@ fn memory(root: &Root, pool: &Pool, report: &mut Report) {
         size(held),
         size(limit)
     ));
+}
+
+fn slots(root: &Root, fstab: &Fstab, pool: &Pool, report: &mut Report) {
+    if let Some(promised) = fit::misfit(root, fstab, pool) {
+        report.bad(
+            format!(
+                "size: {} has slots for {}, and {} can be held",
+                pool.name(),
+                size(promised),
+                size(pool.numbers.capacity_bytes)
+            ),
+            if fit::is_automatic(root) {
+                "udev has not run ghostswapctl fit yet: run it, or see udev's log."
+            } else {
+                "Run ghostswapctl fit, or have udev do it: install 60-ghostswap.rules, see the admin guide."
+            },
+        );
+    }
 }
 
 /// A few failures do no harm, so they are looked at as a share: one in so many.

@@ -3,6 +3,7 @@
 //! What can be typed, and the help for it, of which man pages and completions are made.
 
 use crate::{
+    fit,
     orders::Amount,
     setup,
     words::parse_time, //
@@ -40,6 +41,8 @@ pub enum Order {
     Metrics(Metrics),
     /// Make a ghost file and swap it on, now and at each boot. Asks nothing.
     Setup(Setup),
+    /// Swap further ghost files on, or empty ones off, so that swap space is what can be held.
+    Fit(Fit),
     /// Make a swapfile or partition a backing store, now and at each boot.
     AddStore(StoreOrder),
     /// Move all that is in a backing store elsewhere, and give it back, for good. Shows how far that is.
@@ -129,10 +132,20 @@ pub struct Setup {
     /// Only print what would be done.
     #[arg(long)]
     pub dry_run: bool,
-    /// Take back what setup made, and nothing else: swap off, unmount, remove the lines of fstab
-    /// and the ghost file. Without --file, all that fstab has of it.
+    /// Take back what setup and fit made, and nothing else: swap off, unmount, remove the lines of
+    /// fstab and the ghost files. Without --file, all that fstab has of it.
     #[arg(long, conflicts_with_all = ["limit", "comp", "recomp", "stores"])]
     pub undo: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = fit::RULE)]
+pub struct Fit {
+    #[command(flatten)]
+    pub which: WhichPool,
+    /// Only print what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// What is read for an estimate.

@@ -152,7 +152,7 @@ fn device(source: String) -> String {
 }
 
 /// The content.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fstab(Vec<u8>);
 
 impl Fstab {

@@ -3,12 +3,14 @@
 //! `ghostswapctl`, the tool for people: it shows what pools hold, gives orders to them, sets a ghost file
 //! up, and says what is wrong. It keeps nothing by itself: all it knows is in sysfs, `/proc` and fstab.
 
+mod area;
 mod boot;
 mod check;
 mod cli;
 mod documents;
 mod estimate;
 mod failure;
+mod fit;
 mod fstab;
 mod ghost_file;
 mod kernel_log;
@@ -78,6 +80,7 @@ fn run(root: &Root, order: Order) -> Result<ExitCode> {
         }
         Order::Top(top) => top::watch(root, top.pool.as_deref(), top.interval)?,
         Order::Setup(setup) => set_up(root, setup)?,
+        Order::Fit(order) => fit::fit(root, order.which.pool.as_deref(), order.dry_run)?,
         Order::AddStore(order) => {
             let pool = one(order.which.pool)?;
             let store = orders::add_store(root, &pool, &order.path)?;

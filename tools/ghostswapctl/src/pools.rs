@@ -89,6 +89,8 @@ numbers! {
     /// What a pool counts.
     PoolNumbers {
         limit_bytes => "ghostswap_limit_bytes" "The most memory that the pool takes.",
+        capacity_bytes => "ghostswap_capacity_bytes"
+            "The pages that can be held, with those that are, if others get as much smaller.",
         areas => "ghostswap_areas" "The areas of the pool that are swapped on.",
         stored_pages * PAGE => "ghostswap_stored_bytes" "The pages that are stored, in RAM and in stores.",
         same_filled_pages * PAGE => "ghostswap_same_filled_bytes"
@@ -246,7 +248,7 @@ impl Pool {
 
     /// A file of it in sysfs.
     pub fn file(&self, name: &str) -> String {
-        format!("{SYSFS}/{}/{name}", self.id)
+        format!("{}/{name}", directory(&self.id))
     }
 
     /// What people call it: its name, or where its first ghost file is mounted.
@@ -261,6 +263,11 @@ impl Pool {
     pub fn again(&self, root: &Root) -> Result<Option<Self>> {
         read(root, &self.id, mounts::ghost_files(root))
     }
+}
+
+/// The directory in sysfs of the pool `id`.
+pub fn directory(id: &str) -> String {
+    format!("{SYSFS}/{id}")
 }
 
 /// All pools.

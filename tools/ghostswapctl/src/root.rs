@@ -2,6 +2,10 @@
 
 //! Where the files of the system are: below `/`, or below a directory with a copy of some of them.
 
+use crate::failure::{
+    Failure,
+    Result, //
+};
 use std::{
     env, fs, io,
     path::{
@@ -87,6 +91,23 @@ impl Root {
         let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
         let kib: u64 = line?.split_whitespace().next()?.parse().ok()?;
         Some(kib << 10)
+    }
+
+    /// That this process may mount and swap on here; if not, why not.
+    pub fn may_change(&self) -> Result {
+        if self.is_copy() {
+            return Err(Failure::new(
+                "GHOSTSWAP_ROOT names a copy, where nothing can be mounted",
+                "Unset it, or give --dry-run.",
+            ));
+        }
+        if !self.may_manage() {
+            return Err(Failure::new(
+                "to mount and to swap on is for root",
+                "Run it as root, for instance with sudo; --dry-run prints what it would do.",
+            ));
+        }
+        Ok(())
     }
 
     /// Returns whether this process may mount, swap on and give orders.

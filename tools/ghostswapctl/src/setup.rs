@@ -3,12 +3,17 @@
 //! `ghostswapctl setup`: makes a ghost file, swaps it on, now and at each boot, and takes that back.
 
 use crate::{
+    area::{
+        turn_off,
+        NewArea, //
+    },
     failure::{
         plain,
         Failure,
         Result,
         BE_ROOT, //
     },
+    fit,
     fstab::{
         self,
         Fstab, //
@@ -19,8 +24,11 @@ use crate::{
         escape, //
     },
     orders::how_to_make,
+    pools::{
+        self,
+        PAGE, //
+    },
     programs::{
-        command,
         has_systemd,
         quote,
         reload_systemd,
@@ -32,11 +40,16 @@ use crate::{
     words::{
         print,
         say,
-        size,
-        tell, //
+        size, //
     },
 };
-use ghostswap_core::limit::Limit;
+use ghostswap_core::{
+    fit::{
+        Holdings,
+        GUESS, //
+    },
+    limit::Limit,
+};
 use std::{
     fs::File,
     io::{
@@ -44,7 +57,6 @@ use std::{
         Seek,
         SeekFrom, //
     },
-    path::Path, //
 };
 
 /// How the size of the area is found. It is part of `--help` and of the guide.
@@ -54,10 +66,8 @@ and two thirds of all stores. 2 is a low guess of how many times smaller pages
 get, with all that is lost beside them: the memory of programs becomes 2 to 5
 times smaller. A third of a store is left free, so that it is cleaned seldom.
 Without --limit, the limit is the module's default: 20% of RAM, or 50% with a
-store.";
-
-/// So many times smaller pages are taken to get.
-const RATIO: u64 = 2;
+store. If udev has the rule 60-ghostswap.rules, the area gets half of that, and
+what more can be held is added, and taken off, by \"ghostswapctl fit\".";
 
 /// The area's priority, unless another area has as much. As of zram's usual set-up.
 const PRIORITY: i32 = 100;
@@ -78,17 +88,14 @@ pub struct Wish {
 
 /// What is to be done for it.
 struct Plan {
-    /// The path of the ghost file, as mount(8) knows it.
-    file: String,
-    bytes: u64,
-    /// Where the size is from.
+    area: NewArea,
+    /// Where its size is from.
     size: String,
-    /// The options to mount it with.
-    options: Vec<String>,
-    priority: i32,
     fstab: Fstab,
     /// The new lines of it.
     lines: Vec<String>,
+    /// Whether fit adds to it by itself.
+    is_fitted: bool,
 }
 
 /// Sets up what `wish` says, or only prints how.
@@ -97,13 +104,8 @@ pub fn set_up(root: &Root, wish: &Wish, dry_run: bool) -> Result {
     if dry_run {
         return print(&plan.text(root));
     }
-    may_change(root)?;
-    let mut done = Done::default();
-    let result = plan.execute(root, &mut done);
-    if result.is_err() {
-        done.take_back(&plan.file);
-    }
-    result
+    root.may_change()?;
+    plan.execute(root)
 }
 
 impl Plan {
@@ -151,7 +153,7 @@ impl Plan {
             .ram()
             .ok_or_else(|| Failure::new("/proc/meminfo has no MemTotal", "Mount /proc."))?;
         let limit_bytes = limit.resolve(ram);
-        let mut options = Vec::new();
+        let mut options = vec![format!("pool={}", fit::pool_name(root, &file))];
         if let Some(comp) = &wish.comp {
             options.push(format!("comp={comp}"));
         }
@@ -169,7 +171,9 @@ impl Plan {
             options.push(fstab::backing(store));
             requires.push(fstab::requires(root, store));
         }
-        let bytes = area_size(limit_bytes, stores_bytes);
+        let is_fitted = fit::is_automatic(root);
+        let ratio = if is_fitted { 1 } else { GUESS };
+        let bytes = area_size(limit_bytes, stores_bytes, ratio);
         let priority = priority(&mounts::swaps(root));
         let mut in_fstab = options.clone();
         in_fstab.push("nofail".to_owned());
@@ -183,41 +187,38 @@ impl Plan {
             format!("{path}  none  swap  pri={priority},nofail  0  0"),
         ];
         Ok(Self {
-            file,
-            bytes,
+            area: NewArea {
+                file,
+                bytes,
+                options,
+                priority,
+            },
             size: format!(
-                "{RATIO} x (limit {} + 2/3 of stores {})",
+                "{ratio} x (limit {} + 2/3 of stores {})",
                 size(limit_bytes),
                 size(stores_bytes)
             ),
-            options,
-            priority,
             fstab,
             lines,
+            is_fitted,
         })
     }
 
     /// What a person would type for it.
     fn text(&self, root: &Root) -> String {
-        let file = quote(&self.file);
+        let area = &self.area;
         let mut text = format!(
             "# The ghost file, of 4096 bytes. Its area has {} = {}.\n\
-             truncate -s {} {file}\n\
-             chmod 600 {file}\n\
-             mkswap -L {} {file}\n\
-             truncate -s 4096 {file}\n\n\
+             {}\n\
              # Now\n\
              {}\n\
-             {}\n\n\
              # At each boot: these lines at the end of /etc/fstab\n",
-            size(self.bytes),
+            size(area.bytes),
             self.size,
-            self.bytes,
-            ghost_file::LABEL,
-            shell(&self.mount()),
-            shell(&self.swap_on()),
+            area.how_to_make(),
+            area.how_to_turn_on(),
         );
-        for line in self.fstab.added(&self.file, &self.lines) {
+        for line in self.fstab.added(&area.file, &self.lines) {
             text.push_str(&line);
             text.push('\n');
         }
@@ -227,92 +228,38 @@ impl Plan {
                 shell(&RELOAD_SYSTEMD.map(str::to_owned))
             ));
         }
+        if self.is_fitted {
+            text.push_str(&format!(
+                "\n# As udev does when more, or less, can be held\nghostswapctl fit --pool {}\n",
+                quote(&area.file)
+            ));
+        }
         text
     }
 
-    fn mount(&self) -> Vec<String> {
-        let mut words = vec!["mount", "-t", "ghostswap"];
-        let options = self.options.join(",");
-        if !options.is_empty() {
-            words.extend(["-o", &options]);
-        }
-        words.extend([&self.file as &str, &self.file]);
-        words.into_iter().map(str::to_owned).collect()
-    }
-
-    fn swap_on(&self) -> Vec<String> {
-        ["swapon", "-p", &self.priority.to_string(), &self.file]
-            .map(str::to_owned)
-            .to_vec()
-    }
-
-    fn execute(&self, root: &Root, done: &mut Done) -> Result {
-        ghost_file::make(Path::new(&self.file), self.bytes).map_err(|error| {
-            Failure::new(
-                format!("{} cannot be made: {}", self.file, plain(&error)),
-                "Name a file on a filesystem that can be written, with --file.",
-            )
+    fn execute(&self, root: &Root) -> Result {
+        self.area.turn_on(root, || {
+            let fstab = self.fstab.with(&self.area.file, &self.lines);
+            replace_fstab(root, &self.fstab, &fstab)
         })?;
-        done.file = true;
-        run(root, &self.mount())?;
-        done.mount = true;
-        run(root, &self.swap_on())?;
-        done.swap = true;
-        let fstab = self.fstab.with(&self.file, &self.lines);
-        replace_fstab(root, &self.fstab, &fstab)?;
         reload_systemd(root);
-        say!("made        {}, a ghost file of 4096 bytes", self.file);
-        say!(
-            "mounted     with {}",
-            match self.options.join(",") {
-                options if options.is_empty() => "the default options".to_owned(),
-                options => options,
-            }
-        );
+        let area = &self.area;
+        say!("made        {}, a ghost file of 4096 bytes", area.file);
+        say!("mounted     with {}", area.options.join(","));
         say!(
             "swapped on  {} = {}, priority {}",
-            size(self.bytes),
+            size(area.bytes),
             self.size,
-            self.priority
+            area.priority
         );
         say!(
             "for boots   {} lines at the end of /etc/fstab",
             1 + self.lines.len()
         );
+        if self.is_fitted {
+            fit::fit(root, Some(&area.file), false)?;
+        }
         Ok(())
-    }
-}
-
-/// What was done, and must be taken back if more fails.
-#[derive(Default)]
-struct Done {
-    file: bool,
-    mount: bool,
-    swap: bool,
-}
-
-impl Done {
-    fn take_back(&self, file: &str) {
-        let run = |words: [&str; 2]| {
-            let words = words.map(str::to_owned);
-            let why = match command(&words).status() {
-                Ok(status) if status.success() => return,
-                Ok(status) => status.to_string(),
-                Err(error) => plain(&error),
-            };
-            tell!("ghostswapctl: {}: {why}; do it by hand\n", shell(&words));
-        };
-        if self.swap {
-            run(["swapoff", file]);
-        }
-        if self.mount {
-            run(["umount", file]);
-        }
-        if self.file {
-            if let Err(error) = ghost_file::remove(Path::new(file)) {
-                tell!("ghostswapctl: {file} is left: {}\n", plain(&error));
-            }
-        }
     }
 }
 
@@ -328,7 +275,7 @@ pub fn undo(root: &Root, file: Option<&str>, default: &str, dry_run: bool) -> Re
         },
     };
     if !dry_run {
-        may_change(root)?;
+        root.may_change()?;
     }
     for file in files {
         undo_one(root, &file, dry_run)?;
@@ -360,13 +307,17 @@ fn undo_one(root: &Root, file: &str, dry_run: bool) -> Result {
              /etc/fstab, by hand.",
         ));
     }
-    let mut commands = Vec::new();
-    if let Some(mount) = &mount {
-        if mount.swap.is_some() {
-            commands.push(["swapoff", file].map(str::to_owned));
-        }
-        commands.push(["umount", file].map(str::to_owned));
-    }
+    let pool = mount
+        .as_ref()
+        .and_then(|_| pools::one(root, Some(file)).ok());
+    let _lock = pool
+        .filter(|_| !dry_run)
+        .map(|pool| fit::lock(root, &pool))
+        .transpose()?;
+    let added = fit::added(root, &fstab, file);
+    let mounts = added.iter().filter_map(|added| added.mount.as_ref());
+    let commands: Vec<_> = mounts.chain(&mount).flat_map(turn_off).collect();
+    let rm = |path: &str| shell(&["rm", path].map(str::to_owned));
     if dry_run {
         for command in &commands {
             say!("{}", shell(command));
@@ -377,8 +328,11 @@ fn undo_one(root: &Root, file: &str, dry_run: bool) -> Result {
                 say!("#   {line}");
             }
         }
+        for added in &added {
+            say!("{}", rm(&added.path));
+        }
         if is_own {
-            say!("{}", shell(&["rm", file].map(str::to_owned)));
+            say!("{}", rm(file));
         }
         return Ok(());
     }
@@ -391,25 +345,31 @@ fn undo_one(root: &Root, file: &str, dry_run: bool) -> Result {
         reload_systemd(root);
         say!("/etc/fstab is as it was, but for what others changed");
     }
-    match ghost_file::remove(&path) {
-        Ok(true) => say!("{}", shell(&["rm", file].map(str::to_owned))),
-        Ok(false) => say!("{file} stays: setup did not make it"),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => (),
-        Err(error) => {
-            return Err(Failure::new(
-                format!("{file} cannot be removed: {}", plain(&error)),
-                "Remove it by hand.",
-            ))
+    for path in added.iter().map(|added| &added.path as &str).chain([file]) {
+        match ghost_file::remove(&root.path(path)) {
+            Ok(true) => say!("{}", rm(path)),
+            Ok(false) => say!("{path} stays: setup did not make it"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (),
+            Err(error) => {
+                return Err(Failure::new(
+                    format!("{path} cannot be removed: {}", plain(&error)),
+                    "Remove it by hand.",
+                ))
+            }
         }
     }
     Ok(())
 }
 
-/// The size of the area, in whole MiB: see [`RULE`].
-fn area_size(limit: u64, stores: u64) -> u64 {
-    let held = limit.saturating_add(stores / 3 * 2);
-    let bytes = held.saturating_mul(RATIO).min(ghost_file::MAX_BYTES);
-    (bytes >> 20).max(1) << 20
+/// The size of the area, in whole MiB, if pages get `ratio` times smaller: see [`RULE`].
+fn area_size(limit: u64, stores: u64, ratio: u64) -> u64 {
+    let empty = Holdings {
+        limit,
+        stores,
+        ..Holdings::default()
+    };
+    let bytes = empty.capacity() * PAGE / GUESS * ratio;
+    (bytes.min(ghost_file::MAX_BYTES) >> 20).max(1) << 20
 }
 
 /// A limit as a person would write it.
@@ -426,11 +386,11 @@ fn short(limit: Limit) -> String {
     })
 }
 
-/// More than any other area has.
+/// More than any other area has, with room for those that fit adds.
 fn priority(swaps: &[mounts::Swap]) -> i32 {
     let highest = swaps.iter().map(|swap| swap.priority).max();
     highest.map_or(PRIORITY, |highest| {
-        (highest.saturating_add(1)).clamp(PRIORITY, MAX_PRIORITY)
+        (highest.saturating_add(1 + fit::FILES as i32)).clamp(PRIORITY, MAX_PRIORITY)
     })
 }
 
@@ -461,22 +421,6 @@ fn check_path(path: &str) -> Result {
     Ok(())
 }
 
-fn may_change(root: &Root) -> Result {
-    if root.is_copy() {
-        return Err(Failure::new(
-            "GHOSTSWAP_ROOT names a copy, where nothing can be mounted",
-            "Unset it, or give --dry-run.",
-        ));
-    }
-    if !root.may_manage() {
-        return Err(Failure::new(
-            "to mount and to swap on is for root",
-            "Run it as root, for instance with sudo; --dry-run prints what it would do.",
-        ));
-    }
-    Ok(())
-}
-
 fn read_fstab(root: &Root) -> Result<Fstab> {
     Fstab::read(root).map_err(|error| {
         Failure::new(
@@ -499,10 +443,11 @@ mod tests {
     #[test]
     fn the_size_is_what_can_be_held() {
         const GIB: u64 = 1 << 30;
-        assert_eq!(area_size(4 * GIB, 0), 8 * GIB);
-        assert_eq!(area_size(8 * GIB, 12 * GIB), 32 * GIB);
-        assert_eq!(area_size(1, 0), 1 << 20);
-        assert_eq!(area_size(u64::MAX, u64::MAX), 16 << 40);
+        assert_eq!(area_size(4 * GIB, 0, 2), 8 * GIB);
+        assert_eq!(area_size(4 * GIB, 0, 1), 4 * GIB);
+        assert_eq!(area_size(8 * GIB, 12 * GIB, 2), 32 * GIB);
+        assert_eq!(area_size(1, 0, 2), 1 << 20);
+        assert_eq!(area_size(u64::MAX, u64::MAX, 2), 16 << 40);
     }
 
     #[test]
@@ -515,7 +460,7 @@ mod tests {
         };
         assert_eq!(priority(&[]), 100);
         assert_eq!(priority(&[swap(-2), swap(-1)]), 100);
-        assert_eq!(priority(&[swap(100), swap(5)]), 101);
+        assert_eq!(priority(&[swap(100), swap(5)]), 113);
         assert_eq!(priority(&[swap(32767)]), 32767);
     }
 

@@ -154,6 +154,11 @@ fn contents(pool: &Pool) -> Vec<Vec<String>> {
         ),
     );
     add(
+        "can be held",
+        size(numbers.capacity_bytes),
+        "if pages to come take as much as those so far".to_owned(),
+    );
+    add(
         "swapped out",
         pages(numbers.stores),
         format!("{} so far", counted(numbers.stores, "page")),

@@ -3,6 +3,7 @@
 //! `ghostswapctl` on trees that were recorded by `tests/record`, some of them changed in a file or two.
 
 mod boot;
+mod fit;
 mod metrics;
 mod top;
 mod tree;
@@ -32,6 +33,7 @@ Pool 0:53: compressor wlz, limit 64.0 MiB
       incompressible   3.0 MiB  kept as they are
   RAM saved            6.0 MiB  what the pages would take, less what they take
   limit used              9.4%  6.0 MiB of 64.0 MiB
+  can be held          127 MiB  if pages to come take as much as those so far
   swapped out         12.0 MiB  3,072 pages so far
   swapped in           0 bytes  0 pages so far
   refused                never
@@ -55,6 +57,7 @@ Pool 0:53: compressor wlz, limit 64.0 MiB
     on disk            3.9 MiB  compressed to 2.9 MiB, 1.4 times smaller
   RAM saved            7.6 MiB  what the pages would take, less what they take
   limit used              3.1%  2.0 MiB of 64.0 MiB
+  can be held          251 MiB  if pages to come take as much as those so far
   swapped out         19.2 MiB  4,916 pages so far
   swapped in           9.6 MiB  2,458 pages so far, at least 90.9% without reading a disk
   written to disk      7.7 MiB  plain swap would have written 13.5 MiB
@@ -263,13 +266,13 @@ mkswap -L ghostswapctl /swap.ghost
 truncate -s 4096 /swap.ghost
 
 # Now
-mount -t ghostswap /swap.ghost /swap.ghost
-swapon -p 101 /swap.ghost
+mount -t ghostswap -o pool=swap.ghost /swap.ghost /swap.ghost
+swapon -p 113 /swap.ghost
 
 # At each boot: these lines at the end of /etc/fstab
 # Made by \"ghostswapctl setup\", which takes it back with --undo: /swap.ghost
-/swap.ghost  /swap.ghost  ghostswap  nofail  0  0
-/swap.ghost  none  swap  pri=101,nofail  0  0
+/swap.ghost  /swap.ghost  ghostswap  pool=swap.ghost,nofail  0  0
+/swap.ghost  none  swap  pri=113,nofail  0  0
 "
     );
 }
@@ -283,8 +286,8 @@ fn a_dry_run_with_a_store_and_systemd() {
         .says("setup --dry-run --limit 64M --comp zstd --recomp wlz:dense --store /data/swapfile --file /my.ghost");
     for part in [
         " 132 MiB = 2 x (limit 64.0 MiB + 2/3 of stores 3.0 MiB).\n",
-        "mount -t ghostswap -o comp=zstd,recomp=wlz:dense,limit=64M,backing=/data/swapfile /my.ghost /my.ghost\n",
-        "\n/my.ghost  /my.ghost  ghostswap  comp=zstd,recomp=wlz:dense,limit=64M,backing=/data/swapfile,nofail,\
+        "mount -t ghostswap -o pool=my.ghost,comp=zstd,recomp=wlz:dense,limit=64M,backing=/data/swapfile /my.ghost /my.ghost\n",
+        "\n/my.ghost  /my.ghost  ghostswap  pool=my.ghost,comp=zstd,recomp=wlz:dense,limit=64M,backing=/data/swapfile,nofail,\
          x-systemd.requires-mounts-for=/data/swapfile  0  0\n",
         "\n# For systemd\nsystemctl daemon-reload\n",
     ] {
@@ -312,7 +315,9 @@ fn setup_takes_the_path_without_links() {
     std::os::unix::fs::symlink("real", tree.path("/link")).unwrap();
     let text = tree.says("setup --dry-run --file /link/../link//swap.ghost");
     assert!(
-        text.contains("\n/real/swap.ghost  /real/swap.ghost  ghostswap  nofail  0  0\n"),
+        text.contains(
+            "\n/real/swap.ghost  /real/swap.ghost  ghostswap  pool=swap.ghost,nofail  0  0\n"
+        ),
         "{text}"
     );
     let fstab = FSTAB.replace("/swap.ghost", "/real/swap.ghost");
