@@ -40,7 +40,7 @@ as_user() {
 }
 
 shows_what_sysfs_shows() {
-	local pool file value json metrics
+	local pool file value table json metrics
 	have_program setpriv util-linux
 	area_with_store 32M
 	# All went to the store, came back from there, and some of it went again.
@@ -52,9 +52,13 @@ shows_what_sysfs_shows() {
 	json=$(ctl status --json)
 	for file in "$SYSFS/$pool"/* "$SYSFS/$pool"/backing0/*; do
 		[[ -f $file && -r $file && $(stat -c %a "$file") != 200 ]] || continue
-		# A table, and no number.
-		[[ $file != *_load_nsecs ]] || continue
 		value=$(<"$file")
+		if [[ $file == *_load_nsecs ]]; then
+			table=[[${value// /,}]]
+			table=\"${file##*/}\":${table//$newline/],[}
+			[[ ${json//[[:space:]]/} == *"$table"* ]] || fail "no $table in: $json"
+			continue
+		fi
 		[[ $value =~ ^[0-9]+$ ]] || value="\"$value\""
 		[[ $json == *"\"${file##*/}\": $value"[,$newline]* ]] || fail "${file##*/}: no $value in: $json"
 	done

@@ -11,6 +11,7 @@ use crate::{
     mounts::Swap,
     pools::{
         Derived,
+        LoadTimes,
         Metric,
         Pool,
         PoolNumbers,
@@ -84,6 +85,10 @@ const STATE: &[Metric<bool>] = &[Metric {
     of: |is_in_it| Some((*is_in_it).into()),
 }];
 
+/// The times of loads, as a histogram: how many took no longer than `le`. Their sum is not known.
+const LOAD_SECONDS: &str = "ghostswap_load_seconds";
+const LOAD_SECONDS_HELP: &str = "How long loads took whose pages were in RAM or in a store.";
+
 /// The states of a store, as sysfs names them.
 const STATES: [&str; 5] = ["open", "closed", "removing", "given_up", "removed"];
 
@@ -91,6 +96,7 @@ const STATES: [&str; 5] = ["open", "closed", "removing", "given_up", "removed"];
 pub fn text(pools: &[Pool]) -> String {
     let (mut info, mut counted, mut derived) = (Vec::new(), Vec::new(), Vec::new());
     let (mut areas, mut stores, mut states) = (Vec::new(), Vec::new(), Vec::new());
+    let mut times = Vec::new();
     for (name, pool) in &named(pools, Pool::name) {
         let of_pool = ("pool", &name[..]);
         info.push((
@@ -104,6 +110,8 @@ pub fn text(pools: &[Pool]) -> String {
         ));
         counted.push((labels(&[of_pool]), &pool.numbers));
         derived.push((labels(&[of_pool]), &pool.derived));
+        times.push((of_pool.1.to_owned(), "ram", &pool.ram_load_nsecs));
+        times.push((of_pool.1.to_owned(), "store", &pool.store_load_nsecs));
         let on = pool.mounts.iter().filter_map(|mount| mount.swap.as_ref());
         for (path, swap) in named(on, |swap| &swap.path) {
             areas.push((labels(&[of_pool, ("area", &path)]), swap));
@@ -122,6 +130,7 @@ pub fn text(pools: &[Pool]) -> String {
     add(&mut text, INFO, &info);
     add(&mut text, PoolNumbers::METRICS, &counted);
     add(&mut text, DERIVED, &derived);
+    add_times(&mut text, &times);
     add(&mut text, AREA, &areas);
     add(&mut text, StoreNumbers::METRICS, &stores);
     add(&mut text, STATE, &states);
@@ -165,6 +174,36 @@ fn add<T: ?Sized>(text: &mut String, metrics: &[Metric<T>], things: &[(String, &
     }
 }
 
+/// Adds the histogram of `times`, which are there with a pool's name and where the pages were.
+fn add_times(text: &mut String, times: &[(String, &str, &LoadTimes)]) {
+    let mut samples = String::new();
+    for (pool, from, times) in times {
+        let of_these = [("pool", &pool[..]), ("from", from)];
+        for (end, below) in times.below() {
+            let end = end.map_or("+Inf".to_owned(), decimal_seconds);
+            let labels = labels(&[of_these[0], of_these[1], ("le", &end)]);
+            samples.push_str(&format!("{LOAD_SECONDS}_bucket{labels} {below}\n"));
+        }
+        let count = times.count();
+        samples.push_str(&format!(
+            "{LOAD_SECONDS}_count{} {count}\n",
+            labels(&of_these)
+        ));
+    }
+    if !samples.is_empty() {
+        text.push_str(&format!(
+            "# HELP {LOAD_SECONDS} {LOAD_SECONDS_HELP}\n# TYPE {LOAD_SECONDS} histogram\n{samples}"
+        ));
+    }
+}
+
+/// Nanoseconds in seconds.
+fn decimal_seconds(nanos: u64) -> String {
+    const SECOND: u64 = 1_000_000_000;
+    let text = format!("{}.{:09}", nanos / SECOND, nanos % SECOND);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// Each of `things` with a name that no other one has: a sample that is there twice makes all invalid.
 fn named<'a, T>(
     things: impl IntoIterator<Item = &'a T>,
@@ -203,6 +242,14 @@ mod tests {
             labels(&[("a", "/b \\\"\n,}"), ("c", "")]),
             "{a=\"/b \\\\\\\"\\n,}\",c=\"\"}"
         );
+    }
+
+    #[test]
+    fn seconds_are_exact() {
+        assert_eq!(decimal_seconds(128), "0.000000128");
+        assert_eq!(decimal_seconds(8_589_934_592), "8.589934592");
+        assert_eq!(decimal_seconds(2_000_000_000), "2");
+        assert_eq!(decimal_seconds(0), "0");
     }
 
     #[test]

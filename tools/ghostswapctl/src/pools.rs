@@ -160,6 +160,55 @@ numbers! {
     }
 }
 
+/// How many loads took how long: pairs of a time in nanoseconds, and of how many took that, but less than
+/// the time of the next pair.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(transparent)]
+pub struct LoadTimes(Vec<(u64, u64)>);
+
+impl LoadTimes {
+    /// All of them.
+    pub fn count(&self) -> u64 {
+        self.0.iter().map(|(_, count)| count).sum()
+    }
+
+    /// How many loads took less than how many nanoseconds; of all of them there is no such time.
+    pub fn below(&self) -> impl Iterator<Item = (Option<u64>, u64)> + '_ {
+        let ends = self.0.iter().skip(1).map(|(time, _)| Some(*time));
+        let mut below = 0;
+        ends.chain([None])
+            .zip(&self.0)
+            .map(move |(end, (_, count))| {
+                below += count;
+                (end, below)
+            })
+    }
+
+    /// The nanoseconds that `percent` of 100 loads took less than, at most. [`None`] if there were no loads,
+    /// or if they took longer than is told apart.
+    pub fn of_percent(&self, percent: u64) -> Option<u64> {
+        let all = u128::from(self.count());
+        let is_so_many = |below: u64| u128::from(below) * 100 >= all * u128::from(percent);
+        let (end, _) = self.below().find(|(_, below)| is_so_many(*below))?;
+        end.filter(|_| all > 0)
+    }
+
+    /// What takes longer is not told apart, in nanoseconds.
+    pub fn last(&self) -> u64 {
+        self.0.last().map_or(0, |(time, _)| *time)
+    }
+
+    fn read(file: &Path) -> io::Result<Self> {
+        let pair = |line: &str| {
+            let (time, count) = line.split_once(' ')?;
+            Some((time.parse().ok()?, count.parse().ok()?))
+        };
+        let pairs: Option<_> = word(file)?.lines().map(pair).collect();
+        let no_pairs = || named(file, io::ErrorKind::InvalidData.into());
+        pairs.map(Self).ok_or_else(no_pairs)
+    }
+}
+
 /// A pool.
 #[derive(Clone, Debug, Serialize)]
 pub struct Pool {
@@ -171,6 +220,10 @@ pub struct Pool {
     pub recomp: String,
     #[serde(flatten)]
     pub numbers: PoolNumbers,
+    /// The loads whose pages were in RAM.
+    pub ram_load_nsecs: LoadTimes,
+    /// Those whose pages were in stores.
+    pub store_load_nsecs: LoadTimes,
     /// What follows from the numbers.
     pub derived: Derived,
     /// The ghost files.
@@ -358,6 +411,8 @@ fn read_files(id: &str, directory: &Path, mounts: Vec<Mount>) -> io::Result<Pool
         comp: word(&directory.join("comp"))?,
         recomp: word(&directory.join("recomp"))?,
         numbers: PoolNumbers::read(directory)?,
+        ram_load_nsecs: LoadTimes::read(&directory.join("ram_load_nsecs"))?,
+        store_load_nsecs: LoadTimes::read(&directory.join("store_load_nsecs"))?,
         derived: Derived::default(),
         mounts,
         backing: Vec::new(),
@@ -406,4 +461,33 @@ fn number_of_root(file: &Path) -> io::Result<Option<u64>> {
 fn named(file: &Path, error: io::Error) -> io::Error {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     io::Error::new(error.kind(), format!("{name}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_loads_are_those_that_most_stay_below() {
+        let times = LoadTimes(vec![(0, 0), (128, 50), (256, 49), (512, 1)]);
+        assert_eq!(times.count(), 100);
+        let below: Vec<_> = times.below().collect();
+        assert_eq!(
+            below,
+            [
+                (Some(128), 0),
+                (Some(256), 50),
+                (Some(512), 99),
+                (None, 100)
+            ]
+        );
+        assert_eq!(times.of_percent(50), Some(256));
+        assert_eq!(times.of_percent(51), Some(512));
+        assert_eq!(times.of_percent(99), Some(512));
+        assert_eq!(times.of_percent(100), None);
+        assert_eq!(LoadTimes::default().of_percent(50), None);
+        assert_eq!(LoadTimes(vec![(0, 0), (128, 0)]).of_percent(50), None);
+        let many = LoadTimes(vec![(0, u64::MAX / 2), (128, 1)]);
+        assert_eq!(many.of_percent(50), Some(128));
+    }
 }

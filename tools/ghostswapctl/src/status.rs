@@ -4,6 +4,7 @@
 
 use crate::{
     pools::{
+        LoadTimes,
         Pool,
         Store,
         PAGE, //
@@ -12,6 +13,7 @@ use crate::{
         count,
         counted,
         percent,
+        short_time,
         size,
         table,
         times, //
@@ -175,6 +177,15 @@ fn contents(pool: &Pool) -> Vec<Vec<String>> {
             _ => format!("{} so far", counted(numbers.loads, "page")),
         },
     );
+    let from = [
+        ("  from RAM", &pool.ram_load_nsecs),
+        ("  from disk", &pool.store_load_nsecs),
+    ];
+    for (name, times) in from {
+        if times.count() > 0 {
+            add(name, pages(times.count()), how_fast(times));
+        }
+    }
     if let Some(second) = pool.second() {
         add(
             "made smaller",
@@ -215,6 +226,15 @@ fn contents(pool: &Pool) -> Vec<Vec<String>> {
         );
     }
     rows
+}
+
+/// In how long loads had their page.
+fn how_fast(times: &LoadTimes) -> String {
+    let below = |percent| match times.of_percent(percent) {
+        Some(nanos) => format!("in less than {}", short_time(nanos)),
+        None => format!("in {} or more", short_time(times.last())),
+    };
+    format!("half {}, 99% {}", below(50), below(99))
 }
 
 fn refused(pool: &Pool) -> String {

@@ -452,6 +452,8 @@ mod tests {
                 invalidates: stores - 2560,
                 ..PoolNumbers::default()
             },
+            ram_load_nsecs: Default::default(),
+            store_load_nsecs: Default::default(),
             derived: Derived {
                 ram_pages: 2560,
                 held_bytes: 16 << 20,

@@ -118,6 +118,21 @@ pub fn time(seconds: u64) -> String {
     }
 }
 
+/// A short time, with three digits or four: `512 ns`, `8.2 us`, `131 us`.
+pub fn short_time(nanos: u64) -> String {
+    const UNITS: [&str; 4] = ["ns", "us", "ms", "s"];
+    let (mut value, mut unit) = (nanos as f64, 0);
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 || value >= 99.95 {
+        format!("{value:.0} {}", UNITS[unit])
+    } else {
+        format!("{value:.1} {}", UNITS[unit])
+    }
+}
+
 /// Reads a size: bytes, or with a suffix K, M, G or T (powers of 1,024).
 pub fn parse_size(text: &str) -> Result<u64, String> {
     match Limit::parse(text.as_bytes()) {
@@ -199,6 +214,12 @@ mod tests {
         assert_eq!(percent(0.99999), "99.9%");
         assert_eq!(percent(0.00001), "0.1%");
         assert_eq!(percent(0.0), "0.0%");
+        assert_eq!(short_time(0), "0 ns");
+        assert_eq!(short_time(512), "512 ns");
+        assert_eq!(short_time(1024), "1.0 us");
+        assert_eq!(short_time(131_072), "131 us");
+        assert_eq!(short_time(999_999), "1.0 ms");
+        assert_eq!(short_time(8_589_934_592), "8.6 s");
         assert_eq!(time(0), "0 s");
         assert_eq!(time(185), "3 min 5 s");
         assert_eq!(time(86400), "1 d");

@@ -31,7 +31,8 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Reads the text format, and is strict: each metric has a line HELP, a line TYPE and samples, in this
-/// order and once, and no two samples have the same labels.
+/// order and once, and no two samples have the same labels. The samples of a histogram have names of their
+/// own.
 fn parse(text: &str) -> Metrics {
     let mut metrics = Metrics::new();
     let mut lines = text
@@ -48,23 +49,29 @@ fn parse(text: &str) -> Metrics {
             is_name(name) && help.ends_with('.') && !help.contains('\\'),
             "{line}"
         );
-        let kind = if name.ends_with("_total") {
-            "counter"
+        let (kind, endings) = if name.ends_with("_total") {
+            ("counter", &[""][..])
+        } else if name.ends_with("_seconds") {
+            ("histogram", &["_bucket", "_count"][..])
         } else {
-            "gauge"
+            ("gauge", &[""][..])
         };
         assert_eq!(lines.next(), Some(&format!("# TYPE {name} {kind}")[..]));
-        let mut samples = BTreeMap::new();
         while let Some(line) = lines.next_if(|line| !line.starts_with('#')) {
-            let (labels, value) = sample(line, name);
+            let is_of = |ending: &&&str| line.starts_with(&format!("{name}{ending}{{"));
+            let ending = endings.iter().find(is_of).copied().unwrap_or_default();
+            let name = format!("{name}{ending}");
+            let (labels, value) = sample(line, &name);
+            let samples = metrics.entry(name).or_default();
             let before = samples.insert(labels, value.parse().expect(line));
             assert_eq!(before, None, "{line}: twice");
         }
-        assert!(!samples.is_empty(), "{name}: no samples");
-        assert!(
-            metrics.insert(name.to_owned(), samples).is_none(),
-            "{name}: twice"
-        );
+        for ending in endings {
+            assert!(
+                metrics.contains_key(&format!("{name}{ending}")),
+                "{name}: no samples"
+            );
+        }
     }
     // As OpenMetrics has it: the ending is no part of a counter's name.
     for name in metrics.keys() {
@@ -141,6 +148,7 @@ fn each_number_of_sysfs_is_a_metric() {
         for entry in fs::read_dir(tree.path(directory)).unwrap() {
             let file = entry.unwrap().file_name().into_string().unwrap();
             if file.starts_with("backing")
+                || file.ends_with("_load_nsecs")
                 || ["comp", "recomp", "path", "state"].contains(&&file[..])
             {
                 continue;
@@ -196,10 +204,39 @@ fn each_number_of_sysfs_is_a_metric() {
     }
     let states = metrics.remove("ghostswap_store_state").unwrap();
     assert_eq!(states.len(), 5);
+    for name in ["bucket", "count"] {
+        metrics
+            .remove(&format!("ghostswap_load_seconds_{name}"))
+            .unwrap();
+    }
     let is_in: Vec<_> = states.iter().filter(|(_, value)| **value == 1).collect();
     assert_eq!(is_in.len(), 1);
     assert_eq!(is_in[0].0["state"], "open");
     assert_eq!(metrics.keys().collect::<Vec<_>>(), [""; 0]);
+}
+
+#[test]
+fn times_of_loads_are_a_histogram() {
+    let metrics = parse(&store().says("metrics"));
+    let buckets = &metrics["ghostswap_load_seconds_bucket"];
+    assert_eq!(buckets.len(), 2 * 28);
+    for (from, end, below) in [
+        ("ram", "0.000000128", 0),
+        ("ram", "0.000001024", 0),
+        ("ram", "0.000002048", 300),
+        ("ram", "0.000004096", 2400),
+        ("ram", "0.000008192", 2413),
+        ("ram", "+Inf", 2413),
+        ("store", "8.589934592", 45),
+        ("store", "+Inf", 45),
+    ] {
+        let labels = labels(&[("pool", "/swap.ghost"), ("from", from), ("le", end)]);
+        assert_eq!(buckets.get(&labels), Some(&below), "{from} {end}");
+    }
+    for (from, count) in [("ram", 2413), ("store", 45)] {
+        let labels = labels(&[("pool", "/swap.ghost"), ("from", from)]);
+        assert_eq!(metrics["ghostswap_load_seconds_count"][&labels], count);
+    }
 }
 
 #[test]
@@ -328,6 +365,9 @@ fn the_dashboard_is_of_metrics_that_there_are() {
     // A rate is of what only grows.
     for (at, _) in text.match_indices("rate(") {
         let name: String = text[at + 5..].chars().take_while(|c| *c != '{').collect();
-        assert!(name.ends_with("_total"), "a rate of {name}");
+        assert!(
+            name.ends_with("_total") || name.ends_with("_bucket"),
+            "a rate of {name}"
+        );
     }
 }
