@@ -3,10 +3,12 @@
 define HELP
 make            build the module against the test kernel: build/ghostswap.ko
 make ctl        build the user's tool: build/ghostswapctl, its man pages and completions
+make install    install both; install-module, install-tools: one of them; see KVER and PREFIX below
+make uninstall  remove them
 make demo       show a machine with little memory finish a job larger than that
 make test       run all tests
 make test-host  run the tests that need no kernel
-make test-ctl   run the tests of the user's tool that need none
+make test-ctl   run the tests of the user's tool and of make install, which need none
 make selftests  run the tests that need one, in a virtual machine
 make test-debug run the selftests on the debug and KCSAN kernels: 60 to 90 minutes
 make torture    run all operations at once, for MINUTES=3 and longer
@@ -25,6 +27,9 @@ KERNEL=NAME     module, tests, vm, kernel: for this kernel and not the test kern
                 stock (Debian's own of trixie-backports, unmodified) or stock-rt
 KDIR=DIR        use this built kernel tree; its tools are then given as for the
                 kernel's own make: LLVM=, CC=, RUSTC=, BINDGEN=, ...
+KVER=RELEASE    install: for this kernel and not the one that runs
+PREFIX=DIR      install: the tools here and not in /usr/local; also DESTDIR, SBINDIR, DATADIR, MANDIR,
+                UDEVDIR
 KSRC=DIR        build this kernel source
 V=1             show the commands that build the module; with bench, each figure
 ONLY=WORDS      bench: parts (pages, profile, scale, disk, jobs, native) or compressors, pages
@@ -33,7 +38,7 @@ BACKENDS=NAMES  bench: zram, zswap, zswap-ghost, ghostswap
 PAGES=N         bench: how many of each kind (10240)
 endef
 
-.PHONY: all ctl demo test test-host test-ctl selftests test-debug torture fuzz bench vm kernel docs facts lint clean help
+.PHONY: all ctl install install-module install-tools uninstall demo test test-host test-ctl selftests test-debug torture fuzz bench vm kernel docs facts lint clean help
 
 all:
 	@scripts/module $(or $(KERNEL),test) $(if $(V),V=$(V))
@@ -41,17 +46,30 @@ all:
 ctl:
 	@scripts/ctl
 
+# Nothing is built here: root's cache is another one than the user's who built.
+install:
+	@scripts/install
+
+install-module:
+	@scripts/install module
+
+install-tools:
+	@scripts/install tools
+
+uninstall:
+	@scripts/install --remove
+
 demo:
 	@scripts/demo
 
 test:
-	@scripts/test host/run ctl/run selftests/run
+	@scripts/test host/run ctl/run install/run selftests/run
 
 test-host:
 	@scripts/test host/run
 
 test-ctl:
-	@scripts/test ctl/run
+	@scripts/test ctl/run install/run
 
 selftests:
 	@scripts/test selftests/run
