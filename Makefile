@@ -5,6 +5,7 @@ make            build the module against the test kernel: build/ghostswap.ko
 make ctl        build the user's tool: build/ghostswapctl, its man pages and completions
 make install    install both; install-module, install-tools: one of them; see KVER and PREFIX below
 make uninstall  remove them
+make deb        make the Debian packages ghostswap-dkms and ghostswap-tools: build/packages
 make demo       show a machine with little memory finish a job larger than that
 make test       run all tests
 make test-host  run the tests that need no kernel
@@ -38,7 +39,7 @@ BACKENDS=NAMES  bench: zram, zswap, zswap-ghost, ghostswap
 PAGES=N         bench: how many of each kind (10240)
 endef
 
-.PHONY: all ctl install install-module install-tools uninstall demo test test-host test-ctl selftests test-debug torture fuzz bench vm kernel docs facts lint clean help
+.PHONY: all ctl install install-module install-tools uninstall deb demo test test-host test-ctl selftests test-debug torture fuzz bench vm kernel docs facts lint clean help
 
 all:
 	@scripts/module $(or $(KERNEL),test) $(if $(V),V=$(V))
@@ -58,6 +59,9 @@ install-tools:
 
 uninstall:
 	@scripts/install --remove
+
+deb:
+	@scripts/deb
 
 demo:
 	@scripts/demo

@@ -186,10 +186,9 @@ fn module(root: &Root, report: &mut Report) {
     if found("modules.dep") {
         return report.good("module: there; mount loads it");
     }
-    let updates = format!("/lib/modules/{release}/updates");
-    if root.has(format!("{updates}/ghostswap.ko")) {
+    if has_module(root, &release) {
         return report.bad(
-            format!("module: in {updates}, but modprobe does not know it"),
+            format!("module: in /lib/modules/{release}/updates, but modprobe does not know it"),
             "Run depmod -a.",
         );
     }
@@ -197,12 +196,15 @@ fn module(root: &Root, report: &mut Report) {
         .into_iter()
         .flatten()
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|other| root.has(format!("/lib/modules/{other}/updates/ghostswap.ko")))
+        .filter(|other| has_module(root, other))
         .collect();
     if !others.is_empty() {
         return report.bad(
             format!("module: built for {}, and not for this kernel", others.join(", ")),
-            format!("Build it for {release}, copy it to {updates}, and run depmod -a; or boot the other kernel."),
+            format!(
+                "Build it for {release}: dkms autoinstall -k {release}, or make and make install. Or boot the other \
+                 kernel."
+            ),
         );
     }
     match config(root, &release, "CONFIG_RUST") {
@@ -212,9 +214,15 @@ fn module(root: &Root, report: &mut Report) {
         ),
         _ => report.bad(
             "module: not there",
-            format!("Build it with make (see the README), copy ghostswap.ko to {updates}, and run depmod -a."),
+            "Install the package ghostswap-dkms, or build it with make, and make install: see the README.",
         ),
     }
+}
+
+/// Returns whether the module is where it is installed, by make or by dkms, for the kernel `release`.
+fn has_module(root: &Root, release: &str) -> bool {
+    let files = ["ghostswap.ko", "dkms/ghostswap.ko", "dkms/ghostswap.ko.xz"];
+    (files.iter()).any(|file| root.has(format!("/lib/modules/{release}/updates/{file}")))
 }
 
 /// Whether the kernel has an option, if that can be found out.

@@ -503,7 +503,7 @@ fn a_check_finds_why_it_does_not_work() {
         );
     gone().finds(
         "module: not there",
-        "Build it with make (see the README), copy ghostswap.ko to /lib/modules/7.3.4/updates, and run depmod -a.",
+        "Install the package ghostswap-dkms, or build it with make, and make install: see the README.",
     );
     gone().with("/boot/config-7.3.4", "# CONFIG_RUST is not set\n").finds(
         "module: not there, and this kernel was built without CONFIG_RUST",
@@ -515,10 +515,12 @@ fn a_check_finds_why_it_does_not_work() {
             "module: in /lib/modules/7.3.4/updates, but modprobe does not know it",
             "Run depmod -a.",
         );
-    gone().with("/lib/modules/7.3.3/updates/ghostswap.ko", "").finds(
-        "module: built for 7.3.3, and not for this kernel",
-        "Build it for 7.3.4, copy it to /lib/modules/7.3.4/updates, and run depmod -a; or boot the other kernel.",
-    );
+    for file in ["ghostswap.ko", "dkms/ghostswap.ko.xz"] {
+        gone().with(&format!("/lib/modules/7.3.3/updates/{file}"), "").finds(
+            "module: built for 7.3.3, and not for this kernel",
+            "Build it for 7.3.4: dkms autoinstall -k 7.3.4, or make and make install. Or boot the other kernel.",
+        );
+    }
     let there = gone().with(
         "/lib/modules/7.3.4/modules.dep",
         "updates/ghostswap.ko: kernel/mm/zsmalloc.ko\n",
