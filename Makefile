@@ -11,6 +11,7 @@ make test       run all tests
 make test-host  run the tests that need no kernel
 make test-ctl   run the tests of the user's tool and of make install, which need none
 make selftests  run the tests that need one, in a virtual machine
+make test-packages  install, boot, upgrade and purge the Debian packages: 20 to 40 minutes, as root
 make test-debug run the selftests on the debug and KCSAN kernels: 60 to 90 minutes
 make torture    run all operations at once, for MINUTES=3 and longer
 make fuzz       fuzz every input interface, for MINUTES=2 and longer
@@ -39,7 +40,7 @@ BACKENDS=NAMES  bench: zram, zswap, zswap-ghost, ghostswap
 PAGES=N         bench: how many of each kind (10240)
 endef
 
-.PHONY: all ctl install install-module install-tools uninstall deb demo test test-host test-ctl selftests test-debug torture fuzz bench vm kernel docs facts lint clean help
+.PHONY: all ctl install install-module install-tools uninstall deb demo test test-host test-ctl selftests test-packages test-debug torture fuzz bench vm kernel docs facts lint clean help
 
 all:
 	@scripts/module $(or $(KERNEL),test) $(if $(V),V=$(V))
@@ -77,6 +78,9 @@ test-ctl:
 
 selftests:
 	@scripts/test selftests/run
+
+test-packages:
+	@scripts/test install/packages
 
 test-debug:
 	@KERNEL=debug,kcsan scripts/test selftests/run
