@@ -33,9 +33,15 @@ use kernel::sync::{
 /// Pages of memory for which it is worth while to write: those of a segment.
 const WORTH: usize = BLOCKS;
 
-/// What a page of memory costs that is needed again: it has some four pages, compressed, and each is read
-/// by itself.
-pub(crate) const SEEKS: usize = 4 * DEFAULT_SEEKS;
+/// A page of memory has so many pages of programs, compressed, and each is read by itself.
+const PAGES: usize = 4;
+
+/// What such a read costs, as often as what reclaim takes if it takes nothing here. That are pages of
+/// programs, for the most part, and most of these come back from memory, without a read.
+const DEARER: usize = 16;
+
+/// What a page of memory costs that is needed again.
+pub(crate) const SEEKS: usize = PAGES * DEARER * DEFAULT_SEEKS;
 
 /// How long nothing is freed after many pages came back, in milliseconds.
 const HOLD_OFF_MS: u32 = 1000;

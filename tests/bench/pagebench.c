@@ -29,6 +29,11 @@
  *   own        RAM by the backend's own figures
  *   stored     pages that are not all zero
  *
+ * alone, for pages of memory that are left alone, by zram and ghostswap, and by each with a second
+ * compressor, when that had all pages; the backend is NAME-zstd or NAME-dense then
+ *   alone-ram   all that the machine has less
+ *   alone-work  instructions to compress a page again
+ *
  * huge-in, only where zswap was never enabled, as the kernel then swaps in none
  *   thp-in     a touch of each page of what went out in huge pages
  *   thp-order  in KiB, what the kernel brought in at once
@@ -290,6 +295,59 @@ static noinline void measure_small(const struct backend *backend, const char *co
 	FIGURE("slab", slab / stored);
 	FIGURE("own", own / stored);
 	FIGURE("stored", (double)stored);
+}
+
+/* That of this kernel, or, if it is there, one that compresses again. */
+#define ZRAM_MODULE	"/zram.ko"
+
+static noinline double compress_again(const struct backend *backend)
+{
+	double time = now();
+
+	if (backend->on == zram_on) {
+		put(ZRAM "idle", "all");
+		put(ZRAM "recompress", "type=idle");
+	} else {
+		put(GHOST_POOL "recompress", "0");
+	}
+	return now() - time;
+}
+
+/* With the second compressor AGAIN, if that is not NULL. */
+static void measure_alone(const struct backend *backend, const char *comp, const char *name,
+			  const char *again)
+{
+	char option[64] = "";
+	double before, work, ram;
+	char *memory;
+
+	backend->prepare(comp);
+	memory = map(MADV_NOHUGEPAGE);
+	before = free_memory();
+	if (backend->on == zram_on) {
+		if (again) {
+			snprintf(option, sizeof(option), "algo=%s priority=1", again);
+			put(ZRAM "recomp_algorithm", option);
+		}
+		backend->on(comp);
+	} else {
+		if (again)
+			snprintf(option, sizeof(option), ",recomp=%s", again);
+		ghost_on(comp, "50%", option, NULL);
+	}
+	page_out(memory);
+	if (again) {
+		work = compress_again(backend) / stored;
+		printf("figure %s%s %s alone-work %.4f\n", backend->name, name, comp, work);
+	}
+	ram = (pages * PAGE - (free_memory() - before)) / stored;
+	printf("figure %s%s %s alone-ram %.4f\n", backend->name, name, comp, ram);
+	if (memcmp(memory, corpus, pages * PAGE))
+		errx(1, "%s with %s: pages came back wrong", backend->name, comp);
+	unmap(memory);
+	backend->off();
+	backend->clean_up();
+	fflush(stdout);
 }
 
 static noinline void measure_huge(const struct backend *backend, const char *comp)
@@ -1105,6 +1163,21 @@ static void measure_all_empty(const char *comp, const char *names)
 			measure_empty_areas(&backends[i], comp);
 }
 
+static void measure_all_alone(const char *comp, const char *names)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(backends); i++) {
+		const struct backend *backend = &backends[i];
+		bool is_zram = backend->on == zram_on;
+
+		if (!has(names, backend->name) || (!is_zram && backend->on != ghostswap_on))
+			continue;
+		measure_alone(backend, comp, "", NULL);
+		measure_alone(backend, comp, "-zstd", "zstd");
+		if (!is_zram)
+			measure_alone(backend, comp, "-dense", "wlz:dense");
+	}
+}
+
 static void for_each(const char *comps, const char *names,
 		     void (*measure)(const char *comp, const char *names))
 {
@@ -1127,7 +1200,7 @@ int main(int argc, char **argv)
 	all_comps = argv[3];
 	names = argv[4];
 	measures = argv[5];
-	run("modprobe zram");
+	run(access(ZRAM_MODULE, F_OK) ? "modprobe zram" : "insmod " ZRAM_MODULE);
 	if (has(names, "ghostswap") || has(names, "zswap-ghost"))
 		run("modprobe ghostswap");
 	/* A fault brings in one page. */
@@ -1147,6 +1220,8 @@ int main(int argc, char **argv)
 		for_each(argv[3], names, measure_stores);
 	if (has(measures, "inverted"))
 		for_each(argv[3], names, measure_all_inverted);
+	if (has(measures, "alone"))
+		for_each(argv[3], names, measure_all_alone);
 	if (has(measures, "huge-in"))
 		for_each(argv[3], names, measure_all_huge_in);
 	if (has(measures, "batches"))

@@ -9,6 +9,7 @@ import subprocess
 
 from inputs import CORPORA
 from rows import (
+    ALONE,
     COMPRESSORS,
     DEPTH,
     EMPTY,
@@ -20,6 +21,8 @@ from rows import (
     PHASES,
     RAM,
     SCALE,
+    SHORT,
+    SHORT_JOBS,
     SLOW,
     STORE,
     WHERE,
@@ -32,13 +35,18 @@ JOB_NAMES = {
     "sqlite": "SQLite",
     "python": "a Python program",
 }
+# Jobs on machines that have half of what they need.
+SHORT_PARTS = {f"jobs-{memory}": text for memory, text in SHORT.items()}
 COLOURS = {
     "none": "tab:gray",
     "swap": "tab:brown",
     "zram": "tab:blue",
+    "zram-zstd": "royalblue",
     "zswap": "tab:orange",
     "zswap-ghost": "tab:purple",
     "ghostswap": "tab:green",
+    "ghostswap-dense": "limegreen",
+    "ghostswap-zstd": "darkgreen",
     "ghostswap-batch": "tab:olive",
     "ghostswap-full": "tab:cyan",
 }
@@ -169,7 +177,7 @@ class Run:
         bar = row.bar
         if comp == "lzo-rle" or where == "random" or (row.where and where not in row.where):
             bar = None
-        if comp in OWN_BARS:
+        if comp in OWN_BARS and part not in [*SHORT_PARTS, "alone"]:
             bar = OWN_BARS[comp].get(where, {}).get(row.what) if part == "pages" else None
         return ratio, bar, None if bar is None else ratio <= bar
 
@@ -188,12 +196,15 @@ class Run:
         yield "The disk's part, a page written back", STORE, of("pages")
         empty = [key for key in of("pages") if key[1:] == ("python", "lz4")]
         yield "An area with nothing in it", EMPTY, empty
+        yield "Pages that are left alone, a page", ALONE, of("alone")
         yield "Whose instructions they are, a page", WHERE, of("profile")
         yield "What grows with the machine, a page", SCALE, of("scale")
         yield "Reads at depth, a page", DEPTH, of("scale")
         yield "Reads at depth, on the clock", DEPTH, of("scale-clock")
         yield "A disk of 200 requests a second", SLOW, of("disk")
         yield "Whole jobs", JOBS, of("jobs")
+        for part, memory in SHORT_PARTS.items():
+            yield f"Whole jobs on a machine of {memory}, short of memory", SHORT_JOBS, of(part)
 
     def lines(self, rows, part, where, comp):
         """The cells of each row that has a figure."""
@@ -224,7 +235,7 @@ class Run:
             found = [(key, lines) for key, lines in found if lines]
             if not found:
                 continue
-            names = JOB_NAMES if rows is JOBS else CORPORA
+            names = JOB_NAMES if rows in (JOBS, SHORT_JOBS) else CORPORA
             # Not all backends are in each table.
             filled = [line for _, lines in found for line in lines]
             used = [i for i in range(len(heading)) if {line[i] for line in filled} - {"", "-"}]

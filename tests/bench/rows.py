@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The rows of the benchmark's tables: the figures and their bars."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 PEERS = ("zram", "zswap")
 # The kernel's, and ghostswap's own.
@@ -89,6 +89,22 @@ STORE = [
 ]
 
 
+# Of pages that are left alone: each backend with a second compressor, when that had them all. Where
+# ghostswap has none by default, the first is as it comes.
+ALONE = [
+    Row("alone-ram", "RAM, bytes", bar=0.65, against="zram"),
+    *(
+        row
+        for name in ("ghostswap-dense", "ghostswap-zstd")
+        for row in [
+            Row("alone-ram", f"  {name}, beside zram", bar=0.65, against="zram", own=name),
+            Row("alone-ram", f"  {name}, beside zram-zstd", bar=0.95, against="zram-zstd", own=name),
+            Row("alone-work", f"  {name}, instructions", bar=0.5, against="zram-zstd", own=name),
+        ]
+    ),
+]
+
+
 def cipher(get):
     """What encryption adds where nothing goes on beside it."""
     return get("encrypted-one") - get("write-one")
@@ -129,6 +145,8 @@ SCALE = [
     ),
     Row("stall-8", "300 ms a request, the slowest page, ms", bar=1.0, against="zswap"),
     Row("stall-16", "  with twice as much of all", bar=1.0, against="zswap"),
+    Row("leak", "a leak fills all, a probe's longest stall, ms", bar=1.0),
+    Row("leaked", "  MiB when it was ended"),
     Row("write", "4 KiB to a fast disk, ns", bar=1.25, against="none"),
     Row("encrypted", "  encrypted"),
     Row("cipher", "  the cipher alone", made_of=cipher),
@@ -222,6 +240,16 @@ JOBS = [
     Row("written", "written to the disk, MiB", "{:,.1f}", peers=["zswap"]),
     Row("read", "read from it, MiB", "{:,.1f}", peers=["zswap"]),
     Row("peak", "memory without a limit, MiB", "{:,.1f}"),
+]
+# Machines that have half of what they need, and what they have.
+SHORT = {"512M": "512 MiB", "2G": "2 GiB"}
+SHORT_JOBS = [
+    replace(JOBS[0], bar=0.9, against="zswap"),
+    replace(JOBS[0], text="  the same, beside zram", bar=1.0, against="zram"),
+    *JOBS[1:4],
+    replace(JOBS[4], bar=0.9),
+    replace(JOBS[5], bar=0.9),
+    Row("peak", "memory when it is not short, MiB", "{:,.1f}"),
 ]
 # On the clock: of each backend, and of the compressor alone.
 NATIVE = [

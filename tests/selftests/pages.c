@@ -14,6 +14,7 @@
  *			microseconds
  *	lost		read every page; says how many cannot be read (SIGBUS), and
  *			gives those back
+ *	lock		have all pages stay in memory from now on
  *	free		give all pages back; they read as zeros from then on
  *	keep:K		give all but every K-th page back
  *	fork:N		N children and the parent all do what follows
@@ -593,6 +594,12 @@ static void show_usage(void)
 	errx(2, "usage: pages [-g CGROUP] [-m MEMORY] [-s MIB] [-k KINDS] [-i SEED] VERB...");
 }
 
+static void lock(void)
+{
+	if (mlock(memory, pages * PAGE))
+		err(1, "mlock");
+}
+
 static void perform(const char *verb)
 {
 	const char *colon = strchr(verb, ':');
@@ -618,6 +625,8 @@ static void perform(const char *verb)
 		probe();
 	else if (!strcmp(name, "lost"))
 		give_back_lost();
+	else if (!strcmp(name, "lock"))
+		lock();
 	else if (!strcmp(name, "free"))
 		give_back(0, pages);
 	else if (!strcmp(name, "keep") && number)

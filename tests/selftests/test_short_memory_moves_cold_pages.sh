@@ -86,9 +86,32 @@ shrink_and_see() { # PAGES
 	has_written "$1"
 }
 
+# All memory of the machine but so many MiB is taken, and none of that can go.
+leave_memory() { # MIB
+	local available
+	available=$(awk '$1 == "MemAvailable:" { print int($2 / 1024) }' /proc/meminfo)
+	start_second -k z -s $((available - $1)) fill lock hold
+}
+
+# Half of what it has fits in memory as it is, and all of it if the rest is compressed.
+more_than_there_is() {
+	local away stored
+	area_with_store 256M
+	leave_memory 150
+	start pages -s 400 -k ttw fill hold check
+	away=$(stat_of file redirected_pages) stored=$(stat_of file stored_pages)
+	note "$away of $stored pages are in the store"
+	holds "pages stored" "$stored > 128 * 256"
+	holds "pages in the store" "$away < $stored / 2"
+	release
+	release_second
+	equal "failed" "0 0" "$(stat_of file failed_loads) $(stat_of file failed_stores_memory)"
+}
+
 promise "without a store, nothing happens" no_store
 promise "as much is written as is asked for" asked_for_all
 promise "pages are written where the machine is short of memory" short_machine
 promise "and not where a control group is" short_group
 promise "nothing is written for a while after pages came back soon" come_back
+promise "most of what fits in memory, compressed, stays there" more_than_there_is
 finish
