@@ -135,6 +135,16 @@ start_second() {
 	until_true "the second process holds" 180 grep -q holding said.second
 }
 
+# leave_memory MIB: all of the machine's memory but so much is taken, by a second process that the
+# kernel does not kill, and none of that can go.
+leave_memory() {
+	local name kib
+	while read -r name kib _; do
+		[[ $name != MemAvailable: ]] || start_second -k z -s $((kib / 1024 - $1)) fill lock hold
+	done </proc/meminfo
+	echo -1000 >"/proc/$second_pid/oom_score_adj"
+}
+
 release_second() {
 	echo >&"$second_hears"
 	wait "$second_pid" || fail "the second process ended with status $?"
