@@ -87,11 +87,15 @@ shrink_and_see() { # PAGES
 
 # What it holds comes back by a disk if it goes; most of what other caches and programs have does not.
 asked_once() {
+	local written
 	area_with_store 128M limit=256M
 	start pages -s 40 -k r fill out hold check
 	shrink
-	until_true "some pages are written" 60 shrink_and_see 0
-	equal "shrunk until then" "" "$(has_written 5120 && stat_of file written_pages)"
+	# It is written by and by.
+	sleep 5
+	written=$(stat_of file written_pages)
+	note "$written of $(said_number out) pages were written"
+	holds "pages written" "$written > 0 && $written < $(said_number out) / 2"
 	release
 }
 
