@@ -145,8 +145,6 @@ SCALE = [
     ),
     Row("stall-8", "300 ms a request, the slowest page, ms", bar=1.0, against="zswap"),
     Row("stall-16", "  with twice as much of all", bar=1.0, against="zswap"),
-    Row("leak", "a leak fills all, a probe's longest stall, ms", bar=1.0),
-    Row("leaked", "  MiB when it was ended"),
     Row("write", "4 KiB to a fast disk, ns", bar=1.25, against="none"),
     Row("encrypted", "  encrypted"),
     Row("cipher", "  the cipher alone", made_of=cipher),
