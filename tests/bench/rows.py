@@ -89,8 +89,8 @@ STORE = [
 ]
 
 
-# Of pages that are left alone: each backend with a second compressor, when that had them all. Where
-# ghostswap has none by default, the first is as it comes.
+# Of pages that are left alone: ghostswap as it comes, and each backend with a second compressor,
+# when that had them all.
 ALONE = [
     Row("alone-ram", "RAM, bytes", bar=0.65, against="zram"),
     *(
@@ -98,7 +98,13 @@ ALONE = [
         for name in ("ghostswap-dense", "ghostswap-zstd")
         for row in [
             Row("alone-ram", f"  {name}, beside zram", bar=0.65, against="zram", own=name),
-            Row("alone-ram", f"  {name}, beside zram-zstd", bar=0.95, against="zram-zstd", own=name),
+            Row(
+                "alone-ram",
+                f"  {name}, beside zram-zstd",
+                bar=0.95,
+                against="zram-zstd",
+                own=name,
+            ),
             Row("alone-work", f"  {name}, instructions", bar=0.5, against="zram-zstd", own=name),
         ]
     ),
