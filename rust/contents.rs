@@ -24,7 +24,10 @@ pub(crate) mod stats;
 pub(crate) mod table;
 
 use crate::{
-    backing::stores::BackingStores,
+    backing::stores::{
+        BackingStores,
+        Encryption, //
+    },
     contents::{
         cache::{
             Cache,
@@ -107,8 +110,8 @@ pub(crate) struct PoolConfig {
     pub(crate) cached: bool,
     /// Whether its areas take many folios at once, and are not synchronous.
     pub(crate) batched: bool,
-    /// Whether what goes to the backing stores is encrypted.
-    pub(crate) encrypt: bool,
+    /// How what goes to the backing stores is encrypted.
+    pub(crate) encrypt: Encryption,
     /// Whether devices are told which segments are free.
     pub(crate) discard: bool,
 }

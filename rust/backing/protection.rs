@@ -35,6 +35,14 @@ pub(crate) enum Protection {
 }
 
 impl Protection {
+    /// The cipher's name; `none` without one.
+    pub(crate) fn name(&self) -> &'static CStr {
+        match self {
+            Self::Plain => c"none",
+            Self::Encrypted(aead) => aead.name().text(),
+        }
+    }
+
     /// Protects all that a writer put into `image`, the first blocks of a segment in generation
     /// `generation`. They are then to be written, once.
     ///

@@ -203,6 +203,11 @@ impl BackingStore {
         matches!(self.state.status(), StoreStatus::Open | StoreStatus::Closed)
     }
 
+    /// The cipher of what is written to it; `none` without one.
+    pub(crate) fn cipher_name(&self) -> &'static CStr {
+        self.device.protection.name()
+    }
+
     /// What is done with it, in a word.
     pub(crate) fn state_name(&self) -> &'static CStr {
         match self.state.status() {

@@ -17,7 +17,10 @@ use crate::{
         segment::MAX_STORES, //
     },
     kernel_ext::{
-        crypto::aead::Aead,
+        crypto::aead::{
+            Aead,
+            AeadName, //
+        },
         fs::fs_context::FsLog,
         sync::arc_slots::ArcSlots, //
     },
@@ -33,20 +36,49 @@ use kernel::{
     },
 };
 
+/// How what goes to the stores of a pool is encrypted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encryption {
+    /// It is not.
+    Off,
+    /// With the cipher that is faster on this machine, of those that the kernel has.
+    Fastest,
+    /// With this one.
+    With(AeadName),
+}
+
+impl Encryption {
+    /// As the mount option `encrypt=` has it.
+    pub(crate) fn text(self) -> &'static CStr {
+        match self {
+            Self::Off => c"off",
+            Self::Fastest => c"on",
+            Self::With(name) => name.text(),
+        }
+    }
+
+    /// The inverse of [`Encryption::text`].
+    pub(crate) fn parse(text: &CStr) -> Option<Self> {
+        let [first, second] = AeadName::by_speed().map(Self::With);
+        let all = [Self::Off, Self::Fastest, first, second];
+        all.into_iter().find(|encryption| encryption.text() == text)
+    }
+}
+
 /// The backing stores of a pool.
 #[pin_data]
 pub(crate) struct BackingStores {
     places: ArcSlots<BackingStore, MAX_STORES>,
     count: Atomic<usize>,
-    /// Whether what goes to the stores is encrypted.
-    pub(crate) encrypt: bool,
+    /// How what goes to the stores is encrypted.
+    pub(crate) encrypt: Encryption,
     /// Whether the stores are told of free segments.
     pub(crate) discard: bool,
 }
 
 impl BackingStores {
-    /// No stores. Those to come are encrypted if `encrypt`, and told of free segments if `discard`.
-    pub(crate) fn new(encrypt: bool, discard: bool) -> impl PinInit<Self> {
+    /// No stores. Those to come are encrypted as `encrypt` says, and told of free segments if `discard`.
+    pub(crate) fn new(encrypt: Encryption, discard: bool) -> impl PinInit<Self> {
         pin_init!(Self {
             places: ArcSlots::new(),
             count: Atomic::new(0),
@@ -174,16 +206,24 @@ impl BackingStores {
 
     /// What protects a new store: if it is encrypted, with a key of its own.
     fn protection(&self, log: &FsLog<'_>) -> Result<Protection> {
-        if !self.encrypt {
-            return Ok(Protection::Plain);
-        }
-        let aead = Aead::new().map_err(|error| {
+        let aead = match self.encrypt {
+            Encryption::Off => return Ok(Protection::Plain),
+            Encryption::With(name) => Aead::new(name),
+            Encryption::Fastest => {
+                let [first, second] = AeadName::by_speed();
+                match Aead::new(first) {
+                    Err(error) if error == ENOENT => Aead::new(second),
+                    other => other,
+                }
+            }
+        };
+        let aead = aead.map_err(|error| {
             let reason = if error == ENOENT {
-                "the kernel has no gcm(aes); give encrypt=off to do without"
+                "the kernel has no such cipher; give encrypt=off to do without"
             } else {
-                "gcm(aes) cannot be set up"
+                "the cipher cannot be set up"
             };
-            log.error(error, fmt!("encrypt=on: {reason}"))
+            log.error(error, fmt!("encrypt={}: {reason}", self.encrypt.text()))
         })?;
         Ok(Protection::Encrypted(aead))
     }

@@ -8,6 +8,7 @@
 #include <linux/mm.h>
 #include <crypto/acompress.h>
 #include <crypto/aead.h>
+#include <crypto/chacha20poly1305.h>
 #include <linux/bio.h>
 #include <linux/blk-cgroup.h>
 #include <linux/blkdev.h>
@@ -121,6 +122,7 @@ int kernel_ext_sync_aead_setkey(struct crypto_sync_aead *tfm, const u8 *key, uns
 int kernel_ext_sync_aead_crypt(struct crypto_sync_aead *tfm, struct scatterlist *src,
 			       struct scatterlist *dst, unsigned int len, u8 *iv, bool encrypt);
 void kernel_ext_free_sync_aead(struct crypto_sync_aead *tfm);
+bool kernel_ext_prefers_aes_gcm(void);
 void kernel_ext_sg_set_page(struct scatterlist *sg, struct page *page, unsigned int len,
 			    unsigned int offset);
 void kernel_ext_memzero_explicit(void *bytes, size_t len);

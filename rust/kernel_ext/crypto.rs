@@ -4,6 +4,8 @@
 
 mod acomp;
 pub(crate) mod aead;
+#[cfg(CONFIG_CRYPTO_LIB_CHACHA20POLY1305)]
+mod chacha;
 pub(crate) mod checksum;
 mod cipher;
 mod codec;

@@ -4,6 +4,7 @@
  * more. bindings_helper.h declares them.
  */
 
+#include <linux/fips.h>
 #include <linux/kcsan-checks.h>
 
 #include "bindings_helper.h"
@@ -349,6 +350,20 @@ int kernel_ext_sync_aead_crypt(struct crypto_sync_aead *tfm, struct scatterlist 
 void kernel_ext_free_sync_aead(struct crypto_sync_aead *tfm)
 {
 	crypto_free_sync_aead(tfm);
+}
+
+/* The CPU has instructions for it, or FIPS mode allows nothing else. */
+bool kernel_ext_prefers_aes_gcm(void)
+{
+	if (fips_enabled)
+		return true;
+#if defined(CONFIG_X86)
+	return boot_cpu_has(X86_FEATURE_AES) && boot_cpu_has(X86_FEATURE_PCLMULQDQ);
+#elif defined(CONFIG_ARM64)
+	return cpu_have_named_feature(AES) && cpu_have_named_feature(PMULL);
+#else
+	return true;
+#endif
 }
 
 void kernel_ext_sg_set_page(struct scatterlist *sg, struct page *page, unsigned int len,

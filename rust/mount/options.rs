@@ -4,6 +4,7 @@
 //! `encrypt=`, `discard`.
 
 use crate::{
+    backing::stores::Encryption,
     contents::PoolConfig,
     core::{
         limit::Limit,
@@ -68,7 +69,7 @@ pub(crate) struct Options {
     pool: Option<CString>,
     cache: Option<bool>,
     batch: Option<bool>,
-    encrypt: Option<bool>,
+    encrypt: Option<Encryption>,
     discard: bool,
     /// In the order given.
     stores: KVec<StoreChange>,
@@ -99,7 +100,15 @@ impl Options {
             }
             b"cache" => self.cache = Some(on_or_off(key, text()?, log)?),
             b"batch" => self.batch = Some(on_or_off(key, text()?, log)?),
-            b"encrypt" => self.encrypt = Some(on_or_off(key, text()?, log)?),
+            b"encrypt" => {
+                let encryption = Encryption::parse(text()?).ok_or_else(|| {
+                    log.invalid(fmt!(
+                        "encrypt={}: neither on, off, aes-gcm nor chacha20-poly1305",
+                        value
+                    ))
+                })?;
+                self.encrypt = Some(encryption);
+            }
             b"backing" => self.change(StoreChange::Add(text()?.to_cstring()?), log)?,
             b"nobacking" => self.change(StoreChange::Remove(text()?.to_cstring()?), log)?,
             b"discard" if value.is_empty() => self.discard = true,
@@ -133,7 +142,7 @@ impl Options {
             limit: self.limit,
             cached: self.cache.unwrap_or(true),
             batched: self.batch.unwrap_or(false),
-            encrypt: self.encrypt.unwrap_or(true),
+            encrypt: self.encrypt.unwrap_or(Encryption::Fastest),
             discard: self.discard,
         })
     }
@@ -236,12 +245,13 @@ impl Options {
                 return Err(log.invalid(fmt!("pool {} has {option}={has}, not {given}", pool.id())));
             }
         }
+        let encrypt = pool.contents.stores.encrypt;
         let differs = |given: Option<bool>, is: bool| given.is_some_and(|given| given != is);
         let option = if differs(self.cache, pool.contents.limit.cached) {
             "cache"
         } else if differs(self.batch, pool.batched) {
             "batch"
-        } else if differs(self.encrypt, pool.contents.stores.encrypt) {
+        } else if self.encrypt.is_some_and(|given| given != encrypt) {
             "encrypt"
         } else if self.discard && !pool.contents.stores.discard {
             "discard"
@@ -305,8 +315,9 @@ pub(crate) fn show(pool: &Pool, name: Option<&CStr>, out: &SeqFile) {
     if pool.contents.stores.discard {
         seq_print!(out, ",discard");
     }
-    if !pool.contents.stores.encrypt {
-        seq_print!(out, ",encrypt=off");
+    let encrypt = pool.contents.stores.encrypt;
+    if encrypt != Encryption::Fastest {
+        seq_print!(out, ",encrypt={}", encrypt.text());
     }
     pool.contents.stores.for_each(|store| {
         // What is given to another mount, or again, is what is wanted.

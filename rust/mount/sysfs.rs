@@ -156,6 +156,7 @@ impl Attributes for BackingStore {
     const ATTRIBUTES: &'static [Attribute<Self>] = &[
         Attribute::Text(c"path", |store| store.path()),
         Attribute::Text(c"state", |store| store.state_name()),
+        Attribute::Text(c"cipher", |store| store.cipher_name()),
         Attribute::Number(c"size_bytes", |store| store.size()),
         Attribute::Number(c"used_bytes", |store| store.used_bytes()),
         Attribute::RootNumber(c"live_bytes", |store| store.log.stats().live),

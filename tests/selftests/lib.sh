@@ -59,7 +59,7 @@ exec 3>&1; echo "TAP version 13"
 . "$HERE/processes.sh"
 
 # insmod does not load what the module needs of others.
-modprobe -q aead || true
+modprobe -qa aead libchacha20poly1305 || true
 
 disks_before=" $(echo /sys/block/*) "
 mark_log

@@ -125,5 +125,6 @@ promise "so are any options" options
 promise "any options given to a pool that has pages lose none" with_pages remounts
 promise "nor does anything that is written to the files of a pool and its stores" with_pages files
 promise "what is changed on an encrypted disk is an error, and never another page" damaged on
+promise "also with ChaCha20-Poly1305" damaged chacha20-poly1305
 promise "also without encryption" damaged off
 finish

@@ -14,6 +14,9 @@ stamps() { # IMAGE
 	/usr/bin/grep -obUaP "$STAMP" "$1" | cut -d : -f 1 || true
 }
 
+# What may be given as encrypt= beside on and off.
+CIPHERS=(aes-gcm chacha20-poly1305)
+
 # The first segment is full, so that it is read from the disk; sets $first to where
 # it begins in the image.
 sealed() { # IMAGE
@@ -24,7 +27,7 @@ sealed() { # IMAGE
 	first=$(((4096 + BASH_REMATCH[2] - 1) / 4096 * 4096))
 }
 
-shows() { # on|off: sets $found and $written, in pages
+shows() { # ENCRYPT: sets $found and $written, in pages
 	disk "$1.image" 32M
 	area "$1" 1G "limit=64M,encrypt=$1,backing=$disk"
 	start pages -i "$SEED" -s 6 -k tr fill out hold check
@@ -37,9 +40,11 @@ shows() { # on|off: sets $found and $written, in pages
 }
 
 no_content() {
-	local found written
-	shows on
-	equal "pages seen on the disk" 0 "$found"
+	local found written cipher
+	for cipher in on "${CIPHERS[@]}"; do
+		shows "$cipher"
+		equal "pages seen on the disk with $cipher" 0 "$found"
+	done
 	# By default as well.
 	area file 1G "limit=64M,backing=$disk"
 	start_in_store -i "$SEED" -s 6 -k tr fill out hold check
@@ -70,7 +75,7 @@ without_gcm() {
 
 # refused_for_cipher COMMAND...: with one line, and without a store.
 refused_for_cipher() {
-	gives_reason ENOENT 'encrypt=on: the kernel has no gcm\(aes\)' "$@"
+	gives_reason ENOENT 'encrypt=aes-gcm: the kernel has no such cipher' "$@"
 	gives OK mnt swapon "$disk"
 	gives OK mnt swapoff "$disk"
 }
@@ -80,12 +85,17 @@ nothing_without_cipher() {
 	local modprobe
 	disk disk.image 16M
 	header file
-	gives OK mnt mount file file "backing=$disk"
+	gives OK mnt mount file file "encrypt=aes-gcm,backing=$disk"
+	equal "cipher" aes-gcm "$(store_stat file 0 cipher)"
 	gives OK mnt umount file
 	without_gcm
 
-	refused_for_cipher mnt mount file file "backing=$disk"
-	gives OK mnt mount file file
+	refused_for_cipher mnt mount file file "encrypt=aes-gcm,backing=$disk"
+	# What is not named is what there is.
+	gives OK mnt mount file file "backing=$disk"
+	equal "cipher" chacha20-poly1305 "$(store_stat file 0 cipher)"
+	gives OK mnt umount file
+	gives OK mnt mount file file encrypt=aes-gcm
 	refused_for_cipher mnt remount file "limit=5M,backing=$disk"
 	refused_for_cipher tell file add_backing "$disk"
 	equal "stores" "" "$(stores_of file)"
@@ -96,6 +106,19 @@ nothing_without_cipher() {
 	# One that is named after what is asked for is loaded by the kernel.
 	kernel_has CRYPTO_GCM m || modprobe aesni_intel
 	gives OK mnt remount file "backing=$disk"
+}
+
+# As the CPU's instructions are, which are also what the kernel goes by.
+faster_one() {
+	local expected=chacha20-poly1305
+	if grep -qw aes /proc/cpuinfo && grep -qw pclmulqdq /proc/cpuinfo; then
+		expected=aes-gcm
+	fi
+	area_with_store 16M
+	equal "cipher" "$expected" "$(store_stat file 0 cipher)"
+	gone file
+	area_with_store 16M encrypt=off
+	equal "cipher" none "$(store_stat file 0 cipher)"
 }
 
 # The same pages in the same order are not the same on the disk a second time.
@@ -141,9 +164,9 @@ zero_block() { # IMAGE OFFSET
 
 # Incompressible pages take 4,112 bytes each, after 144 at the beginning of a segment:
 # the byte is in the third, and the block has parts of two.
-damaged() { # flip|zero_block OFFSET LOST [OPTIONS]
+damaged() { # flip|zero_block OFFSET LOST ENCRYPT
 	local first
-	area_with_store 32M "limit=64M${4:-}"
+	area_with_store 32M "limit=64M,encrypt=$4"
 	start_in_store -s 6 -k r fill out hold lost hold check out check
 	sealed disk.image
 	"$1" disk.image $((first + $2))
@@ -223,7 +246,7 @@ put_stretches() {
 	done
 }
 
-# each_way OPTIONS WAY...: pages take two of the three segments of a store. Then all of its blocks
+# each_way ENCRYPT WAY...: pages take two of the three segments of a store. Then all of its blocks
 # become others, in a way that may use the images of the last time, and of those before. Each time
 # the pages are written anew, to the segments that come next: to the same each third time, and then
 # many are in the same places of these. All pages are lost then, or all but those that a way leaves:
@@ -233,7 +256,7 @@ each_way() {
 	for way in "${@:2}"; do
 		verbs+=(fill out hold lost hold check free)
 	done
-	area_with_store 8M "limit=64M$1"
+	area_with_store 8M "limit=64M,encrypt=$1"
 	equal "segments" 3 "$(segments_of file 0)"
 	tee last.image second_last.image <disk.image >third_last.image
 	start pages -s 4 -k tr "${verbs[@]}" hold
@@ -274,9 +297,9 @@ WAYS=(of_the_last_time of_the_last_time of_the_last_time of_the_third_last_time
 
 # The old blocks are of a store that was removed, and is there again: at the same places,
 # for the log begins anew.
-of_an_earlier_life() { # OPTIONS
+of_an_earlier_life() { # ENCRYPT
 	local there
-	area_with_store 8M "limit=64M$1"
+	area_with_store 8M "limit=64M,encrypt=$1"
 	start_in_store -s 4 -k tr fill out hold free hold fill out hold lost hold check
 	holds "pages in the store" "$(stat_of file redirected_pages) > 900"
 	cp disk.image old.image
@@ -297,9 +320,9 @@ of_an_earlier_life() { # OPTIONS
 
 # What takes whole segments takes nothing that is old: neither what removes a store, nor swapoff.
 # The fourth time, pages are where they were the first time.
-not_taken_back() { # OPTIONS
+not_taken_back() { # ENCRYPT
 	local there
-	area_with_store 8M "limit=64M$1"
+	area_with_store 8M "limit=64M,encrypt=$1"
 	start_in_store -s 4 -k tr fill out hold free fill out hold free fill out hold free fill out hold \
 		lost check
 	cp disk.image old.image
@@ -321,18 +344,17 @@ not_taken_back() { # OPTIONS
 
 promise "an encrypted store shows no page" no_content
 promise "with encrypt=off it shows them" content_if_told_so
-promise "without gcm(aes) there is no store, unless with encrypt=off" nothing_without_cipher
+promise "without its cipher there is no store, unless with encrypt=off" nothing_without_cipher
+promise "the cipher is the one that is faster on this CPU" faster_one
 promise "the same page is never the same on the disk" never_the_same
 promise "a block does not show where what is in it ends" no_length
-promise "a flipped byte is noticed by its reader" damaged flip 12388 1
-promise "also without encryption" damaged flip 12388 1 ,encrypt=off
-promise "a block of zeros is noticed by its readers" damaged zero_block 12288 2
-promise "also without encryption" damaged zero_block 12288 2 ,encrypt=off
-for options in '' ,encrypt=off; do
-	promise "old blocks are errors${options:+ with encrypt=off}, in their own places and in others, as are \
-blocks that changed places" each_way "$options" "${WAYS[@]}"
-	promise "so are those of the store before it was removed" of_an_earlier_life "$options"
-	promise "and neither what removes a store nor swapoff takes them" not_taken_back "$options"
+for cipher in "${CIPHERS[@]}" off; do
+	promise "a flipped byte is noticed by its reader, with encrypt=$cipher" damaged flip 12388 1 "$cipher"
+	promise "so is a block of zeros" damaged zero_block 12288 2 "$cipher"
+	promise "so are old blocks, in their own places and in others, and blocks that changed places" \
+		each_way "$cipher" "${WAYS[@]}"
+	promise "so are those of the store before it was removed" of_an_earlier_life "$cipher"
+	promise "and neither what removes a store nor swapoff takes them" not_taken_back "$cipher"
 done
 promise "another process sees nothing of it" only_its_reader
 promise "a reader that is not prepared gets SIGBUS" killed

@@ -127,7 +127,7 @@ claims() {
 	fail_each 20 ENOMEM fault write "$dir/add_backing" "$disk" mend \
 		write "$dir/remove_backing" "$disk"
 	one_line_each
-	equal "lines that deny the cipher" "" "$(log_since | grep 'has no gcm' || true)"
+	equal "lines that deny the cipher" "" "$(log_since | grep 'has no such cipher' || true)"
 	equal "stores" "" "$(stores_of file)"
 	gives OK tell file add_backing "$disk"
 	start_in_store -s 2 -k tr fill out hold check

@@ -13,7 +13,7 @@ FILES=(areas capacity_bytes comp compressed_bytes failed_loads failed_stores_lim
 	stored_pages stores table_bytes written_pages)
 ORDERS=(add_backing age give_up_backing recompress remove_backing reopen_backing writeback)
 TABLES=(ram_load_nsecs store_load_nsecs)
-STORE=(cleaned_bytes discarded_bytes free_segments garbage_bytes live_bytes open_segments path
+STORE=(cipher cleaned_bytes discarded_bytes free_segments garbage_bytes live_bytes open_segments path
 	read_bytes read_errors read_ios retired_segments sealed_segments size_bytes
 	state used_bytes write_errors written_bytes written_ios)
 
@@ -51,7 +51,7 @@ one_value() {
 	done
 	are_there "$dir/backing0" "${STORE[@]}"
 	for name in "${STORE[@]}"; do
-		reads "$dir/backing0/$name" "[0-9]+|$disk|open"
+		reads "$dir/backing0/$name" "[0-9]+|$disk|open|aes-gcm|chacha20-poly1305"
 	done
 }
 

@@ -282,6 +282,10 @@ encryption_is_chosen_once() {
 	[[ $(options_of file) != *encrypt* ]] || fail "/proc/mounts shows $(options_of file)"
 	gives_reason EINVAL encrypt mnt remount file encrypt=off
 	gives OK mnt remount file encrypt=on
+	gives_reason EINVAL encrypt mnt remount file encrypt=aes-gcm
+	gives OK mnt umount file
+	gives OK mnt mount file file encrypt=chacha20-poly1305
+	[[ ,$(options_of file), == *,encrypt=chacha20-poly1305,* ]] || fail "/proc/mounts shows $(options_of file)"
 	gives OK mnt umount file
 	gives_reason EINVAL encrypt mnt mount file file encrypt=maybe
 }

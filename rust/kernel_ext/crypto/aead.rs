@@ -3,9 +3,13 @@
 //! Authenticated encryption of messages that lie in blocks, with a random key that stays in the
 //! cipher.
 //!
-//! It is AES-256-GCM of the crypto API.
+//! It is AES-256-GCM of the crypto API, or ChaCha20-Poly1305 of the kernel's library. The latter needs no
+//! instructions of the CPU that are made for it.
 
+#[cfg(CONFIG_CRYPTO_LIB_CHACHA20POLY1305)]
+use crate::kernel_ext::crypto::chacha::ChaCha;
 use crate::kernel_ext::{
+    bindings,
     block::buffer::Block,
     crypto::{
         cipher::{
@@ -27,12 +31,43 @@ use kernel::{
 /// memory to put together what lies on two pages.
 const ALIGN: usize = 16;
 
+/// Which cipher it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AeadName {
+    /// `gcm(aes)`.
+    AesGcm,
+    /// `chacha20poly1305`.
+    ChaCha20Poly1305,
+}
+
+impl AeadName {
+    /// All of them, the one that is faster on this machine first.
+    ///
+    /// Context: any.
+    pub(crate) fn by_speed() -> [Self; 2] {
+        // SAFETY: It only looks at what the kernel knows of the machine.
+        if unsafe { bindings::kernel_ext_prefers_aes_gcm() } {
+            [Self::AesGcm, Self::ChaCha20Poly1305]
+        } else {
+            [Self::ChaCha20Poly1305, Self::AesGcm]
+        }
+    }
+
+    /// Its name as people write it.
+    pub(crate) fn text(self) -> &'static CStr {
+        match self {
+            Self::AesGcm => c"aes-gcm",
+            Self::ChaCha20Poly1305 => c"chacha20-poly1305",
+        }
+    }
+}
+
 /// A cipher with a random key, which lives only in here and is wiped when this is dropped.
 ///
 /// # Examples
 ///
 /// ```ignore
-/// let aead = Aead::new()?;
+/// let aead = Aead::new(AeadName::AesGcm)?;
 /// let mut buffer = BlockBuffer::new(2)?;
 /// let (blocks, room) = buffer.blocks_mut().split_at_mut(1);
 /// aead.encrypt(b"nonce number", blocks, 0..160)?;
@@ -40,17 +75,32 @@ const ALIGN: usize = 16;
 /// assert_eq!(content, [0; 160]);
 /// assert!(aead.decrypt(b"nonce another", blocks, 0..160, &mut room[0]).is_err());
 /// ```
-pub(crate) struct Aead(KBox<dyn Cipher>);
+pub(crate) struct Aead {
+    cipher: KBox<dyn Cipher>,
+    name: AeadName,
+}
 
 impl Aead {
-    /// A cipher with a new key.
+    /// The cipher called `name`, with a new key.
     ///
     /// Context: may sleep; not where memory is reclaimed. Soon after boot it waits until what is
-    /// random cannot be guessed. Errors: [`ENOENT`] if the kernel has no `gcm(aes)`; [`ENOMEM`];
+    /// random cannot be guessed. Errors: [`ENOENT`] if the kernel has none of that name; [`ENOMEM`];
     /// [`ERESTARTSYS`].
-    pub(crate) fn new() -> Result<Self> {
-        let gcm = Gcm::new(&CipherKey::new()?)?;
-        Ok(Self(KBox::new(gcm, GFP_KERNEL)?))
+    pub(crate) fn new(name: AeadName) -> Result<Self> {
+        let key = CipherKey::new()?;
+        let cipher: KBox<dyn Cipher> = match name {
+            AeadName::AesGcm => KBox::new(Gcm::new(&key)?, GFP_KERNEL)?,
+            #[cfg(CONFIG_CRYPTO_LIB_CHACHA20POLY1305)]
+            AeadName::ChaCha20Poly1305 => KBox::new(ChaCha::new(key), GFP_KERNEL)?,
+            #[cfg(not(CONFIG_CRYPTO_LIB_CHACHA20POLY1305))]
+            AeadName::ChaCha20Poly1305 => return Err(ENOENT),
+        };
+        Ok(Self { cipher, name })
+    }
+
+    /// Which it is.
+    pub(crate) fn name(&self) -> AeadName {
+        self.name
     }
 
     /// Encrypts the bytes `message` of `blocks` in place, and writes their tag after them. `message`
@@ -71,7 +121,7 @@ impl Aead {
         let whole = with_tag(message)?;
         let bytes = Block::bytes_mut(blocks).get_mut(whole).ok_or(EINVAL)?;
         // SAFETY: It lies in blocks, and `with_tag()` checked the rest.
-        unsafe { self.0.encrypt(nonce, bytes) }
+        unsafe { self.cipher.encrypt(nonce, bytes) }
     }
 
     /// What the bytes `message` of `blocks` were before [`Aead::encrypt`], with the same nonce, wrote
@@ -90,7 +140,7 @@ impl Aead {
         let whole = with_tag(message)?;
         let bytes = Block::bytes(blocks).get(whole).ok_or(EINVAL)?;
         // SAFETY: It lies in blocks, and `with_tag()` checked the rest.
-        unsafe { self.0.decrypt(nonce, bytes, to)? };
+        unsafe { self.cipher.decrypt(nonce, bytes, to)? };
         let to: &[Block] = core::slice::from_ref(to);
         Block::bytes(to).get(..length).ok_or(EINVAL)
     }

@@ -239,6 +239,7 @@ pub struct Store {
     pub number: u32,
     pub path: String,
     pub state: String,
+    pub cipher: String,
     #[serde(flatten)]
     pub numbers: StoreNumbers,
 }
@@ -435,6 +436,7 @@ fn read_store(number: u32, directory: &Path) -> io::Result<Store> {
         number,
         path: word(&directory.join("path"))?,
         state: word(&directory.join("state"))?,
+        cipher: word(&directory.join("cipher"))?,
         numbers: StoreNumbers::read(directory)?,
     })
 }

@@ -465,6 +465,7 @@ mod tests {
                 number: 0,
                 path: "/dev/sdb".to_owned(),
                 state: "open".to_owned(),
+                cipher: "aes-gcm".to_owned(),
                 numbers: StoreNumbers {
                     written_bytes: written,
                     ..StoreNumbers::default()
