@@ -6,7 +6,8 @@ make ctl        build the user's tool: build/ghostswapctl, its man pages and com
 make install    install both; install-module, install-tools: one of them; see KVER and PREFIX below
 make uninstall  remove them
 make deb        make the Debian packages ghostswap-dkms and ghostswap-tools: build/packages
-make demo       show a machine with little memory finish a job larger than that
+make demo       show a machine with little memory finish a job larger than that, and draw
+                it beside zram and zswap: build/demo/demo.svg
 make test       run all tests
 make test-host  run the tests that need no kernel
 make test-ctl   run the tests of the user's tool and of make install, which need none

@@ -28,6 +28,9 @@ struct row {
 #define PAGE 4096
 #define ROWS_PER_PAGE (PAGE / sizeof(struct row))
 
+/* Of so many pages one is changed. */
+#define CHANGED 8
+
 static const char agents[][32] = {
 	"Mozilla/5.0 (X11; Linux)", "Mozilla/5.0 (Windows NT 10.0)",
 	"Mozilla/5.0 (iPhone)", "curl/8.14.1", "feed reader",
@@ -78,16 +81,18 @@ static int is_page(const struct row *rows, uint64_t page, uint64_t round)
 	return 0;
 }
 
-static void show(const char *what, size_t page, size_t pages, size_t each)
+/* Tells how many of the pages are done, in KiB, at each so many of them. */
+static void show(const char *what, size_t done, size_t pages, size_t each)
 {
-	if (page % each == 0 || page == pages)
-		printf("%s %zu %zu\n", what, page * (PAGE / 1024), pages * (PAGE / 1024));
+	if (done % each == 0 || done == pages)
+		printf("%s %zu %zu\n", what, done * (PAGE / 1024), pages * (PAGE / 1024));
 }
 
 int main(int argc, char **argv)
 {
 	size_t pages = argc == 2 ? strtoul(argv[1], NULL, 10) * (1024 * 1024 / PAGE) : 0;
-	size_t each = pages / 32 + 1;
+	/* A multiple of CHANGED, so that all passes come by. */
+	size_t each = (pages / 64 / CHANGED + 1) * CHANGED;
 	struct row *table;
 
 	if (!pages) {
@@ -108,18 +113,19 @@ int main(int argc, char **argv)
 	}
 
 	/*
-	 * Every eighth page is checked and written anew, and then every page is
+	 * One page of CHANGED is checked and written anew, and then every page is
 	 * checked, from the last one to the first.
 	 */
-	for (size_t i = 0; i < pages; i += 8) {
+	for (size_t i = 0; i < pages; i += CHANGED) {
 		if (!is_page(&table[i * ROWS_PER_PAGE], i, 1))
 			return 1;
 		make_page(&table[i * ROWS_PER_PAGE], i, 2);
+		show("change", i + CHANGED, pages, each);
 	}
 	for (size_t n = pages; n > 0; n--) {
 		size_t i = n - 1;
 
-		if (!is_page(&table[i * ROWS_PER_PAGE], i, i % 8 == 0 ? 2 : 1))
+		if (!is_page(&table[i * ROWS_PER_PAGE], i, i % CHANGED == 0 ? 2 : 1))
 			return 1;
 		show("check", pages - i, pages, each);
 	}
