@@ -19,9 +19,9 @@ use kernel::{
     },
     time::msecs_to_jiffies,
     workqueue::{
-        self,
         DelayedWork,
         HasWork,
+        Queue,
         Work,
         WorkItem, //
     },
@@ -77,6 +77,12 @@ impl WorkItem for DelayedCall {
     }
 }
 
+/// The kernel's own queue that is bound to no CPU.
+fn queue() -> &'static Queue {
+    // SAFETY: It is made before any module is loaded, and never changes or goes.
+    unsafe { Queue::from_raw(bindings::system_dfl_wq) }
+}
+
 impl DelayedCall {
     /// A call of nothing yet, which comes so many milliseconds after it was asked for.
     ///
@@ -107,7 +113,7 @@ impl DelayedCall {
         if !self.asked.load(Relaxed) && !self.asked.xchg(true, Full) {
             let delay = msecs_to_jiffies(self.delay);
             // It is given back, and dropped, if it is queued already, or ended.
-            let _ = workqueue::system_unbound().enqueue_delayed(self.clone(), delay);
+            let _ = queue().enqueue_delayed(self.clone(), delay);
         }
     }
 
