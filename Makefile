@@ -12,7 +12,7 @@ make test       run all tests
 make test-host  run the tests that need no kernel
 make test-ctl   run the tests of the user's tool and of make install, which need none
 make selftests  run the tests that need one, in a virtual machine
-make test-packages  install, boot, upgrade and purge the Debian packages: 20 to 40 minutes, as root
+make test-packages  install, boot, upgrade and purge the Debian packages: 15 to 40 minutes, as root
 make test-debug run the selftests on the debug and KCSAN kernels: 60 to 90 minutes
 make torture    run all operations at once, for MINUTES=3 and longer
 make fuzz       fuzz every input interface, for MINUTES=2 and longer
