@@ -19,7 +19,13 @@ use crate::{
     root::Root,
     words::tell,
 };
-use std::path::Path;
+use std::{
+    io,
+    path::Path, //
+};
+
+/// What is to be done where a ghost file is left.
+pub const REMOVE_BY_HAND: &str = "Remove it by hand.";
 
 /// A ghost file that is to be made, mounted and swapped on.
 pub struct NewArea {
@@ -122,6 +128,24 @@ impl Done {
             }
         }
     }
+}
+
+/// The command that a person would type to remove the ghost file at `path`.
+pub fn how_to_remove(path: &str) -> String {
+    shell(&["rm", path].map(str::to_owned))
+}
+
+/// Why the ghost file at `path` is left.
+pub fn not_removed(path: &str, error: &io::Error, remedy: &str) -> Failure {
+    Failure::new(
+        format!("{path} cannot be removed: {}", plain(error)),
+        remedy,
+    )
+}
+
+/// Swaps off and unmounts what is mounted.
+pub fn take_off(root: &Root, mount: &Mount) -> Result {
+    (turn_off(mount).iter()).try_for_each(|command| run(root, command))
 }
 
 /// The commands that turn off what is mounted.

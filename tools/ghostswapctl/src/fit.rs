@@ -7,8 +7,12 @@
 
 use crate::{
     area::{
+        how_to_remove,
+        not_removed,
+        take_off,
         turn_off,
-        NewArea, //
+        NewArea,
+        REMOVE_BY_HAND, //
     },
     failure::{
         plain,
@@ -28,10 +32,7 @@ use crate::{
         Pool,
         PAGE, //
     },
-    programs::{
-        run,
-        shell, //
-    },
+    programs::shell,
     root::Root,
     words::{
         print,
@@ -303,15 +304,9 @@ fn remove_empty(root: &Root, added: &Added) -> Result {
         say!("in use      {path}, so it stays");
         return Ok(());
     }
-    for command in turn_off(&mount) {
-        run(root, &command)?;
-    }
-    ghost_file::remove(&root.path(path)).map_err(|error| {
-        Failure::new(
-            format!("{path} cannot be removed: {}", plain(&error)),
-            "Remove it by hand.",
-        )
-    })?;
+    take_off(root, &mount)?;
+    ghost_file::remove(&root.path(path))
+        .map_err(|error| not_removed(path, &error, REMOVE_BY_HAND))?;
     say!("swapped off {path}, which was empty");
     Ok(())
 }
@@ -322,9 +317,7 @@ fn remove_left(root: &Root, path: &str) -> Result {
     let mounts = mounts::ghost_files(root);
     if let Some(mount) = mounts.iter().find(|mount| mount.path == path) {
         // It did not come to be swapped on.
-        for command in turn_off(mount) {
-            run(root, &command)?;
-        }
+        take_off(root, mount)?;
     }
     let removed = match ghost_file::remove(&root.path(path)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -336,10 +329,7 @@ fn remove_left(root: &Root, path: &str) -> Result {
             format!("{path} exists already, and fit did not make it"),
             "Remove it, or call it by another name.",
         )),
-        Err(error) => Err(Failure::new(
-            format!("{path} cannot be removed: {}", plain(&error)),
-            BE_ROOT,
-        )),
+        Err(error) => Err(not_removed(path, &error, BE_ROOT)),
     }
 }
 
@@ -404,8 +394,8 @@ fn text(root: &Root, fitting: &Fitting<'_>, steps: &[Step]) -> String {
                 for command in commands.into_iter().flatten() {
                     text.push_str(&format!("{}\n", shell(&command)));
                 }
-                let rm = ["rm".to_owned(), added_path(&fitting.first.path, number)];
-                text.push_str(&format!("{}\n", shell(&rm)));
+                let path = added_path(&fitting.first.path, number);
+                text.push_str(&format!("{}\n", how_to_remove(&path)));
             }
             Step::On(number, bytes) => {
                 let area = fitting.area(root, number, bytes);

@@ -166,11 +166,16 @@ fn add<T: ?Sized>(text: &mut String, metrics: &[Metric<T>], things: &[(String, &
         } else {
             "gauge"
         };
-        if !samples.is_empty() {
-            text.push_str(&format!(
-                "# HELP {name} {help}\n# TYPE {name} {kind}\n{samples}"
-            ));
-        }
+        add_samples(text, name, help, kind, &samples);
+    }
+}
+
+/// Adds the `samples` of a metric, if there are any, below the lines that say what it is.
+fn add_samples(text: &mut String, name: &str, help: &str, kind: &str, samples: &str) {
+    if !samples.is_empty() {
+        text.push_str(&format!(
+            "# HELP {name} {help}\n# TYPE {name} {kind}\n{samples}"
+        ));
     }
 }
 
@@ -190,11 +195,7 @@ fn add_times(text: &mut String, times: &[(String, &str, &LoadTimes)]) {
             labels(&of_these)
         ));
     }
-    if !samples.is_empty() {
-        text.push_str(&format!(
-            "# HELP {LOAD_SECONDS} {LOAD_SECONDS_HELP}\n# TYPE {LOAD_SECONDS} histogram\n{samples}"
-        ));
-    }
+    add_samples(text, LOAD_SECONDS, LOAD_SECONDS_HELP, "histogram", &samples);
 }
 
 /// Nanoseconds in seconds.

@@ -4,8 +4,11 @@
 
 use crate::{
     area::{
+        how_to_remove,
+        not_removed,
         turn_off,
-        NewArea, //
+        NewArea,
+        REMOVE_BY_HAND, //
     },
     failure::{
         plain,
@@ -317,7 +320,6 @@ fn undo_one(root: &Root, file: &str, dry_run: bool) -> Result {
     let added = fit::added(root, &fstab, file);
     let mounts = added.iter().filter_map(|added| added.mount.as_ref());
     let commands: Vec<_> = mounts.chain(&mount).flat_map(turn_off).collect();
-    let rm = |path: &str| shell(&["rm", path].map(str::to_owned));
     if dry_run {
         for command in &commands {
             say!("{}", shell(command));
@@ -329,10 +331,10 @@ fn undo_one(root: &Root, file: &str, dry_run: bool) -> Result {
             }
         }
         for added in &added {
-            say!("{}", rm(&added.path));
+            say!("{}", how_to_remove(&added.path));
         }
         if is_own {
-            say!("{}", rm(file));
+            say!("{}", how_to_remove(file));
         }
         return Ok(());
     }
@@ -347,15 +349,10 @@ fn undo_one(root: &Root, file: &str, dry_run: bool) -> Result {
     }
     for path in added.iter().map(|added| &added.path as &str).chain([file]) {
         match ghost_file::remove(&root.path(path)) {
-            Ok(true) => say!("{}", rm(path)),
+            Ok(true) => say!("{}", how_to_remove(path)),
             Ok(false) => say!("{path} stays: setup did not make it"),
             Err(error) if error.kind() == io::ErrorKind::NotFound => (),
-            Err(error) => {
-                return Err(Failure::new(
-                    format!("{path} cannot be removed: {}", plain(&error)),
-                    "Remove it by hand.",
-                ))
-            }
+            Err(error) => return Err(not_removed(path, &error, REMOVE_BY_HAND)),
         }
     }
     Ok(())
