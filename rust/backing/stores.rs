@@ -59,8 +59,8 @@ impl Encryption {
 
     /// The inverse of [`Encryption::text`].
     pub(crate) fn parse(text: &CStr) -> Option<Self> {
-        let [first, second] = AeadName::by_speed().map(Self::With);
-        let all = [Self::Off, Self::Fastest, first, second];
+        let [aes, chacha] = AeadName::ALL.map(Self::With);
+        let all = [Self::Off, Self::Fastest, aes, chacha];
         all.into_iter().find(|encryption| encryption.text() == text)
     }
 }

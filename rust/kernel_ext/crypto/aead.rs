@@ -41,15 +41,19 @@ pub(crate) enum AeadName {
 }
 
 impl AeadName {
+    /// All of them.
+    pub(crate) const ALL: [Self; 2] = [Self::AesGcm, Self::ChaCha20Poly1305];
+
     /// All of them, the one that is faster on this machine first.
     ///
     /// Context: any.
     pub(crate) fn by_speed() -> [Self; 2] {
+        let [aes, chacha] = Self::ALL;
         // SAFETY: It only looks at what the kernel knows of the machine.
         if unsafe { bindings::kernel_ext_prefers_aes_gcm() } {
-            [Self::AesGcm, Self::ChaCha20Poly1305]
+            [aes, chacha]
         } else {
-            [Self::ChaCha20Poly1305, Self::AesGcm]
+            [chacha, aes]
         }
     }
 
