@@ -509,7 +509,7 @@ impl Pool {
 /// What the pool holds, or may hold, changed.
 impl Callee for Pool {
     fn call(&self) {
-        // Who swaps an area off does not want another one on; and one may not be on yet.
+        // A task that swaps an area off does not want another one on; and one may not be on yet.
         if self.contents.tables.snapshot().any_off() {
             return self.contents.changes.ask();
         }

@@ -271,7 +271,7 @@ impl<T: Attributes> KobjectDir<T> {
     /// Tells programs that listen to events of the subsystem, such as udev, that it changed, with a
     /// `variable` that says how: `NAME=value`. It must be one of a subsystem: in an [`FsDir`].
     ///
-    /// Context: may sleep, and wait for memory. Errors: [`ENOMEM`], and others if nobody can be told.
+    /// Context: may sleep, and wait for memory. Errors: [`ENOMEM`], and others if no program can be told.
     pub(crate) fn tell_change(&self, variable: &CStr) -> Result {
         let mut environment = [variable.as_char_ptr().cast_mut(), core::ptr::null_mut()];
         // SAFETY: By the type invariants, the kobject is valid, and was added; the environment is a list
