@@ -195,8 +195,17 @@ stores_follow_at_each_boot() {
 	cp /etc/fstab fstab.now
 	mount --bind fstab.now /etc/fstab
 	refuses "/etc/fstab cannot be changed: " errors_of add-store "$first"
+	refuses "/etc/fstab cannot be changed: " errors_of remove-store "$more"
 	umount /etc/fstab
 	cmp fstab.now /etc/fstab
+	equal "stores" "$first" "$(stores_of real/swap.ghost | xargs)"
+	# As if both were interrupted there: the same once more, and fstab follows.
+	says_not_ok "fstab: the store $first is gone after the next boot"
+	says_not_ok "fstab: swap.ghost has the store $more at the next boot, and not now"
+	says "has backing=$first now" ctl add-store "$first"
+	says "does not have $more any more" ctl remove-store "$more"
+	mount_anew real/swap.ghost
+	equal "stores" "$first" "$(stores_of real/swap.ghost | xargs)"
 	says "rm $work/real/swap.ghost" ctl setup --undo --file "$work/link/swap.ghost"
 	fstab_is_as_it_was
 }

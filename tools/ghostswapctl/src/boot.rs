@@ -54,6 +54,13 @@ pub fn add_store(root: &Root, pool: &Pool, store: &str) -> Result {
     Ok(())
 }
 
+/// Returns whether `store` is made a backing store of `pool` at each boot.
+pub fn has_store(root: &Root, pool: &Pool, store: &str) -> bool {
+    let has =
+        |fstab: Fstab| (lines_of(&fstab, pool).iter()).any(|line| line.has_store(root, store));
+    Fstab::read(root).is_ok_and(has)
+}
+
 /// Takes `store`, which `pool` had as a backing store, out of what is there at each boot. Says how.
 pub fn remove_store(root: &Root, pool: &Pool, store: &str) -> Result {
     let option = escape(&backing(store));

@@ -584,6 +584,18 @@ fn stores(root: &Root, pool: &Pool, fstab: &[Line], report: &mut Report) {
             ));
         }
     }
+    let is_there = |path: &str| (pool.backing.iter()).any(|store| root.is_same(&store.path, path));
+    for path in own.iter().flat_map(|line| line.stores()) {
+        if !is_there(path) {
+            report.bad(
+                format!("fstab: {} has the store {path} at the next boot, and not now", pool.name()),
+                format!(
+                    "Run ghostswapctl remove-store {0} to take it out of /etc/fstab, or add-store {0}.",
+                    quote(path)
+                ),
+            );
+        }
+    }
 }
 
 fn state(store: &Store, report: &mut Report) {

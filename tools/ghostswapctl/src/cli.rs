@@ -163,7 +163,8 @@ pub const DEFAULT_FILE: &str = "/swap.ghost";
 /// What fstab has to do with it.
 const FSTAB: &str = "\
 For each boot, the line of the ghost file in /etc/fstab is changed, if setup
-made it. Other lines stay as they are; what to change there is said.";
+made it. Other lines stay as they are; what to change there is said. That is
+done last: give an order that was interrupted once more, and fstab follows.";
 
 #[derive(Args)]
 #[command(after_help = FSTAB)]

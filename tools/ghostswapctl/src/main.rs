@@ -43,6 +43,7 @@ use root::Root;
 use std::process::ExitCode;
 use words::{
     print,
+    say,
     tell, //
 };
 
@@ -90,7 +91,16 @@ fn run(root: &Root, order: Order) -> Result<ExitCode> {
         }
         Order::RemoveStore(order) => {
             let pool = one(order.which.pool)?;
-            let store = orders::remove_store(root, &pool, &order.path)?;
+            // An order that was interrupted may have left it in fstab.
+            let left = orders::absent(&pool, &order.path)?
+                .filter(|store| !order.no_fstab && boot::has_store(root, &pool, store));
+            let store = match left {
+                Some(store) => {
+                    say!("Pool {} does not have {store} any more.", pool.id);
+                    store
+                }
+                None => orders::remove_store(root, &pool, &order.path)?,
+            };
             if !order.no_fstab {
                 boot::remove_store(root, &pool, &store)?;
             }

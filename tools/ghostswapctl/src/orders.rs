@@ -167,31 +167,44 @@ fn write_pages(root: &Root, pool: &Pool, order: &str, text: &str) -> Result {
     Ok(())
 }
 
+/// The path of `store`, if `pool` does not have it.
+pub fn absent(pool: &Pool, store: &str) -> Result<Option<String>> {
+    let absolute = absolute(store)?;
+    Ok(known(pool, store, &absolute).is_none().then_some(absolute))
+}
+
 /// The path by which `pool` knows `store`.
 fn store_of(pool: &Pool, store: &str) -> Result<String> {
-    let absolute = absolute(store)?;
-    let real = std::fs::canonicalize(store).ok();
-    let is_meant = |path: &str| {
-        path == store
-            || path == absolute
-            || real.as_deref().is_some_and(|real| real == Path::new(path))
-    };
-    let paths: Vec<_> = pool
-        .backing
-        .iter()
+    if let Some(path) = known(pool, store, &absolute(store)?) {
+        return Ok(path.to_owned());
+    }
+    let paths: Vec<_> = (pool.backing.iter())
         .map(|store| store.path.as_str())
         .collect();
-    match paths.iter().find(|path| is_meant(path)) {
-        Some(path) => Ok((*path).to_owned()),
-        None if paths.is_empty() => Err(Failure::new(
+    Err(if paths.is_empty() {
+        Failure::new(
             format!("pool {} has no backing store", pool.id),
             "There is nothing to remove.",
-        )),
-        None => Err(Failure::new(
+        )
+    } else {
+        Failure::new(
             format!("pool {} has no backing store {store}", pool.id),
             format!("Name one of these: {}.", paths.join(", ")),
-        )),
-    }
+        )
+    })
+}
+
+/// The path by which `pool` knows `store`, whose path from `/` is `absolute`, if it has that.
+fn known<'a>(pool: &'a Pool, store: &str, absolute: &str) -> Option<&'a str> {
+    let real = std::fs::canonicalize(store).ok();
+    let is_meant = |path: &&str| {
+        *path == store
+            || *path == absolute
+            || real.as_deref().is_some_and(|real| real == Path::new(path))
+    };
+    (pool.backing.iter())
+        .map(|store| store.path.as_str())
+        .find(is_meant)
 }
 
 /// The kernel takes a path from its own directory, not from ours.

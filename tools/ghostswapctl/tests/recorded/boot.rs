@@ -156,6 +156,48 @@ fn an_order_that_fails_leaves_fstab() {
 }
 
 #[test]
+fn what_an_interrupted_order_left_is_taken_out() {
+    // The pool gave the store back, and fstab did not follow.
+    let left = |fstab: &str| tree(fstab).without(&format!("{POOL}/backing0"));
+    let ours = ours();
+    let tree = left(&ours);
+    tree.finds(
+        "fstab: /swap.ghost has the store /dev/loop0 at the next boot, and not now",
+        "Run ghostswapctl remove-store /dev/loop0 to take it out of /etc/fstab, or add-store /dev/loop0.",
+    );
+    let (none, nothing) = (
+        "pool 0:53 has no backing store",
+        "There is nothing to remove.",
+    );
+    tree.refuses("remove-store --no-fstab /dev/loop0", none, nothing);
+    tree.refuses("remove-store /x", none, nothing);
+    assert_eq!(tree.read("/etc/fstab"), ours);
+    let gone = "Pool 0:53 does not have /dev/loop0 any more.\n";
+    assert_eq!(
+        tree.says("remove-store /dev/loop0"),
+        format!("{gone}The line of /swap.ghost in /etc/fstab does not have it any more.\n")
+    );
+    assert_eq!(
+        tree.read("/etc/fstab"),
+        ours.replace("backing=/dev/loop0,", "")
+            .replace(",x-systemd.requires=/dev/loop0", "")
+    );
+    assert_eq!(tree.read(&format!("{POOL}/remove_backing")), "");
+    tree.refuses("remove-store /dev/loop0", none, nothing);
+    // A line that setup did not make stays.
+    let others = ours.replace("# Made", "# made");
+    let tree = left(&others);
+    assert_eq!(
+        tree.says("remove-store /dev/loop0"),
+        format!(
+            "{gone}Take backing=/dev/loop0 out of the options of /swap.ghost in /etc/fstab, \
+             a line that setup did not make, or it comes back.\n"
+        )
+    );
+    assert_eq!(tree.read("/etc/fstab"), others);
+}
+
+#[test]
 fn an_fstab_that_cannot_be_changed_is_told() {
     let tree = tree("").without("/etc/fstab").with("/etc/fstab/x", "");
     for (order, said, remedy) in [

@@ -41,7 +41,7 @@ fn fitted(areas: &[(u32, u32)], capacity: u64) -> Tree {
     }
     tree.with("/proc/self/mountinfo", &mounts)
         .with("/proc/swaps", &swaps)
-        .with("/etc/fstab", FSTAB)
+        .with("/etc/fstab", &FSTAB.replace("backing=/dev/loop0,", ""))
         .with(
             "/sys/fs/ghostswap/web/capacity_bytes",
             &format!("{}\n", capacity << 20),
