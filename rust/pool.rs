@@ -95,7 +95,6 @@ use kernel::{
         Arc,
         Mutex, //
     },
-    time::Instant, //
 };
 
 /// The queues that the workers of all pools run on.
@@ -284,44 +283,41 @@ impl Pool {
     pub(crate) fn load(&self, table: &Arc<Table>, area: usize, batch: &mut LoadBatch<'_>) {
         let mut cursor = table.cursor();
         let mut stream = self.contents.cache.stream();
-        let stats = &self.contents.stats;
-        let clock = &stats.clock;
-        // When the next page is begun with.
-        let mut begun = clock.now();
+        let mut timer = self.contents.stats.load_timer();
         batch.each_page(|slot, mut target| {
-            let found = cursor.get(slot).ok_or(EIO).and_then(|entry| {
-                let found = (self.contents).load(entry, &mut target.page(), &mut stream)?;
-                Ok((entry, found))
-            });
-            match found {
-                Ok((_, Found::Loaded(filled))) => {
-                    let now = clock.now();
-                    let nanos = clock.nanos(begun, now);
-                    begun = now;
-                    stats.loaded(LoadedFrom::Ram, nanos);
+            let owner = Owner::new(area, slot);
+            let Some(entry) = cursor.get(slot) else {
+                return Err(self.fail_load(owner, EIO));
+            };
+            match (self.contents).load(entry, &mut target.page(), &mut stream) {
+                Ok(Found::Loaded(filled)) => {
+                    let nanos = timer.loaded();
                     tell!(
-                        load: self.contents.traced(Owner::new(area, slot)),
+                        load: self.contents.traced(owner),
                         table.length(slot),
                         LoadedFrom::Ram,
                         nanos,
                     );
                     Ok(filled.into())
                 }
-                Ok((entry, Found::InStore(redirect))) => {
+                Ok(Found::InStore(redirect)) => {
                     // The reader takes one.
                     stream.pause();
-                    let owner = Owner::new(area, slot);
                     let put_off = self.load_redirected(table, entry, owner, redirect, target);
-                    begun = clock.now();
+                    timer.begin();
                     Ok(put_off)
                 }
-                Err(error) => {
-                    stats.load_failed();
-                    tell!(fail: self.contents.traced(Owner::new(area, slot)), FailedOp::Load, error);
-                    Err(error)
-                }
+                Err(error) => Err(self.fail_load(owner, error)),
             }
         });
+    }
+
+    /// Counts a load of the page of `owner`, which failed. Returns the error.
+    #[cold]
+    fn fail_load(&self, owner: Owner, error: Error) -> Error {
+        self.contents.stats.load_failed();
+        tell!(fail: self.contents.traced(owner), FailedOp::Load, error);
+        error
     }
 
     /// Has a page loaded that was found where `redirect` says: the page of `slot`, the slot of `owner`.
@@ -338,7 +334,7 @@ impl Pool {
         let begun = BegunLoad {
             owner,
             length: redirect.form.length,
-            at: Instant::now(),
+            at: self.contents.stats.now(),
         };
         let group = IoGroup::current();
         let recalled = !table.is_on() && is_in_swapoff();

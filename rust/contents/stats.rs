@@ -7,7 +7,8 @@ use crate::{
         latency::{
             self,
             LoadedFrom,
-            BUCKETS, //
+            BUCKETS,
+            OCTAVES, //
         },
         payload::{
             Coder,
@@ -16,8 +17,14 @@ use crate::{
         PAGE_SIZE, //
     },
     kernel_ext::{
-        clock::ShortClock,
-        mm::percpu::Counters, //
+        clock::{
+            ShortClock,
+            Ticks, //
+        },
+        mm::percpu::{
+            CounterRow,
+            Counters, //
+        },
     },
 };
 use kernel::prelude::*;
@@ -44,23 +51,48 @@ pub(crate) enum Counter {
     Count,
 }
 
-/// Where the counters of loads begin, one for each bucket of time: of loads from memory, then of those
+/// Where the counters of loads begin, one for each octave of time: of loads from memory, then of those
 /// from backing stores.
 const LOADS: usize = Counter::Count as usize;
 
 /// The counters.
 pub(crate) struct Stats {
-    counters: Counters<{ LOADS + 2 * BUCKETS }>,
-    /// What loads from memory are timed by, each of them: it is the rare slow one that is looked for. They
-    /// may take less than to read the monotonic clock does. Loads from stores end on any CPU, and are long
-    /// enough for that clock.
-    pub(crate) clock: ShortClock,
+    counters: Counters<{ LOADS + 2 * OCTAVES }>,
+    /// What loads are timed by, each of them: it is the rare slow one that is looked for. Those from memory
+    /// may take less than to read the monotonic clock does.
+    clock: ShortClock,
 }
 
-/// The counter of loads from there that took a time in `bucket`.
+/// The first counter of loads from there.
 #[inline]
-fn of_loads(from: LoadedFrom, bucket: usize) -> usize {
-    LOADS + from as usize * BUCKETS + bucket
+fn of_loads(from: LoadedFrom) -> usize {
+    LOADS + from as usize * OCTAVES
+}
+
+/// Times loads, each of which begins where the one before ends, and counts them.
+pub(crate) struct LoadTimer<'a> {
+    clock: ShortClock,
+    counters: CounterRow<'a, OCTAVES>,
+    /// When the load that goes on began.
+    begun: Ticks,
+}
+
+impl LoadTimer<'_> {
+    /// A load begins now.
+    #[inline]
+    pub(crate) fn begin(&mut self) {
+        self.begun = self.clock.now();
+    }
+
+    /// Counts a load that ended well now. Returns how many nanoseconds it took.
+    #[inline]
+    pub(crate) fn loaded(&mut self) -> u64 {
+        let now = self.clock.now();
+        let nanos = self.clock.nanos(self.begun, now);
+        self.counters.inc(latency::octave(nanos));
+        self.begun = now;
+        nanos
+    }
 }
 
 /// Why a page was not stored.
@@ -329,16 +361,40 @@ impl Stats {
         );
     }
 
-    /// Counts a load from there that ended well, after so many nanoseconds.
+    /// When a load begins now, for [`Stats::loaded_from_store`].
+    pub(crate) fn now(&self) -> Ticks {
+        self.clock.now()
+    }
+
+    /// What times and counts loads from memory, the first of which begins now.
     #[inline]
-    pub(crate) fn loaded(&self, from: LoadedFrom, nanos: u64) {
-        let counter = of_loads(from, latency::bucket(nanos));
-        self.counters.add(counter, 1);
+    pub(crate) fn load_timer(&self) -> LoadTimer<'_> {
+        self.timer(LoadedFrom::Ram, self.clock.now())
+    }
+
+    /// What counts loads from there, the first of which began then.
+    #[inline]
+    fn timer(&self, from: LoadedFrom, begun: Ticks) -> LoadTimer<'_> {
+        LoadTimer {
+            clock: self.clock,
+            counters: self.counters.row(of_loads(from)),
+            begun,
+        }
+    }
+
+    /// Counts a load from a backing store that began then, and ended well now. Returns how many nanoseconds
+    /// it took.
+    pub(crate) fn loaded_from_store(&self, begun: Ticks) -> u64 {
+        let mut timer = self.timer(LoadedFrom::Store, begun);
+        timer.loaded()
     }
 
     /// How many loads from there took a time in `bucket`, which is less than [`BUCKETS`].
     pub(crate) fn loads_in(&self, from: LoadedFrom, bucket: usize) -> u64 {
-        self.counters.sum(of_loads(from, bucket))
+        let first = of_loads(from);
+        latency::octaves(bucket)
+            .map(|octave| self.counters.sum(first + octave))
+            .sum()
     }
 
     /// Loads that ended well.

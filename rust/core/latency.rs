@@ -9,14 +9,20 @@
 //!
 //! The first is less than any load that unpacks something. The last begins where a device hangs.
 //!
+//! What counts has a counter for each octave: more of them than buckets, as nothing limits a time then. A
+//! bucket is an octave, but the last one is all that are left.
+//!
 //! # Examples
 //!
 //! ```
-//! use ghostswap_core::latency::{bucket, least_nanos};
+//! use ghostswap_core::latency::{least_nanos, octave, octaves};
 //!
-//! assert_eq!(bucket(1_000), 3);
+//! assert_eq!(octave(1_000), 3);
+//! assert_eq!(octaves(3), 3..4);
 //! assert_eq!(least_nanos(3), 512);
 //! ```
+
+use core::ops::Range;
 
 /// Where a load finds its page when it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,11 +39,23 @@ pub const BUCKETS: usize = 28;
 /// What takes less than 2 to this power of nanoseconds is not told apart.
 const LEAST_BITS: u32 = 7;
 
-/// The bucket of what took so many nanoseconds, less than [`BUCKETS`].
+/// The octaves.
+pub const OCTAVES: usize = (u64::BITS - (LEAST_BITS - 1)) as usize;
+
+/// The octave of what took so many nanoseconds, less than [`OCTAVES`].
 #[inline]
-pub fn bucket(nanos: u64) -> usize {
-    let octave = (nanos >> (LEAST_BITS - 1) | 1).ilog2();
-    (octave as usize).min(BUCKETS - 1)
+pub fn octave(nanos: u64) -> usize {
+    (nanos >> (LEAST_BITS - 1) | 1).ilog2() as usize
+}
+
+/// The octaves of bucket `bucket`, which is less than [`BUCKETS`].
+pub fn octaves(bucket: usize) -> Range<usize> {
+    let end = if bucket == BUCKETS - 1 {
+        OCTAVES
+    } else {
+        bucket + 1
+    };
+    bucket..end
 }
 
 /// The least time of bucket `bucket`, in nanoseconds. `bucket` is less than [`BUCKETS`].

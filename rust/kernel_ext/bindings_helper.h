@@ -64,6 +64,7 @@ u64 kernel_ext_local_clock(void);
 
 void __percpu *kernel_ext_alloc_percpu(size_t size);
 void kernel_ext_this_cpu_add(u64 __percpu *counter, u64 delta);
+void kernel_ext_this_cpu_inc(u64 __percpu *counters, size_t index);
 void kernel_ext_this_cpu_add_pair(u64 __percpu *counters, u64 delta, u64 next);
 u64 kernel_ext_percpu_sum(const u64 __percpu *counter);
 

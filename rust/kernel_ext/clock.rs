@@ -31,12 +31,12 @@ fn jiffies() -> c_ulong {
     unsafe { (&raw const bindings::jiffies).read_volatile() }
 }
 
-/// A clock for short times on one CPU, which takes as few instructions as there is one for: on x86-64
-/// the time stamp counter, elsewhere the scheduler's clock.
+/// A clock for short times, which takes as few instructions as there is one for: on x86-64 the time stamp
+/// counter, elsewhere the scheduler's clock.
 ///
 /// The counter is read as it is, so it may go on while instructions before it have yet to end, by some
-/// ten nanoseconds. A task that moves to another CPU meanwhile sees what that one counts; nearly all
-/// machines have one time for all.
+/// ten nanoseconds. What begins on one CPU and ends on another sees what that one counts. Nearly all machines
+/// have one time for all; where the kernel says that the counter is unstable, such a time means nothing.
 ///
 /// # Examples
 ///
@@ -46,6 +46,7 @@ fn jiffies() -> c_ulong {
 /// do_something();
 /// let nanos = clock.nanos(begun, clock.now());
 /// ```
+#[derive(Clone, Copy)]
 pub(crate) struct ShortClock {
     /// Nanoseconds that one tick takes, times 2<sup>16</sup>.
     scale: u64,

@@ -116,6 +116,11 @@ void kernel_ext_this_cpu_add(u64 __percpu *counter, u64 delta)
 	this_cpu_add(*counter, delta);
 }
 
+void kernel_ext_this_cpu_inc(u64 __percpu *counters, size_t index)
+{
+	this_cpu_inc(counters[index]);
+}
+
 void kernel_ext_this_cpu_add_pair(u64 __percpu *counters, u64 delta, u64 next)
 {
 	this_cpu_add(counters[0], delta);

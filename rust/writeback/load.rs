@@ -28,6 +28,7 @@ use crate::{
     },
     kernel_ext::{
         block::io_group::IoGroup,
+        clock::Ticks,
         mm::{
             pending_page::{
                 PendingCell,
@@ -44,11 +45,7 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    sync::Arc,
-    time::{
-        Instant,
-        Monotonic, //
-    },
+    sync::Arc, //
 };
 
 /// Where the page waits that a transfer reads for.
@@ -70,7 +67,7 @@ pub(crate) struct BegunLoad {
     /// The length of the page's object.
     pub(crate) length: Length,
     /// When it began.
-    pub(crate) at: Instant<Monotonic>,
+    pub(crate) at: Ticks,
 }
 
 /// A load of what is in a segment that it has pinned.
@@ -142,8 +139,7 @@ pub(super) fn end_load(
     let (slot, from) = (contents.traced(begun.owner), LoadedFrom::Store);
     match loaded {
         Ok(_) => {
-            let nanos = begun.at.elapsed().as_nanos() as u64;
-            contents.stats.loaded(from, nanos);
+            let nanos = contents.stats.loaded_from_store(begun.at);
             tell!(load: slot, Some(begun.length), from, nanos);
         }
         Err(error) => {

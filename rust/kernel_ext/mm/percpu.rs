@@ -5,7 +5,10 @@
 //! C header: [`include/linux/percpu.h`](srctree/include/linux/percpu.h)
 
 use crate::kernel_ext::bindings;
-use core::ptr::NonNull;
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
 use kernel::{
     cpu,
     prelude::*, //
@@ -74,6 +77,17 @@ impl<const N: usize> Counters<N> {
         unsafe { bindings::kernel_ext_this_cpu_add_pair(self.counter(index), delta, next) };
     }
 
+    /// The `M` counters from `first` on.
+    #[inline]
+    pub(crate) fn row<const M: usize>(&self, first: usize) -> CounterRow<'_, M> {
+        assert!(first + M <= N);
+        // INVARIANT: By the type invariants and the check above, there are so many.
+        CounterRow {
+            ptr: self.ptr.as_ptr().wrapping_add(first),
+            _counters: PhantomData,
+        }
+    }
+
     /// The sum of counter `index` over all CPUs. Others may add meanwhile.
     pub(crate) fn sum(&self, index: usize) -> u64 {
         // SAFETY: As above.
@@ -83,6 +97,29 @@ impl<const N: usize> Counters<N> {
     /// Bytes allocated.
     pub(crate) fn bytes(&self) -> u64 {
         u64::from(cpu::nr_cpu_ids()) * (N * size_of::<u64>()) as u64
+    }
+}
+
+/// `N` counters of some, for code that finds out late which of them it adds to: that takes it fewer
+/// instructions.
+///
+/// # Invariants
+///
+/// For `'a`, `ptr` is the first of `N` words of a per-CPU allocation.
+pub(crate) struct CounterRow<'a, const N: usize> {
+    ptr: *mut u64,
+    _counters: PhantomData<&'a u64>,
+}
+
+impl<const N: usize> CounterRow<'_, N> {
+    /// Adds one to counter `index` of these.
+    ///
+    /// Context: any.
+    #[inline]
+    pub(crate) fn inc(&self, index: usize) {
+        assert!(index < N);
+        // SAFETY: By the type invariants and the check above, it is a per-CPU word.
+        unsafe { bindings::kernel_ext_this_cpu_inc(self.ptr, index) };
     }
 }
 

@@ -3,9 +3,11 @@
 //! In which bucket a time counts.
 
 use ghostswap_core::latency::{
-    bucket,
     least_nanos,
-    BUCKETS, //
+    octave,
+    octaves,
+    BUCKETS,
+    OCTAVES, //
 };
 use proptest::prelude::*;
 
@@ -36,12 +38,19 @@ fn buckets_begin_where_the_documents_say() {
     assert_eq!((begin[1], begin[27]), (128, 8_589_934_592));
 }
 
+#[test]
+fn each_octave_is_in_one_bucket() {
+    let all: Vec<_> = (0..BUCKETS).flat_map(octaves).collect();
+    assert_eq!(all, (0..OCTAVES).collect::<Vec<_>>());
+    assert_eq!(octave(u64::MAX), OCTAVES - 1);
+}
+
 proptest! {
     #![proptest_config(config(20_000))]
 
     #[test]
     fn a_time_counts_in_the_last_bucket_that_begins_by_then(nanos in times()) {
         let begun = least_times().iter().filter(|&&least| least <= nanos).count();
-        prop_assert_eq!(bucket(nanos), begun - 1);
+        prop_assert!(octaves(begun - 1).contains(&octave(nanos)));
     }
 }
