@@ -3,6 +3,7 @@
 //! `ghostswapctl` on trees that were recorded by `tests/record`, some of them changed in a file or two.
 
 mod boot;
+mod dashboard;
 mod fit;
 mod metrics;
 mod top;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What metrics prints has the form that Prometheus reads, and the dashboard is of nothing else.
+//! What metrics prints has the form that Prometheus reads.
 
 use crate::tree::{
     plain,
@@ -9,23 +9,20 @@ use crate::tree::{
     POOL, //
 };
 use std::{
-    collections::{
-        BTreeMap,
-        BTreeSet, //
-    },
+    collections::BTreeMap,
     fs,
     os::unix::fs::PermissionsExt,
     path::Path, //
 };
 
 /// The labels of a sample.
-type Labels = BTreeMap<String, String>;
+pub type Labels = BTreeMap<String, String>;
 
 /// All samples, by the name of their metric.
-type Metrics = BTreeMap<String, BTreeMap<Labels, i128>>;
+pub type Metrics = BTreeMap<String, BTreeMap<Labels, i128>>;
 
 /// Returns whether it may be the name of a metric or a label; colons are for rules of the reader.
-fn is_name(text: &str) -> bool {
+pub fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
@@ -33,7 +30,7 @@ fn is_name(text: &str) -> bool {
 /// Reads the text format, and is strict: each metric has a line HELP, a line TYPE and samples, in this
 /// order and once, and no two samples have the same labels. The samples of a histogram have names of their
 /// own.
-fn parse(text: &str) -> Metrics {
+pub fn parse(text: &str) -> Metrics {
     let mut metrics = Metrics::new();
     let mut lines = text
         .strip_suffix('\n')
@@ -331,43 +328,4 @@ fn metrics_are_written_to_a_file_as_a_whole() {
         .status();
     assert!(status.unwrap().success());
     assert_eq!(none.read("/here.prom"), none.says("metrics"));
-}
-
-#[test]
-fn the_dashboard_is_of_metrics_that_there_are() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("grafana.json");
-    let text = fs::read_to_string(file).unwrap();
-    let dashboard: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let panels = dashboard["panels"].as_array().unwrap();
-    let mut ids = BTreeSet::new();
-    for panel in panels {
-        assert!(
-            ids.insert(panel["id"].as_u64().unwrap()),
-            "{}",
-            panel["title"]
-        );
-        for target in panel["targets"].as_array().unwrap() {
-            assert!(
-                target["expr"].as_str().unwrap().contains("ghostswap_"),
-                "{target}"
-            );
-        }
-    }
-    let metrics = parse(&store().says("metrics"));
-    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    let named: BTreeSet<_> = words
-        .filter(|word| word.starts_with("ghostswap_"))
-        .collect();
-    assert!(named.len() > 10);
-    for name in named {
-        assert!(metrics.contains_key(name), "there is no metric {name}");
-    }
-    // A rate is of what only grows.
-    for (at, _) in text.match_indices("rate(") {
-        let name: String = text[at + 5..].chars().take_while(|c| *c != '{').collect();
-        assert!(
-            name.ends_with("_total") || name.ends_with("_bucket"),
-            "a rate of {name}"
-        );
-    }
 }
