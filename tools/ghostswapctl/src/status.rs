@@ -202,13 +202,13 @@ fn contents(pool: &Pool) -> Vec<Vec<String>> {
                 pages(numbers.written_pages)
             ),
         );
-    }
-    if numbers.returned_pages > 0 {
-        add(
-            "  needed soon",
-            pages(numbers.returned_pages),
-            "read again soon after they were written".to_owned(),
-        );
+        if numbers.returned_pages > 0 {
+            add(
+                "  needed soon",
+                pages(numbers.returned_pages),
+                "read again soon after they were written".to_owned(),
+            );
+        }
     }
     add("refused", refused(pool), why_refused(pool));
     if numbers.lost_pages > 0 {

@@ -74,6 +74,13 @@ Pool 0:53: compressor wlz, limit 64.0 MiB
 }
 
 #[test]
+fn what_was_written_goes_with_the_last_store() {
+    let text = store().without(&format!("{POOL}/backing0")).says("status");
+    assert!(text.contains("swapped in"), "{text}");
+    assert!(!text.contains("needed soon"), "{text}");
+}
+
+#[test]
 fn status_says_why_pages_were_refused() {
     let tree = plain()
         .with(&format!("{POOL}/failed_stores_limit"), "1200\n")
