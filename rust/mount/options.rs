@@ -12,7 +12,10 @@ use crate::{
         segment::MAX_STORES, //
     },
     kernel_ext::{
-        crypto::compressor,
+        crypto::compressor::{
+            self,
+            NameError, //
+        },
         fs::fs_context::{
             self,
             FsLog, //
@@ -265,24 +268,28 @@ impl Options {
     }
 }
 
-/// The compressor called `name`, which `option` gives. [`EINVAL`] if the kernel has none of that name.
+/// The compressor called `name`, which `option` gives. [`EINVAL`] if the kernel has none of that name, or not
+/// at that level.
 ///
 /// Context: may sleep; may load a module of the kernel.
 fn known(option: &str, name: &CStr, log: &FsLog<'_>) -> Result<CString> {
-    if compressor::exists(name) {
-        return Ok(name.to_cstring()?);
+    match compressor::check(name) {
+        Ok(()) => return Ok(name.to_cstring()?),
+        Err(NameError::Unknown) => (),
+        Err(error) => return Err(log.invalid(fmt!("{option}={}: {error}", name))),
     }
     let mut known = KVVec::new();
     for name in KNOWN_COMPRESSORS
         .iter()
-        .filter(|name| compressor::exists(name))
+        .filter(|name| compressor::check(name).is_ok())
     {
         known.push(b' ', GFP_KERNEL)?;
         known.extend_from_slice(name.to_bytes(), GFP_KERNEL)?;
     }
     Err(log.invalid(fmt!(
-        "{option}={}: no such compressor; there are:{}",
+        "{option}={}: {}; there are:{}",
         name,
+        NameError::Unknown,
         BStr::from_bytes(&known)
     )))
 }

@@ -32,6 +32,13 @@ compressors() {
 	done
 	refused recomp=nonesuch "recomp=nonesuch: no such compressor"
 	refused recomp= "recomp"
+	for name in lz4:0 lz4:65538 zstd:23 zstd:99999999999999999999; do
+		! has_compressor "${name%:*}" || refused "comp=$name" "comp=$name: the levels are"
+	done
+	for name in lzo:1 wlz:1 wlz:dense:1; do
+		refused "recomp=$name" "recomp=$name: only lz4 and zstd have levels"
+	done
+	refused comp=zstd: "comp=zstd:: no such compressor"
 	# It names those there are.
 	mark_log
 	gives EINVAL mnt mount file file comp=nonesuch

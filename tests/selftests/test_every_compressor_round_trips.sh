@@ -6,7 +6,8 @@
 
 round_trips() { # COMPRESSOR
 	local bytes text random
-	has_compressor "$1" || skip "this kernel has no $1"
+	local name=${1%:[-0-9]*}
+	has_compressor "$name" || skip "this kernel has no $name"
 	area file 1G "comp=$1"
 	equal "compressor" "$1" "$(stat_of file comp)"
 	start pages -s 3 -k trst fill out hold check rewrite:3 out check
@@ -34,8 +35,25 @@ pool_of_each() {
 	done
 }
 
-for name in wlz wlz:dense lz4 zstd lzo-rle lzo deflate 842; do
+levels() { # COMPRESSOR: from the densest on
+	local level bytes before=0
+	has_compressor "${1%:*}" || skip "this kernel has no ${1%:*}"
+	for level; do
+		area file 1G "comp=$level"
+		start pages -s 3 -k t fill out hold check
+		bytes=$(stat_of file compressed_bytes)
+		ends_well
+		gone file
+		note "$level: $bytes bytes"
+		holds "bytes with $level" "$bytes > $before"
+		before=$bytes
+	done
+}
+
+for name in wlz wlz:dense lz4 zstd lzo-rle lzo deflate 842 lz4:3 zstd:19 zstd:-5; do
 	promise "$name gives back what it took" round_trips $name
 done
+promise "zstd is denser at a higher level" levels zstd:19 zstd:3 zstd:-20
+promise "lz4 is less dense at a higher level" levels lz4:1 lz4:8 lz4:64
 promise "pools with different compressors do not mix them up" pool_of_each
 finish

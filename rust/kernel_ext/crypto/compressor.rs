@@ -7,7 +7,10 @@
 //! kernel's, would pay most for the way through it. wlz is our own.
 
 use crate::{
-    core::wlz::Level,
+    core::{
+        compressor_name,
+        wlz::Level, //
+    },
     kernel_ext::{
         block::buffer::Block,
         crypto::{
@@ -26,13 +29,16 @@ use crate::{
         },
     },
 };
-use core::ptr::NonNull;
+use core::{
+    ops::RangeInclusive,
+    ptr::NonNull, //
+};
 use kernel::{
     cpu::{
         self,
         CpuId, //
     },
-    new_mutex,
+    fmt, new_mutex,
     page::PAGE_SIZE,
     prelude::*,
     sync::{
@@ -56,11 +62,47 @@ use crate::kernel_ext::crypto::lz4;
 #[cfg(all(CONFIG_ZSTD_COMPRESS, CONFIG_ZSTD_DECOMPRESS))]
 use crate::kernel_ext::crypto::zstd;
 
-/// Returns whether the kernel has, or can load, a compressor called `name`.
+/// Why a name is of no compressor.
+pub(crate) enum NameError {
+    /// The kernel has none of that name, and cannot load one.
+    Unknown,
+    /// It is followed by a level, and is not one that has levels.
+    NoLevels,
+    /// It has these levels, and not the one that follows it.
+    NoSuchLevel(RangeInclusive<i32>),
+}
+
+/// Prints words that follow the name.
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => f.write_str("no such compressor"),
+            Self::NoLevels => f.write_str("only lz4 and zstd have levels"),
+            Self::NoSuchLevel(levels) => {
+                write!(f, "the levels are {} to {}", levels.start(), levels.end())
+            }
+        }
+    }
+}
+
+/// Checks that the kernel has, or can load, a compressor called `name`.
 ///
 /// Context: may sleep.
-pub(crate) fn exists(name: &CStr) -> bool {
-    Algorithm::library(name).is_some() || acomp::exists(name)
+pub(crate) fn check(name: &CStr) -> Result<(), NameError> {
+    match Algorithm::library(name)? {
+        Some(_) => Ok(()),
+        None if acomp::exists(name) => Ok(()),
+        None => Err(NameError::Unknown),
+    }
+}
+
+/// The level to use: the one that was given, if it is one of `levels`, else `default`.
+fn choose(given: Option<i32>, levels: RangeInclusive<i32>, default: i32) -> Result<i32, NameError> {
+    match given {
+        None => Ok(default),
+        Some(level) if levels.contains(&level) => Ok(level),
+        Some(_) => Err(NameError::NoSuchLevel(levels)),
+    }
 }
 
 /// What one CPU compresses with.
@@ -153,12 +195,12 @@ unsafe impl Sync for Compressor {}
 pub(crate) enum Algorithm {
     /// One of the crypto API.
     Acomp(Arc<acomp::Transform>),
-    /// The lz4 library.
+    /// The lz4 library, at a level.
     #[cfg(all(CONFIG_LZ4_COMPRESS, CONFIG_LZ4_DECOMPRESS))]
-    Lz4,
-    /// The zstd library.
+    Lz4(i32),
+    /// The zstd library, at a level.
     #[cfg(all(CONFIG_ZSTD_COMPRESS, CONFIG_ZSTD_DECOMPRESS))]
-    Zstd,
+    Zstd(i32),
     /// wlz, at a level.
     Wlz(Level),
 }
@@ -168,32 +210,35 @@ impl Algorithm {
     ///
     /// Context: may sleep. Errors: [`ENOENT`] if there is none; [`ENOMEM`].
     pub(crate) fn new(name: &CStr) -> Result<Self> {
-        match Self::library(name) {
+        match Self::library(name).map_err(|_| ENOENT)? {
             Some(library) => Ok(library),
             None => Ok(Self::Acomp(acomp::Transform::new(name)?)),
         }
     }
 
-    /// The compressor called `name`, if it is one of the kernel's libraries, or our own.
-    fn library(name: &CStr) -> Option<Self> {
-        match name.to_bytes() {
+    /// The compressor called `name`, if it is one of the kernel's libraries, or our own. The crypto API
+    /// has no levels.
+    fn library(name: &CStr) -> Result<Option<Self>, NameError> {
+        let (library, level) = compressor_name::split(name.to_bytes());
+        Ok(Some(match (library, level) {
             #[cfg(all(CONFIG_LZ4_COMPRESS, CONFIG_LZ4_DECOMPRESS))]
-            b"lz4" => Some(Self::Lz4),
+            (b"lz4", level) => Self::Lz4(choose(level, lz4::LEVELS, lz4::DEFAULT_LEVEL)?),
             #[cfg(all(CONFIG_ZSTD_COMPRESS, CONFIG_ZSTD_DECOMPRESS))]
-            b"zstd" => Some(Self::Zstd),
-            b"wlz" => Some(Self::Wlz(Level::Fast)),
-            b"wlz:dense" => Some(Self::Wlz(Level::Dense)),
-            _ => None,
-        }
+            (b"zstd", level) => Self::Zstd(choose(level, zstd::levels(), zstd::default_level())?),
+            (b"wlz", None) => Self::Wlz(Level::Fast),
+            (b"wlz:dense", None) => Self::Wlz(Level::Dense),
+            (_, None) => return Ok(None),
+            (_, Some(_)) => return Err(NameError::NoLevels),
+        }))
     }
 
     fn stream(&self, room: usize) -> Result<Pin<KBox<Mutex<Stream>>>> {
         match self {
             Self::Acomp(transform) => Stream::new(acomp::Request::new(transform.clone())?),
             #[cfg(all(CONFIG_LZ4_COMPRESS, CONFIG_LZ4_DECOMPRESS))]
-            Self::Lz4 => Stream::new(lz4::Lz4::new()?),
+            Self::Lz4(level) => Stream::new(lz4::Lz4::new(*level)?),
             #[cfg(all(CONFIG_ZSTD_COMPRESS, CONFIG_ZSTD_DECOMPRESS))]
-            Self::Zstd => Stream::new(zstd::Zstd::new()?),
+            Self::Zstd(level) => Stream::new(zstd::Zstd::new(*level)?),
             Self::Wlz(level) => Stream::new(Wlz::new(*level, room)?),
         }
     }

@@ -15,6 +15,7 @@ use crate::kernel_ext::{
         SourcePage, //
     },
 };
+use core::ops::RangeInclusive;
 use kernel::{
     page::PAGE_SIZE,
     prelude::*, //
@@ -22,15 +23,28 @@ use kernel::{
 
 const TABLE_SIZE: usize = size_of::<bindings::LZ4_stream_t>();
 
-/// What lz4 compresses with: memory for a table, which it clears for each page.
-pub(in crate::kernel_ext) struct Lz4(VVec<u8>);
+/// The levels that there are. Here they say how much faster it is to be, and so how much less dense.
+pub(in crate::kernel_ext) const LEVELS: RangeInclusive<i32> = 1..=65_537;
+
+/// The level where none is given.
+pub(in crate::kernel_ext) const DEFAULT_LEVEL: i32 = 1;
+
+/// What lz4 compresses with.
+pub(in crate::kernel_ext) struct Lz4 {
+    /// Memory for a table, which it clears for each page.
+    table: VVec<u8>,
+    level: i32,
+}
 
 impl Lz4 {
-    /// A new context.
+    /// A new context, of a level that there is.
     ///
     /// Context: may sleep. Errors: [`ENOMEM`].
-    pub(in crate::kernel_ext) fn new() -> Result<Self> {
-        Ok(Self(VVec::with_capacity(TABLE_SIZE, GFP_KERNEL)?))
+    pub(in crate::kernel_ext) fn new(level: i32) -> Result<Self> {
+        Ok(Self {
+            table: VVec::with_capacity(TABLE_SIZE, GFP_KERNEL)?,
+            level,
+        })
     }
 }
 
@@ -39,12 +53,13 @@ impl Codec for Lz4 {
         // SAFETY: By its invariants, the page can be read; the buffer can be written. The memory is
         // as large as the library's table, and aligned to a page; what is in it does not matter.
         let length = unsafe {
-            bindings::LZ4_compress_default(
+            bindings::LZ4_compress_fast(
                 page.bytes().as_ptr().cast(),
                 buffer.as_mut_ptr().cast(),
                 PAGE_SIZE as c_int,
                 buffer.len() as c_int,
-                self.0.as_mut_ptr().cast(),
+                self.level,
+                self.table.as_mut_ptr().cast(),
             )
         };
         match length {
@@ -69,6 +84,6 @@ impl Codec for Lz4 {
     }
 
     fn bytes(&self) -> usize {
-        size_of::<Self>() + self.0.capacity()
+        size_of::<Self>() + self.table.capacity()
     }
 }

@@ -15,11 +15,26 @@ use crate::kernel_ext::{
         SourcePage, //
     },
 };
-use core::ptr::NonNull;
+use core::{
+    ops::RangeInclusive,
+    ptr::NonNull, //
+};
 use kernel::{
     page::PAGE_SIZE,
     prelude::*, //
 };
+
+/// The levels that there are.
+pub(in crate::kernel_ext) fn levels() -> RangeInclusive<i32> {
+    // SAFETY: They return numbers.
+    unsafe { bindings::zstd_min_clevel()..=bindings::zstd_max_clevel() }
+}
+
+/// The level where none is given.
+pub(in crate::kernel_ext) fn default_level() -> i32 {
+    // SAFETY: It returns a number.
+    unsafe { bindings::zstd_default_clevel() }
+}
 
 /// A context to compress and one to decompress with.
 ///
@@ -38,14 +53,13 @@ pub(in crate::kernel_ext) struct Zstd {
 unsafe impl Send for Zstd {}
 
 impl Zstd {
-    /// New contexts, of the library's default level.
+    /// New contexts, of a level that there is.
     ///
     /// Context: may sleep. Errors: [`ENOMEM`].
-    pub(in crate::kernel_ext) fn new() -> Result<Self> {
+    pub(in crate::kernel_ext) fn new(level: i32) -> Result<Self> {
         // SAFETY: These compute from their arguments.
         let (parameters, compressing, decompressing) = unsafe {
-            let parameters =
-                bindings::zstd_get_params(bindings::zstd_default_clevel(), PAGE_SIZE as u64);
+            let parameters = bindings::zstd_get_params(level, PAGE_SIZE as u64);
             (
                 parameters,
                 bindings::zstd_cctx_workspace_bound(&parameters.cParams),

@@ -2,6 +2,7 @@
 
 //! What the reading of the mount options promises.
 
+use ghostswap_core::compressor_name::split;
 use ghostswap_core::limit::{
     Limit,
     LimitError, //
@@ -254,5 +255,61 @@ fn pool_names_that_would_escape_or_hide_are_refused() {
         (&too_long, PoolNameError::TooLong),
     ] {
         assert_eq!(pool_name::check(name.as_bytes()), Err(error), "{name:?}");
+    }
+}
+
+#[test]
+fn a_level_is_a_number_after_the_last_colon() {
+    for (text, name, level) in [
+        ("zstd:3", "zstd", Some(3)),
+        ("zstd:-5", "zstd", Some(-5)),
+        ("zstd:0", "zstd", Some(0)),
+        ("zstd:007", "zstd", Some(7)),
+        ("zstd:2147483648", "zstd", Some(i32::MAX)),
+        ("zstd:-99999999999999999999", "zstd", Some(-i32::MAX)),
+        ("wlz:dense:1", "wlz:dense", Some(1)),
+        (":1", "", Some(1)),
+    ] {
+        assert_eq!(split(text.as_bytes()), (name.as_bytes(), level), "{text}");
+    }
+    for text in [
+        "",
+        "zstd",
+        "wlz:dense",
+        "zstd:",
+        "zstd:-",
+        "zstd:--1",
+        "zstd:+1",
+        "zstd:1x",
+        "zstd: 1",
+        "zstd:1 ",
+        "zstd:1.5",
+        "zstd:0x3",
+        "3",
+    ] {
+        assert_eq!(split(text.as_bytes()), (text.as_bytes(), None), "{text}");
+    }
+}
+
+proptest! {
+    #![proptest_config(config(4096))]
+
+    #[test]
+    fn a_level_that_is_printed_is_read(name in "[a-z0-9:-]{0,9}", level in -i32::MAX..=i32::MAX) {
+        let text = format!("{name}:{level}");
+        prop_assert_eq!(split(text.as_bytes()), (name.as_bytes(), Some(level)));
+    }
+
+    #[test]
+    fn what_is_no_level_is_left(text in proptest::collection::vec(any::<u8>(), 0..12)) {
+        let (name, level) = split(&text);
+        match level {
+            None => prop_assert_eq!(name, &text[..]),
+            Some(_) => {
+                prop_assert!(text.starts_with(name));
+                prop_assert_eq!(text[name.len()], b':');
+                prop_assert!(!text[name.len() + 1..].contains(&b':'));
+            }
+        }
     }
 }
