@@ -23,32 +23,51 @@ vmalloc_bytes() { # kernel|others
 		END { print sum + 0 }' /proc/vmallocinfo
 }
 
+# Bytes of the trees that zswap has for an area of 1 TiB: a struct xarray for each 64 MiB. The lock in it is
+# larger where it may sleep.
+trees_bytes() {
+	local tree=16
+	! kernel_has PREEMPT_RT || tree=48
+	echo $((tree * (1 << 40 >> 26)))
+}
+
+# How many areas of 1 TiB have these trees in vmalloc's memory, with its guard page. The slab allocator may
+# have no piece that is large enough.
+trees_in_vmalloc() {
+	awk -v bytes=$(($(trees_bytes) + PAGE)) '/swap/ && !/\[/ && $2 == bytes { n++ } END { print n + 0 }' \
+		/proc/vmallocinfo
+}
+
 accounted() { # FILE
 	echo $(($(stat_of "$1" fixed_bytes) + $(held "$1")))
 }
 
-# cost SIZE: what one mount and swapon takes, in $slab, $vmalloc and $kernel, as
-# the mean of several: a slab page more or less is as much as some of what counts.
+# cost: what one mount and swapon of 1 TiB takes, in $slab, $vmalloc and $kernel, and what zswap has
+# of $slab, in $zswap. It is the mean of several: a slab page more or less is as much as some of what counts.
 cost() {
-	local i areas=(1 2 3 4 5 6 7 8)
+	local i areas=(1 2 3 4 5 6 7 8) piece=1
 	# The first time, the kernel makes things that stay, and the pool what its areas share.
-	area 0 "$1" pool=all
+	area 0 1T pool=all
+	zswap=$((${#areas[@]} + $(trees_in_vmalloc)))
 	slab=$(slab_bytes) vmalloc=$(vmalloc_bytes others) kernel=$(vmalloc_bytes kernel)
 	for i in "${areas[@]}"; do
-		area "$i" "$1" pool=all
+		area "$i" 1T pool=all
 	done
 	slab=$((($(slab_bytes) - slab) / ${#areas[@]}))
 	vmalloc=$((($(vmalloc_bytes others) - vmalloc) / ${#areas[@]}))
 	kernel=$((($(vmalloc_bytes kernel) - kernel) / ${#areas[@]}))
+	# The slab allocator rounds up to a power of two.
+	while ((piece < $(trees_bytes))); do
+		piece=$((2 * piece))
+	done
+	zswap=$(((zswap - $(trees_in_vmalloc)) * piece / ${#areas[@]}))
 	gone "${areas[@]}"
 }
 
 terabyte_is_cheap() {
 	local slab vmalloc kernel own zswap
-	cost 1T
+	cost
 	own=$(accounted 0)
-	# zswap has a tree, a struct xarray, for each 64 MiB of any swap area.
-	zswap=$((16 * (1 << 40 >> 26)))
 	note "by the module's own account: $own bytes"
 	note "slab and per-CPU: $((slab - zswap)) bytes; vmalloc: $vmalloc bytes"
 	note "the kernel's own: cluster table $kernel bytes, zswap's trees $zswap bytes"
