@@ -35,6 +35,7 @@ use crate::{
             StoreState,
             StoreStatus, //
         },
+        write_budget::WriteBudget,
     },
     kernel_ext::{
         block::transfer::{
@@ -49,7 +50,7 @@ use crate::{
 };
 use kernel::{
     alloc::KVVec,
-    new_mutex,
+    new_mutex, new_spinlock,
     prelude::*,
     str::CString,
     sync::{
@@ -58,7 +59,8 @@ use kernel::{
             Relaxed, //
         },
         Arc,
-        Mutex, //
+        Mutex,
+        SpinLock, //
     },
     time::msecs_to_jiffies,
 };
@@ -77,6 +79,10 @@ pub(crate) enum StoreCounter {
     ReadErrors,
     Count,
 }
+
+/// What a device must be allowed to take before a segment is filled: that segment, and one that is under way.
+/// So no limit is exceeded.
+pub(crate) const LEAST_WRITE_LIMIT: u64 = 2 * SEGMENT as u64;
 
 /// The paths that mean a backing store.
 pub(crate) struct StorePaths {
@@ -112,6 +118,11 @@ pub(crate) struct BackingStore {
     pub(crate) state: StoreState,
     #[pin]
     write_errors: Mutex<RecentErrors>,
+    /// What was written lately.
+    #[pin]
+    budget: SpinLock<WriteBudget>,
+    /// Whether there is a limit to that. It is written with the budget locked.
+    is_limited: Atomic<bool>,
     /// Of each segment, whether it was opened since it was discarded last. Empty if the store does not
     /// discard.
     stale: KVVec<Atomic<bool>>,
@@ -126,7 +137,7 @@ pub(crate) struct BackingStore {
 impl BackingStore {
     /// Claims what is at `path`, by the rights of the task, as store `number` of a pool. What is
     /// written is protected by `protection`. If `discard`, and if the device can be, it is
-    /// told which segments are free.
+    /// told which segments are free. There is no limit to what is written.
     ///
     /// Context: may sleep.
     pub(crate) fn claim(
@@ -164,6 +175,8 @@ impl BackingStore {
                 reads,
                 state: StoreState::new(),
                 write_errors <- new_mutex!(RecentErrors::new()),
+                budget <- new_spinlock!(WriteBudget::new(clock::seconds())),
+                is_limited: Atomic::new(false),
                 stale,
                 next_stale: Atomic::new(0),
                 drained <- EventCount::new(),
@@ -219,15 +232,46 @@ impl BackingStore {
         }
     }
 
-    /// Returns whether there is a free segment, beside those that moving needs.
-    pub(crate) fn has_room(&self) -> bool {
-        self.is_open() && self.log.free() > RESERVE
+    /// Returns whether segments are filled there now: it is open, and today's limit is not reached.
+    ///
+    /// Context: any but interrupts; never waits.
+    pub(crate) fn takes_segments(&self) -> bool {
+        self.is_open()
+            && (!self.is_limited.load(Relaxed)
+                || (self.budget.lock()).allows(clock::seconds(), LEAST_WRITE_LIMIT))
     }
 
-    /// Takes a free segment, if the store is open and there is one, to fill it.
+    /// Returns whether there is a free segment, beside those that moving needs, and it may be filled.
     ///
-    /// Context: only the mover calls this.
+    /// Context: as [`BackingStore::takes_segments`].
+    pub(crate) fn has_room(&self) -> bool {
+        self.log.free() > RESERVE && self.takes_segments()
+    }
+
+    /// The most that is written to it in 24 hours, in bytes, if there is a limit.
+    pub(crate) fn write_limit(&self) -> Option<u64> {
+        self.budget.lock().limit()
+    }
+
+    /// Sets that limit, from [`LEAST_WRITE_LIMIT`] on. What was written before counts.
+    pub(crate) fn set_write_limit(&self, limit: Option<u64>) {
+        let mut budget = self.budget.lock();
+        budget.set_limit(limit);
+        self.is_limited.store(limit.is_some(), Relaxed);
+    }
+
+    /// Bytes that count for the limit.
+    pub(crate) fn written_lately(&self) -> u64 {
+        self.budget.lock().spent(clock::seconds())
+    }
+
+    /// Takes a free segment, if the store takes some and there is one, to fill it.
+    ///
+    /// Context: only the mover calls this, while one other segment is written at most.
     pub(crate) fn open_segment(self: &Arc<Self>) -> Option<(Arc<Self>, TakenSegment)> {
+        if !self.takes_segments() {
+            return None;
+        }
         let (taken, is_used_up) = {
             let mut cursor = self.cursor.lock();
             (self.log.open(&mut cursor), cursor.is_used_up())
@@ -510,8 +554,10 @@ impl BackingStore {
         blocks: usize,
         result: Result,
     ) -> Result {
+        let bytes = (blocks * BLOCK) as u64;
         self.count(StoreCounter::WrittenRequests, transfer.requests() as u64);
-        self.count(StoreCounter::WrittenBytes, (blocks * BLOCK) as u64);
+        self.count(StoreCounter::WrittenBytes, bytes);
+        self.budget.lock().spend(clock::seconds(), bytes);
         result.inspect_err(|error| self.write_failed(*error))?;
         // Nothing had better be redirected to it. What is, all the same, is found by the task that
         // gives it up.

@@ -74,6 +74,9 @@ pub(crate) struct BackingStores {
     pub(crate) encrypt: Encryption,
     /// Whether the stores are told of free segments.
     pub(crate) discard: bool,
+    /// The most that is written to each store in 24 hours, in bytes, if nothing else was set for it; 0 if
+    /// there is no limit.
+    write_limit: Atomic<u64>,
 }
 
 impl BackingStores {
@@ -84,7 +87,21 @@ impl BackingStores {
             count: Atomic::new(0),
             encrypt,
             discard,
+            write_limit: Atomic::new(0),
         })
+    }
+
+    /// The most that is written to each store in 24 hours, in bytes, as far as nothing else was set for it.
+    pub(crate) fn write_limit(&self) -> Option<u64> {
+        Some(self.write_limit.load(Relaxed)).filter(|limit| *limit > 0)
+    }
+
+    /// Sets that limit, for those that are there, and those to come.
+    ///
+    /// Context: any but interrupts; never waits.
+    pub(crate) fn set_write_limit(&self, limit: Option<u64>) {
+        self.write_limit.store(limit.unwrap_or(0), Relaxed);
+        self.for_each(|store| store.set_write_limit(limit));
     }
 
     /// Returns whether there is none.
@@ -232,6 +249,7 @@ impl BackingStores {
     ///
     /// Context: may sleep. Only a task that has the stores of the pool locked calls this.
     pub(crate) fn insert(&self, store: Arc<BackingStore>) {
+        store.set_write_limit(self.write_limit());
         drop(self.places.replace(store.number(), Some(store)));
         self.count.fetch_add(1usize, Relaxed);
     }

@@ -35,6 +35,7 @@ pub mod sync;
 pub mod transfer_map;
 pub mod victims;
 pub mod wlz;
+pub mod write_budget;
 
 /// Bytes in a page. The entry's length field and the swap header's layout are made for this size.
 pub const PAGE_SIZE: usize = 4096;

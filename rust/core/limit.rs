@@ -79,18 +79,7 @@ impl Limit {
                 _ => Err(LimitError::OverHundred),
             };
         }
-        let (digits, shift) = match text.split_last() {
-            Some((b'k' | b'K', digits)) => (digits, 10),
-            Some((b'm' | b'M', digits)) => (digits, 20),
-            Some((b'g' | b'G', digits)) => (digits, 30),
-            Some((b't' | b'T', digits)) => (digits, 40),
-            _ => (text, 0),
-        };
-        match number(digits)?.checked_mul(1 << shift) {
-            None => Err(LimitError::TooLarge),
-            Some(0) => Err(LimitError::NotPositive),
-            Some(bytes) => Ok(Limit::Bytes(bytes)),
-        }
+        bytes(text).map(Limit::Bytes)
     }
 
     /// The limit in bytes, on a machine with `ram` bytes of memory.
@@ -99,6 +88,22 @@ impl Limit {
             Limit::Bytes(bytes) => bytes,
             Limit::Percent(percent) => ram / 100 * u64::from(percent),
         }
+    }
+}
+
+/// Reads bytes, at least 1, with an optional suffix K, M, G or T (powers of 1,024).
+pub fn bytes(text: &[u8]) -> Result<u64, LimitError> {
+    let (digits, shift) = match text.split_last() {
+        Some((b'k' | b'K', digits)) => (digits, 10),
+        Some((b'm' | b'M', digits)) => (digits, 20),
+        Some((b'g' | b'G', digits)) => (digits, 30),
+        Some((b't' | b'T', digits)) => (digits, 40),
+        _ => (text, 0),
+    };
+    match number(digits)?.checked_mul(1 << shift) {
+        None => Err(LimitError::TooLarge),
+        Some(0) => Err(LimitError::NotPositive),
+        Some(bytes) => Ok(bytes),
     }
 }
 

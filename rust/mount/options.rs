@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Mount options: `comp=`, `recomp=`, `limit=`, `pool=`, `cache=`, `batch=`, `backing=`, `nobacking=`,
-//! `encrypt=`, `discard`.
+//! `encrypt=`, `discard`, `write_limit=`.
 
 use crate::{
-    backing::stores::Encryption,
+    backing::{
+        store::LEAST_WRITE_LIMIT,
+        stores::Encryption, //
+    },
     contents::PoolConfig,
     core::{
-        limit::Limit,
+        limit::{
+            self,
+            Limit, //
+        },
         pool_name,
         segment::MAX_STORES, //
     },
@@ -74,6 +80,8 @@ pub(crate) struct Options {
     batch: Option<bool>,
     encrypt: Option<Encryption>,
     discard: bool,
+    /// [`None`] within is none at all.
+    write_limit: Option<Option<u64>>,
     /// In the order given.
     stores: KVec<StoreChange>,
 }
@@ -114,6 +122,16 @@ impl Options {
             }
             b"backing" => self.change(StoreChange::Add(text()?.to_cstring()?), log)?,
             b"nobacking" => self.change(StoreChange::Remove(text()?.to_cstring()?), log)?,
+            b"write_limit" => {
+                let limit = write_limit(text()?.to_bytes());
+                self.write_limit = Some(limit.ok_or_else(|| {
+                    log.invalid(fmt!(
+                        "write_limit={}: neither off nor a number of bytes (K, M, G, T), at least {}M",
+                        value,
+                        LEAST_WRITE_LIMIT >> 20
+                    ))
+                })?);
+            }
             b"discard" if value.is_empty() => self.discard = true,
             b"discard" => return Err(log.invalid(fmt!("option '{}' has no value", key))),
             _ => return Ok(false),
@@ -166,10 +184,13 @@ impl Options {
             .transpose()
     }
 
-    /// Adds the stores that were given to a new pool.
+    /// Adds the stores that were given to a new pool, and sets what may be written to them.
     ///
     /// Context: may sleep. Errors: [`EINVAL`] if one is to be removed; those of [`Pool::add_store`].
     pub(crate) fn add_stores(&self, pool: &Pool, log: &FsLog<'_>) -> Result {
+        pool.contents
+            .stores
+            .set_write_limit(self.write_limit.flatten());
         for change in &self.stores {
             match change {
                 StoreChange::Add(path) => pool.add_store(path, log)?,
@@ -195,6 +216,13 @@ impl Options {
         if let Some(limit) = self.limit.filter(|limit| *limit != has) {
             return Err(log.invalid(fmt!("pool {} has limit={has}, not {limit}", pool.id())));
         }
+        let has = pool.contents.stores.write_limit();
+        if self.write_limit.is_some_and(|given| given != has) {
+            return Err(log.invalid(fmt!(
+                "write_limit: pool {} has another, which is changed by remount",
+                pool.id()
+            )));
+        }
         for change in &self.stores {
             let (StoreChange::Add(path) | StoreChange::Remove(path)) = change;
             if pool.contents.stores.has(path) != matches!(change, StoreChange::Add(_)) {
@@ -208,7 +236,8 @@ impl Options {
         self.match_config(pool, log)
     }
 
-    /// Changes what can be changed of `pool`: its limit, and its stores. To remove a store is only begun.
+    /// Changes what can be changed of `pool`: its limit, its stores, and what may be written to them. To remove
+    /// a store is only begun.
     /// [`EINVAL`], and nothing is changed, if anything else was given that is not as it is. `name` is the
     /// pool's, if it has one.
     pub(crate) fn apply(&self, pool: &Arc<Pool>, name: Option<&CStr>, log: &FsLog<'_>) -> Result {
@@ -231,6 +260,12 @@ impl Options {
             StoreChange::Add(path) => pool.add_store(path, log),
             StoreChange::Remove(path) => pool.begin_removal(path, log),
         });
+        // mount(8) may give again what is shown; another may have been set for one store meanwhile.
+        let write_limit = (self.write_limit)
+            .filter(|given| changed.is_ok() && *given != pool.contents.stores.write_limit());
+        if let Some(given) = write_limit {
+            pool.contents.stores.set_write_limit(given);
+        }
         let limit = if changed.is_ok() { limit } else { before };
         if limit != pool.contents.limit.given() {
             pool.contents.set_limit(limit);
@@ -294,6 +329,17 @@ fn known(option: &str, name: &CStr, log: &FsLog<'_>) -> Result<CString> {
     )))
 }
 
+/// The limit of what is written to a store in a day that `text` is: [`None`] within is none.
+pub(super) fn write_limit(text: &[u8]) -> Option<Option<u64>> {
+    match text {
+        b"off" => Some(None),
+        bytes => limit::bytes(bytes)
+            .ok()
+            .filter(|bytes| *bytes >= LEAST_WRITE_LIMIT)
+            .map(Some),
+    }
+}
+
 /// What an option says that is `on` or `off`.
 fn on_or_off(name: &CStr, value: &CStr, log: &FsLog<'_>) -> Result<bool> {
     match value.to_bytes() {
@@ -321,6 +367,9 @@ pub(crate) fn show(pool: &Pool, name: Option<&CStr>, out: &SeqFile) {
     }
     if pool.contents.stores.discard {
         seq_print!(out, ",discard");
+    }
+    if let Some(bytes) = pool.contents.stores.write_limit() {
+        seq_print!(out, ",write_limit={bytes}");
     }
     let encrypt = pool.contents.stores.encrypt;
     if encrypt != Encryption::Fastest {

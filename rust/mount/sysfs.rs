@@ -168,6 +168,15 @@ impl Attributes for BackingStore {
             store.log.stats().retired as u64
         }),
         Attribute::Number(c"written_bytes", |store| store.counted(WrittenBytes)),
+        Attribute::Number(c"written_lately_bytes", |store| store.written_lately()),
+        Attribute::Setting(
+            c"write_limit",
+            |store| store.write_limit(),
+            |store, text| {
+                store.set_write_limit(options::write_limit(text).ok_or(EINVAL)?);
+                Ok(())
+            },
+        ),
         Attribute::Number(c"written_ios", |store| store.counted(WrittenRequests)),
         Attribute::Number(c"read_bytes", |store| store.counted(ReadBytes)),
         Attribute::Number(c"read_ios", |store| store.counted(ReadRequests)),

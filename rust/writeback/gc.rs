@@ -117,7 +117,7 @@ impl Cleaner {
         (first..MAX_STORES)
             .filter(|number| Some(*number) != but)
             .filter_map(|number| contents.stores.get(number))
-            .find(|store| store.is_open() && self.make_room_in(contents, store, but))
+            .find(|store| store.takes_segments() && self.make_room_in(contents, store, but))
     }
 
     /// Makes room in `store`, if it must. Returns whether there is some. Nothing goes to store `but`.
@@ -159,7 +159,7 @@ impl Cleaner {
         let target = || {
             left = left.checked_sub(1)?;
             // Also of the reserve, which is for this.
-            store.is_open().then(|| store.open_segment())?
+            store.open_segment()
         };
         self.move_records(contents, next, target)
     }

@@ -246,7 +246,7 @@ static void append_value(struct text *text)
 
 static const char * const option_names[] = {
 	"comp", "limit", "limit", "pool", "cache", "encrypt", "backing", "nobacking", "discard",
-	"", "nonesuch", NULL
+	"write_limit", "", "nonesuch", NULL
 };
 
 /* As mount(2) takes them. */
@@ -474,16 +474,41 @@ static void fuzz_remounts(const char *target)
 
 /* --- files --------------------------------------------------------------- */
 
-/* What the order takes, with or without the end of the line. */
+/* A limit of what is written in a day: off, or bytes, two segments at least. */
+static bool is_write_limit(const char *text, size_t length)
+{
+	static const char suffixes[] = "kKmMgGtT";
+	const char *suffix = length ? memchr(suffixes, text[length - 1], 8) : NULL;
+	uint64_t bytes = 0, unit = 1;
+	size_t i;
+
+	if (length == 3 && !memcmp(text, "off", 3))
+		return true;
+	if (suffix) {
+		unit = 1ULL << (suffix - suffixes + 2) / 2 * 10;
+		length--;
+	}
+	for (i = 0; i < length; i++)
+		if (text[i] < '0' || text[i] > '9' || __builtin_mul_overflow(bytes, 10, &bytes) ||
+		    __builtin_add_overflow(bytes, text[i] - '0', &bytes))
+			return false;
+	if (__builtin_mul_overflow(bytes, unit, &bytes))
+		return false;
+	return length && bytes >= 4 << 20;
+}
+
+/* What the order or setting takes, with or without the end of the line. */
 static bool is_taken_by(const char *name, const struct text *text)
 {
 	bool writeback = !strcmp(name, "writeback");
 	size_t length = text->length, i;
 
-	if (!writeback && strcmp(name, "age"))
-		return false;
 	if (length && text->bytes[length - 1] == '\n')
 		length--;
+	if (!strcmp(name, "write_limit"))
+		return is_write_limit(text->bytes, length);
+	if (!writeback && strcmp(name, "age"))
+		return false;
 	if (writeback && length == 3 && !memcmp(text->bytes, "all", 3))
 		return true;
 	for (i = 0; i < length; i++)

@@ -59,7 +59,8 @@ shows_what_sysfs_shows() {
 			[[ ${json//[[:space:]]/} == *"$table"* ]] || fail "no $table in: $json"
 			continue
 		fi
-		[[ $value =~ ^[0-9]+$ ]] || value="\"$value\""
+		[[ $file != */write_limit || $value != off ]] || value=null
+		[[ $value =~ ^([0-9]+|null)$ ]] || value="\"$value\""
 		[[ $json == *"\"${file##*/}\": $value"[,$newline]* ]] || fail "${file##*/}: no $value in: $json"
 	done
 	says "Pool $pool: compressor wlz, limit 64.0 MiB" ctl status

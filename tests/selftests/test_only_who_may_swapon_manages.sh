@@ -33,6 +33,7 @@ refused() {
 	equal "give_up_backing by $1" "$errno" "$("$@" mnt write "$dir/give_up_backing" "$first")"
 	equal "writeback by $1" "$errno" "$("$@" mnt write "$dir/writeback" all)"
 	equal "age by $1" "$errno" "$("$@" mnt write "$dir/age" 0)"
+	equal "write_limit by $1" "$errno" "$("$@" mnt write "$dir/backing0/write_limit" 4M)"
 	equal "remount by $1" EPERM "$("$@" mnt remount file limit=1M)"
 	equal "swapoff by $1" EPERM "$("$@" mnt swapoff file)"
 	# To root of a namespace, the mount is not one of its own.
@@ -54,6 +55,7 @@ nothing_else_is_needed() {
 	equal "add_backing" OK "$("${ONLY_WITH[@]}" mnt write "$dir/add_backing" "$second")"
 	equal "writeback" OK "$("${ONLY_WITH[@]}" mnt write "$dir/writeback" all)"
 	equal "age" OK "$("${ONLY_WITH[@]}" mnt write "$dir/age" 0)"
+	equal "write_limit" OK "$("${ONLY_WITH[@]}" mnt write "$dir/backing0/write_limit" off)"
 	equal "reopen_backing" OK "$("${ONLY_WITH[@]}" mnt write "$dir/reopen_backing" "$first")"
 	equal "remove_backing" OK "$("${ONLY_WITH[@]}" mnt write "$dir/remove_backing" "$first")"
 	equal "stores" "$second" "$(stores_of file)"

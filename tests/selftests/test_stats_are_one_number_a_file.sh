@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # sysfs has one value in each file, but for two that have a table. What can be read cannot be written, and what
-# can be written cannot be read.
+# can be written cannot be read, but for one setting.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -15,7 +15,8 @@ ORDERS=(add_backing age give_up_backing recompress remove_backing reopen_backing
 TABLES=(ram_load_nsecs store_load_nsecs)
 STORE=(cipher cleaned_bytes discarded_bytes free_segments garbage_bytes live_bytes open_segments path
 	read_bytes read_errors read_ios retired_segments sealed_segments size_bytes
-	state used_bytes write_errors written_bytes written_ios)
+	state used_bytes write_errors written_bytes written_ios written_lately_bytes)
+SETTING=write_limit
 
 are_there() { # DIRECTORY NAME...
 	equal "what is in $1" "$(printf '%s\n' "${@:2}" | sort)" "$(ls "$1")"
@@ -49,10 +50,23 @@ one_value() {
 	for name in "${TABLES[@]}"; do
 		reads "$dir/$name" "([0-9]+ [0-9]+$newline)+[0-9]+ [0-9]+"
 	done
-	are_there "$dir/backing0" "${STORE[@]}"
+	are_there "$dir/backing0" "${STORE[@]}" "$SETTING"
 	for name in "${STORE[@]}"; do
 		reads "$dir/backing0/$name" "[0-9]+|$disk|open|aes-gcm|chacha20-poly1305"
 	done
+}
+
+# It is read by all, and written by root alone.
+setting() {
+	local file
+	area_with_store 16M
+	file=$SYSFS/$(pool_of file)/backing0/$SETTING
+	equal "mode of $SETTING" 644 "$(stat -c %a "$file")"
+	equal "$SETTING" off "$(<"$file")"
+	echo 8M >"$file"
+	equal "$SETTING" $((8 << 20)) "$(<"$file")"
+	echo off >"$file"
+	equal "$SETTING" off "$(<"$file")"
 }
 
 # Orders are written, by root alone.
@@ -89,6 +103,7 @@ named_as_findmnt_says() {
 }
 
 promise "one value a file, for reading only" one_value
+promise "a setting is for both" setting
 promise "orders are for writing only" orders
 promise "so it is if root changes their modes" whatever_the_mode
 promise "an unnamed pool is called as findmnt calls its mount" named_as_findmnt_says

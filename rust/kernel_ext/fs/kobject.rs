@@ -65,6 +65,13 @@ pub(crate) enum Attribute<T: 'static> {
     Pairs(&'static CStr, fn(&T, usize) -> Option<(u64, u64)>),
     /// It shows the word that the function returns.
     Text(&'static CStr, fn(&T) -> &CStr),
+    /// It shows the number that the first function returns, or `off` where there is none, and takes what it is
+    /// to be, with the second, as an [order](Attribute::Order) does.
+    Setting(
+        &'static CStr,
+        fn(&T) -> Option<u64>,
+        fn(&Arc<T>, &[u8]) -> Result,
+    ),
     /// It is an order. The function does it; it is given what was written to the file, without the
     /// newline at its end.
     ///
@@ -206,6 +213,11 @@ impl<T: Attributes> KobjectDir<T> {
                         raw.mode = 0o400;
                         bindings::kernel_ext_sysfs_attr_init(&mut raw);
                     }
+                    Attribute::Setting(name, ..) => {
+                        raw.name = name.as_char_ptr();
+                        raw.mode = 0o644;
+                        bindings::kernel_ext_sysfs_attr_init(&mut raw);
+                    }
                     Attribute::Order(name, _) => {
                         raw.name = name.as_char_ptr();
                         raw.mode = 0o200;
@@ -340,6 +352,10 @@ impl<T: Attributes> KobjectDir<T> {
                 at as isize
             }
             Attribute::Text(_, show) => emit(fmt!("{}", show(&inner.data))),
+            Attribute::Setting(_, show, _) => match show(&inner.data) {
+                Some(number) => emit(fmt!("{number}")),
+                None => emit(fmt!("off")),
+            },
             // Root can change the mode of a file, and then read an order.
             Attribute::Order(..) => EIO.to_errno() as isize,
         }
@@ -369,7 +385,9 @@ impl<T: Attributes> KobjectDir<T> {
         // SAFETY: Any capability may be asked for.
         let may = unsafe { bindings::capable(bindings::CAP_SYS_ADMIN as c_int) };
         let done = match attribute {
-            Attribute::Order(_, act) if may => act(&inner.data, text),
+            Attribute::Order(_, act) | Attribute::Setting(_, _, act) if may => {
+                act(&inner.data, text)
+            }
             _ => Err(EPERM),
         };
         match done {

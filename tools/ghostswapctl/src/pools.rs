@@ -47,17 +47,19 @@ pub struct Metric<T: ?Sized> {
 }
 
 /// Makes a structure of numbers, each of which is in a file of its name, and the metrics of them. Those
-/// that only root may read are [`None`] for others.
+/// that only root may read are [`None`] for others, and settings are where they are `off`.
 macro_rules! numbers {
     ($(#[$doc:meta])* $name:ident {
         $($all:ident $(* $unit:ident)? => $metric:literal $help:literal),* ;
-        root: $($root:ident => $root_metric:literal $root_help:literal,)*
+        root: $($root:ident => $root_metric:literal $root_help:literal),* ;
+        settings: $($setting:ident => $setting_metric:literal $setting_help:literal,)*
     }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, Default, Serialize)]
         pub struct $name {
             $(pub $all: u64,)*
             $(pub $root: Option<u64>,)*
+            $(pub $setting: Option<u64>,)*
         }
 
         impl $name {
@@ -73,12 +75,18 @@ macro_rules! numbers {
                     help: $root_help,
                     of: |numbers| numbers.$root.map(i128::from),
                 },)*
+                $(Metric {
+                    name: $setting_metric,
+                    help: $setting_help,
+                    of: |numbers| numbers.$setting.map(i128::from),
+                },)*
             ];
 
             fn read(directory: &Path) -> io::Result<Self> {
                 Ok(Self {
                     $($all: number(&directory.join(stringify!($all)))?,)*
                     $($root: number_of_root(&directory.join(stringify!($root)))?,)*
+                    $($setting: number_or_off(&directory.join(stringify!($setting)))?,)*
                 })
             }
         }
@@ -127,7 +135,8 @@ numbers! {
         compressed_bytes => "ghostswap_compressed_bytes"
             "The lengths of the compressed pages in RAM.",
         redirected_bytes => "ghostswap_redirected_compressed_bytes"
-            "The lengths of the compressed pages in stores.",
+            "The lengths of the compressed pages in stores.";
+        settings:
     }
 }
 
@@ -144,6 +153,8 @@ numbers! {
             "The segments that are not filled again, after errors.",
         written_bytes => "ghostswap_store_written_bytes_total"
             "What was written to the store, for any purpose.",
+        written_lately_bytes => "ghostswap_store_written_lately_bytes"
+            "What was written in the last 24 hours, as far as it counts for the limit of that.",
         written_ios => "ghostswap_store_writes_total" "The requests in which that was written.",
         read_bytes => "ghostswap_store_read_bytes_total" "What was read from the store.",
         read_ios => "ghostswap_store_reads_total" "The requests in which that was read.",
@@ -156,7 +167,10 @@ numbers! {
             "The reads that failed or returned something else than was written.";
         root:
         live_bytes => "ghostswap_store_live_bytes" "The records that pages are in.",
-        garbage_bytes => "ghostswap_store_garbage_bytes" "What cleaning would win.",
+        garbage_bytes => "ghostswap_store_garbage_bytes" "What cleaning would win.";
+        settings:
+        write_limit => "ghostswap_store_write_limit_bytes"
+            "The most that is written to the store in 24 hours.",
     }
 }
 
@@ -456,6 +470,13 @@ fn number_of_root(file: &Path) -> io::Result<Option<u64>> {
     match number(file) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
         other => other.map(Some),
+    }
+}
+
+fn number_or_off(file: &Path) -> io::Result<Option<u64>> {
+    match word(file)?.as_str() {
+        "off" => Ok(None),
+        _ => number(file).map(Some),
     }
 }
 

@@ -254,6 +254,19 @@ fn why_refused(pool: &Pool) -> String {
     reasons.join(", ")
 }
 
+/// What is done with a store, and how much of a day's limit is used up.
+fn state(store: &Store) -> String {
+    let state = store.state.replace('_', " ");
+    match store.numbers.write_limit {
+        Some(limit) => format!(
+            "{state}, {} of {} today",
+            size(store.numbers.written_lately_bytes),
+            size(limit)
+        ),
+        None => state,
+    }
+}
+
 fn stores(stores: &[Store]) -> String {
     let titles = [
         "store", "state", "size", "used", "written", "read", "errors",
@@ -263,7 +276,7 @@ fn stores(stores: &[Store]) -> String {
         let numbers = &store.numbers;
         rows.push(vec![
             store.path.clone(),
-            store.state.replace('_', " "),
+            state(store),
             size(numbers.size_bytes),
             size(numbers.used_bytes),
             size(numbers.written_bytes),

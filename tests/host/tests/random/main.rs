@@ -37,6 +37,7 @@ mod transfer_map;
 mod wlz;
 #[path = "../common/wlz.rs"]
 mod wlz_model;
+mod write_budget;
 
 use proptest::test_runner::Config;
 

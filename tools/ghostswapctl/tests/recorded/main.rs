@@ -143,6 +143,8 @@ fn json_has_the_names_of_sysfs() {
                 let value: serde_json::Value = if name.ends_with("_load_nsecs") {
                     let pairs = text.replace('\n', "],[").replace(' ', ",");
                     serde_json::from_str(&format!("[[{pairs}]]")).unwrap()
+                } else if name == "write_limit" && text == "off" {
+                    serde_json::Value::Null
                 } else {
                     text.parse::<u64>().map_or(text.into(), Into::into)
                 };
@@ -671,4 +673,20 @@ fn each_command_has_a_man_page_and_completions() {
     assert!(tree
         .read("/man/ghostswapctl.8")
         .contains("ghostswapctl\\-status(8)"));
+}
+
+#[test]
+fn a_write_limit_is_shown_with_what_counts_for_it() {
+    let tree = store();
+    let file = format!("{POOL}/backing0/write_limit");
+    assert!(!tree.says("status").contains("today"));
+    assert!(!tree.says("metrics").contains("write_limit"));
+    let tree = tree.with(&file, "10485760\n");
+    let text = tree.says("status");
+    assert!(text.contains("open, 7.7 MiB of 10.0 MiB today"), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&tree.says("status --json")).unwrap();
+    assert_eq!(json["pools"][0]["backing"][0]["write_limit"], 10_485_760);
+    let metrics = tree.says("metrics");
+    let metric = "\nghostswap_store_write_limit_bytes{";
+    assert!(metrics.contains(metric), "{metrics}");
 }

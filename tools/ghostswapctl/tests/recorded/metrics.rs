@@ -146,7 +146,7 @@ fn each_number_of_sysfs_is_a_metric() {
             let file = entry.unwrap().file_name().into_string().unwrap();
             if file.starts_with("backing")
                 || file.ends_with("_load_nsecs")
-                || ["comp", "recomp", "path", "state", "cipher"].contains(&&file[..])
+                || ["comp", "recomp", "path", "state", "cipher", "write_limit"].contains(&&file[..])
             {
                 continue;
             }
