@@ -917,7 +917,26 @@ static double touch_all(char *memory, const size_t *order, size_t count)
 /* The disk waits before it is done, so there is no use in one thread. */
 static bool is_late;
 
-static void measure_depth_of(const struct backend *backend, const char *comp, const char *how)
+/* There are two, for tests/bench/profile to tell them apart. */
+static __attribute__((noipa)) double read_plain(char *memory, const size_t *order)
+{
+	return touch_all(memory, order, DEPTH);
+}
+
+static __attribute__((noipa)) double read_encrypted(char *memory, const size_t *order)
+{
+	return touch_all(memory, order, DEPTH);
+}
+
+static double read_by(size_t depth, bool encrypted, char *memory, const size_t *order)
+{
+	if (is_late || depth == 1)
+		return touch_all(memory, order, depth);
+	return encrypted ? read_encrypted(memory, order) : read_plain(memory, order);
+}
+
+static noinline void measure_depth_of(const struct backend *backend, const char *comp,
+				      const char *how)
 {
 	static const size_t depths[] = { 1, DEPTH };
 	size_t *order = malloc(pages * sizeof(*order));
@@ -933,7 +952,7 @@ static void measure_depth_of(const struct backend *backend, const char *comp, co
 
 			page_out(memory);
 			backend->write_back();
-			time = touch_all(memory, order, depths[i]);
+			time = read_by(depths[i], *how, memory, order);
 			if (memcmp(memory, corpus, pages * PAGE))
 				errx(1, "%s with %s: pages came back wrong", backend->name, comp);
 			if (!round || time < least)
