@@ -150,11 +150,12 @@ impl Streams {
         let now = self.time.add(1);
         let place = self.set(read).iter().max_by_key(|word| {
             let stream = PastRead(word.load());
-            (
-                stream.goes_on_with(wanted),
-                stream.0 == NEVER,
-                stream.age(now),
-            )
+            match stream.0 {
+                // Without a window there is none that the load goes on with.
+                _ if window > 0 && stream.goes_on_with(wanted) => u64::MAX,
+                NEVER => u64::MAX - 1,
+                _ => stream.age(now),
+            }
         });
         if let Some(place) = place {
             place.swap(PastRead::new(read, window, now).0);
