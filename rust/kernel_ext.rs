@@ -26,6 +26,7 @@ pub(crate) mod crypto;
 pub(crate) mod fs;
 pub(crate) mod mm;
 pub(crate) mod power;
+pub(crate) mod sched;
 pub(crate) mod sort;
 pub(crate) mod sync;
 pub(crate) mod trace;

@@ -22,6 +22,7 @@ use crate::{
             checksum::crc32c,
             random, //
         },
+        sched::cond_resched, //
     },
 };
 use kernel::prelude::*;
@@ -46,11 +47,12 @@ impl Protection {
     /// Protects all that a writer put into `image`, the first blocks of a segment in generation
     /// `generation`. They are then to be written, once.
     ///
-    /// Context: process; allocates nothing. Errors: [`EINVAL`] if there is less than a writer writes;
+    /// Context: may sleep; allocates nothing. Errors: [`EINVAL`] if there is less than a writer writes;
     /// those of the cipher.
     pub(crate) fn protect(&self, generation: u64, image: &mut [Block]) -> Result {
         let mut messages = Messages::new(generation);
         while let Some(message) = messages.next(Block::bytes(image)) {
+            cond_resched();
             let blocks = image.get_mut(message.block()..).ok_or(EINVAL)?;
             match self {
                 Self::Plain => {

@@ -326,6 +326,8 @@ impl Table {
 
     /// Calls `each` with all clusters there are, in order. Others may come and go meanwhile.
     /// Stops where `each` breaks, and returns what it broke with.
+    ///
+    /// Context: may sleep.
     pub(crate) fn for_each_cluster<B>(
         &self,
         each: impl FnMut(PinnedElement<'_, Cluster>) -> ControlFlow<B>,
@@ -334,6 +336,8 @@ impl Table {
     }
 
     /// Calls `with` with the first cluster there is from number `first` on. Returns what that returns.
+    ///
+    /// Context: may sleep.
     pub(crate) fn with_cluster_from<R>(
         &self,
         first: usize,
@@ -348,7 +352,7 @@ impl Table {
     /// Calls `each` with the clusters from `first` on that were touched since they were settled, and
     /// when, in order. Stops where `each` breaks, and returns what it broke with.
     ///
-    /// Context: only the mover of the pool calls this.
+    /// Context: may sleep; only the mover of the pool calls this.
     pub(crate) fn for_each_touched<B>(
         &self,
         first: usize,
@@ -356,7 +360,7 @@ impl Table {
     ) -> ControlFlow<B> {
         let size = self.groups.size;
         let groups = self.groups.touched.iter().enumerate();
-        for (group, flag) in groups.skip(first / size) {
+        for (group, flag) in groups.skip(first.checked_div(size).unwrap_or(0)) {
             if !flag.load(Relaxed) {
                 continue;
             }

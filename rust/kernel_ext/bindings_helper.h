@@ -88,6 +88,7 @@ void kernel_ext_cpuhp_remove_multi_state(int state);
 int kernel_ext_cpuhp_state_add_instance(int state, struct hlist_node *node);
 void kernel_ext_cpuhp_state_remove_instance(int state, struct hlist_node *node);
 
+void kernel_ext_cond_resched(void);
 unsigned int kernel_ext_num_online_cpus(void);
 
 bool kernel_ext_current_is_kswapd(void);

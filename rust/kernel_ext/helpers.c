@@ -194,6 +194,11 @@ void kernel_ext_cpuhp_state_remove_instance(int state, struct hlist_node *node)
 	cpuhp_state_remove_instance_nocalls(state, node);
 }
 
+void kernel_ext_cond_resched(void)
+{
+	cond_resched();
+}
+
 unsigned int kernel_ext_num_online_cpus(void)
 {
 	return num_online_cpus();

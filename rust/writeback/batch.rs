@@ -53,7 +53,10 @@ use crate::{
             Slot, //
         },
     },
-    kernel_ext::mm::zsmalloc::ZsObject,
+    kernel_ext::{
+        mm::zsmalloc::ZsObject,
+        sched::cond_resched, //
+    },
     writeback::{
         gc::Cleaner,
         lanes::{
@@ -218,6 +221,7 @@ impl Batch<'_> {
     }
 
     fn copy_candidate(&mut self, candidate: &Candidate, pass: Pass) -> ControlFlow<()> {
+        cond_resched();
         let tables = self.tables;
         let Some(table) = tables.get(candidate.area).filter(|table| table.is_on()) else {
             return Continue(());

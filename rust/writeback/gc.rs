@@ -31,7 +31,10 @@ use crate::{
         },
         victims::MAX_VICTIMS,
     },
-    kernel_ext::trace::tell,
+    kernel_ext::{
+        sched::cond_resched,
+        trace::tell, //
+    },
     writeback::{
         lanes::{
             Lanes,
@@ -309,6 +312,7 @@ fn commit(
     moves: &mut KVVec<Moved>,
 ) {
     for Moved { owner, from, unit } in moves.drain_all() {
+        cond_resched();
         let length = from.form.length;
         to.count(StoreCounter::MovedBytes, length.bytes() as u64);
         let location = Location::new(to.number(), taken.segment(), unit);

@@ -75,6 +75,7 @@ use crate::{
                 TransferDone, //
             },
         },
+        sched::cond_resched,
         sync::{
             event_count::EventCount,
             workqueue::ReclaimQueue, //
@@ -463,6 +464,7 @@ fn commit(
         .begin_records(taken, copies.iter().map(|copied| copied.form.length));
     // The last mark of a slot is the first to be committed.
     while let Some(copied) = copies.pop() {
+        cond_resched();
         let Copied {
             owner,
             mark,

@@ -90,6 +90,7 @@ use crate::{
             reclaim::is_kswapd,
             shrinker::Shrinkable, //
         },
+        sched::cond_resched,
         sync::workqueue::ReclaimQueue, //
     },
     writeback::{
@@ -433,6 +434,8 @@ impl Mover {
 
     fn recall_all(&self) {
         loop {
+            // There may be many segments with nothing to take back.
+            cond_resched();
             let mut guard = self.buffers.lock();
             // Without a store, no load waits.
             let Some(buffers) = guard.as_deref_mut() else {
@@ -545,6 +548,7 @@ impl Mover {
         // The mover may be filling a segment of it, or have filled one; after that it fills no other.
         drop(self.lock());
         for segment in 0..store.log.segments() {
+            cond_resched();
             while store.log.live(segment) > 0 {
                 if !store.state.status().is_removing() {
                     return Err(ECANCELED);

@@ -36,6 +36,7 @@ use crate::{
             sparse_array::PinnedElement,
             zsmalloc::ZsObject, //
         },
+        sched::cond_resched,
         sync::{
             event_count::EventCount,
             workqueue::BackgroundQueue, //
@@ -259,6 +260,7 @@ fn recompress_object(
     if !is_wanted {
         return Ok(());
     }
+    cond_resched();
     let Look::Object(hold) = slot.look() else {
         return Ok(());
     };

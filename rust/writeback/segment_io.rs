@@ -27,7 +27,10 @@ use crate::{
             SEGMENT, //
         },
     },
-    kernel_ext::block::buffer::Block,
+    kernel_ext::{
+        block::buffer::Block,
+        sched::cond_resched, //
+    },
     writeback::lanes::{
         Copied,
         SegmentBuffer, //
@@ -116,6 +119,7 @@ impl SegmentRecords<'_> {
     /// `source` is not intact.
     pub(crate) fn next(&mut self, source: &mut Source) -> Option<Record> {
         loop {
+            cond_resched();
             if self.index.is_none() {
                 let message = Message::index(source.taken.generation(), self.walk.index());
                 self.index = self.verify(source, &message)?.first_chunk().copied();

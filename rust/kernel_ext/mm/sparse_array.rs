@@ -15,7 +15,10 @@
 
 use crate::{
     core::pin_count::PinCount,
-    kernel_ext::bindings, //
+    kernel_ext::{
+        bindings,
+        sched::cond_resched, //
+    },
 };
 use core::{
     ops::{
@@ -255,9 +258,9 @@ impl<T: Send + Sync> SparseArray<T> {
     ///
     /// # Safety
     ///
-    /// As for `find()`.
+    /// As for `find()`. `end` is [`INDICES`] at most.
     unsafe fn find_from<'a>(&self, index: &mut usize, end: usize) -> Option<&'a Element<T>> {
-        while *index < end.min(INDICES) {
+        while *index < end {
             // SAFETY: By the requirement of this function.
             if let Some(element) = unsafe { self.find(*index) } {
                 return Some(element);
@@ -324,20 +327,24 @@ impl<T: Send + Sync> SparseArray<T> {
     /// Calls `each` for all elements at `indices`, in order, until it breaks. Others may come and go
     /// meanwhile.
     ///
-    /// Context: as that of `each`.
+    /// Context: may sleep. An RCU read side is as long as it takes to look at a leaf, however large the array
+    /// is, and `each` is called in none.
     pub(crate) fn for_each_at<B>(
         &self,
         indices: Range<usize>,
         mut each: impl FnMut(PinnedElement<'_, T>) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
         let mut index = indices.start;
-        loop {
+        let end = indices.end.min(INDICES);
+        while index < end {
+            cond_resched();
             let pinned = {
                 let _guard = rcu::read_lock();
+                let leaf_end = end.min(index + FANOUT);
                 // SAFETY: The RCU read side keeps what is found valid.
-                match unsafe { self.find_from(&mut index, indices.end) } {
+                match unsafe { self.find_from(&mut index, leaf_end) } {
                     Some(element) => self.pin(element),
-                    None => return ControlFlow::Continue(()),
+                    None => continue,
                 }
             };
             if let Some(pinned) = pinned {
@@ -345,6 +352,7 @@ impl<T: Send + Sync> SparseArray<T> {
             }
             index += 1;
         }
+        ControlFlow::Continue(())
     }
 
     /// Takes a dead element out of the array, and has it freed.
