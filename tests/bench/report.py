@@ -12,6 +12,7 @@ from rows import (
     ALONE,
     COMPRESSORS,
     DEPTH,
+    DISK_WHERE,
     EMPTY,
     HOT,
     JOBS,
@@ -26,6 +27,7 @@ from rows import (
     SLOW,
     STORE,
     WHERE,
+    WITHOUT_CODEC,
     Row,
     whole_text,
 )
@@ -198,6 +200,7 @@ class Run:
         yield "An area with nothing in it", EMPTY, empty
         yield "Pages that are left alone, a page", ALONE, of("alone")
         yield "Whose instructions they are, a page", WHERE, of("profile")
+        yield "Whose instructions reads and writes of a disk are, a page", DISK_WHERE, of("profile")
         yield "What grows with the machine, a page", SCALE, of("scale")
         yield "Reads at depth, a page", DEPTH, of("scale")
         yield "Reads at depth, on the clock", DEPTH, of("scale-clock")
@@ -315,6 +318,10 @@ class Run:
         if row.what == "ram":
             rest = next(one for one in RAM if one.what == "rest")
             share, words = self.get(part, where, comp, rest, "ghostswap"), "tables and buffers"
+        elif row.what in WITHOUT_CODEC:
+            codec = Row(WITHOUT_CODEC[row.what], "")
+            share = self.get("profile", "python", comp, codec, row.own) if part == "scale" else None
+            words = "compressor"
         else:
             own = Row(f"{PHASES.get(row.what, row.what.removesuffix('-way'))}-own", "")
             share, words = self.get("profile", "python", comp, own, row.own), "own functions"

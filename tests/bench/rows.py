@@ -232,6 +232,25 @@ WHERE = [
         *(Row(f"{phase}-{kind}", name, peers=()) for kind, name in KINDS.items()),
     ]
 ]
+READ_KINDS = {**KINDS, "check": "  checksum or cipher"}
+# What is written back is not compressed again.
+WRITE_KINDS = {kind: name for kind, name in READ_KINDS.items() if kind != "codec"}
+# The same for reads at depth and for what is written back to a fast disk.
+DISK_WHERE = [
+    row
+    for phase, text, peers, kinds in (
+        ("reads-plain", "256 reads at once", ("zram", "swap"), READ_KINDS),
+        ("reads-encrypted", "256 reads at once, encrypted", (), READ_KINDS),
+        ("writes-plain", "written back", ("none",), WRITE_KINDS),
+        ("writes-encrypted", "written back, encrypted", (), WRITE_KINDS),
+    )
+    for row in [
+        Row(f"{phase}-all", text, peers=peers),
+        *(Row(f"{phase}-{kind}", name, peers=()) for kind, name in kinds.items()),
+    ]
+]
+# What of these figures is the compressor's, which plain swap has none of.
+WITHOUT_CODEC = {"depth-256": "reads-plain-codec"}
 # The phases of part profile that tell ghostswap's own share of these figures. For a page of a
 # huge one ghostswap does what it does for a single page, or less.
 PHASES = {"out": "out", "in": "in", "free": "freed", "thp-out": "out"}
