@@ -144,3 +144,23 @@ fn runs_in_one_segment_do_not_hide_each_other() {
     }
     assert!(reads <= 6 * 6, "{reads} reads");
 }
+
+/// It is remembered in its own place, and not in that of others.
+#[test]
+fn a_run_that_goes_on_hides_no_other() {
+    let streams = Streams::new();
+    let runs = [0, 100, 200, 300];
+    for first in runs {
+        let alone = blocks(0, 7, 0, first, 1);
+        streams.note(&alone, &alone, 0);
+    }
+    for at in 1..runs.len() {
+        let wanted = blocks(0, 7, 0, at, 1);
+        let window = streams.window(&wanted);
+        assert!(window > 0);
+        streams.note(&wanted, &wanted, window);
+    }
+    for first in &runs[1..] {
+        assert!(streams.window(&blocks(0, 7, 0, first + 1, 1)) > 0);
+    }
+}
