@@ -71,6 +71,24 @@ devices() {
 	cp -a "$disk" node
 	touch other
 	refused EBUSY "mounted" node other
+	gives OK mnt umount target
+	# It is only read.
+	header file2
+	gives OK mnt mount "$(losetup --read-only --find --show file2)" target
+	gives OK mnt swapon target
+	pages -s 1 fill out check
+}
+
+# busybox makes a loop device, and lets it go if the mount is refused.
+busybox_lets_go() {
+	header file magic=SWAPSPACE3
+	! busybox mount -t ghostswap file file || fail "busybox mounted it"
+	until_true "no loop device is left" 5 no_loops
+	rm file
+	header file
+	quiet busybox mount -t ghostswap file file
+	quiet busybox umount -l file
+	until_true "no loop device is left" 5 no_loops
 }
 
 wrong_owner() { # COMMAND...: run on a good file
@@ -118,6 +136,7 @@ promise "bad pages" headers EINVAL bad=1 "bad pages.* 1"
 promise "a source that is too short or too long" lengths
 promise "a source that is missing, a directory, a pipe, a device" no_files
 promise "a block device that is no ghost file, or is one already" devices
+promise "busybox' loop device goes with a mount that is refused, or lazily unmounted" busybox_lets_go
 promise "a source that is not root's alone" others
 promise "a target that is a directory, or missing" bad_targets
 promise "no source at all" no_source
