@@ -10,18 +10,15 @@ use crate::{
         Table,
         CLUSTER, //
     },
-    kernel_ext::{
-        mm::{
-            swap::{
-                AreaStatus,
-                Hooks, //
-            },
-            swap_batch::{
-                LoadBatch,
-                StoreBatch, //
-            },
+    kernel_ext::mm::{
+        swap::{
+            AreaStatus,
+            Hooks, //
         },
-        power::HibernationVeto,
+        swap_batch::{
+            LoadBatch,
+            StoreBatch, //
+        },
     },
     pool::Pool,
 };
@@ -40,8 +37,6 @@ pub(crate) struct Area {
     table: Arc<Table>,
     /// Its number in the pool.
     number: usize,
-    /// The kernel could put its image here, and lose it with the memory that it is in.
-    _no_hibernation: Pin<KBox<HibernationVeto>>,
 }
 
 impl Hooks for Area {
@@ -50,16 +45,11 @@ impl Hooks for Area {
     type Context = Arc<Pool>;
 
     fn init(pool: &Arc<Pool>, slots: usize, status: AreaStatus) -> Result<Arc<Self>> {
-        let no_hibernation = KBox::pin_init(
-            HibernationVeto::new("a swapped-on ghost file cannot keep the image, swapoff it first"),
-            GFP_KERNEL,
-        )?;
         let (table, number) = pool.begin_area(slots, status)?;
         let area = Self {
             pool: pool.clone(),
             table,
             number,
-            _no_hibernation: no_hibernation,
         };
         Ok(Arc::new(area, GFP_KERNEL)?)
     }

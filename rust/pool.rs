@@ -60,6 +60,7 @@ use crate::{
             },
             zsmalloc::ZsObject,
         },
+        power::HibernationNotifier,
         sync::{
             delayed_call::Callee,
             workqueue::{
@@ -101,6 +102,8 @@ use kernel::{
 pub(crate) struct Queues {
     /// For work that may wait for its turn.
     pub(crate) patient: Arc<ReclaimQueue>,
+    /// For work that the image of a hibernating machine must not miss.
+    pub(crate) freezable: Arc<ReclaimQueue>,
     /// For work that the mover waits for.
     pub(crate) writes: Arc<ReclaimQueue>,
     /// For work that a load waits for.
@@ -116,9 +119,13 @@ impl Drop for Queues {
         self.background.flush();
         self.urgent.flush();
         self.patient.flush();
+        self.freezable.flush();
         self.writes.flush();
     }
 }
+
+/// Has a mover told of hibernation.
+type ToldMover = Pin<KBox<HibernationNotifier<Arc<Mover>>>>;
 
 /// A pool.
 #[pin_data]
@@ -145,6 +152,9 @@ pub(crate) struct Pool {
     /// Has the mover write when memory is short; there from the first store on, if the pool has a cache.
     #[pin]
     shrinker: Mutex<Option<Shrinker<Mover>>>,
+    /// Tells the mover when the machine hibernates; there from the first store on.
+    #[pin]
+    hibernation: Mutex<Option<ToldMover>>,
 }
 
 impl Pool {
@@ -159,6 +169,7 @@ impl Pool {
     ) -> Result<Arc<Self>> {
         let Queues {
             patient,
+            freezable,
             writes,
             urgent,
             background,
@@ -169,6 +180,7 @@ impl Pool {
             contents.clone(),
             reader.clone(),
             patient.clone(),
+            freezable.clone(),
             writes.clone(),
         )?;
         let recompressor = Recompressor::new()?;
@@ -187,6 +199,7 @@ impl Pool {
                 directory <- new_mutex!(None),
                 watch <- new_mutex!(Watch::new()),
                 shrinker <- new_mutex!(None),
+                hibernation <- new_mutex!(None),
             }),
             GFP_KERNEL,
         )
@@ -443,6 +456,7 @@ impl Pool {
     /// Context and errors: as [`StoreAdmin::add`]; [`ENODEV`] if the pool is not shown.
     pub(crate) fn add_store(&self, path: &CStr, log: &FsLog<'_>) -> Result {
         self.register_shrinker()?;
+        self.listen_to_hibernation()?;
         self.admin.add(path, log, |store| {
             let directory = self.directory.lock();
             let pool = directory.as_ref().ok_or(ENODEV)?;
@@ -460,6 +474,16 @@ impl Pool {
                 pressure::SEEKS,
                 self.mover.clone(),
             )?);
+        }
+        Ok(())
+    }
+
+    /// Has the mover told when the machine is about to hibernate.
+    fn listen_to_hibernation(&self) -> Result {
+        let mut told = self.hibernation.lock();
+        if told.is_none() {
+            let notifier = HibernationNotifier::new(self.mover.clone());
+            *told = Some(KBox::pin_init(notifier, GFP_KERNEL)?);
         }
         Ok(())
     }
@@ -499,6 +523,9 @@ impl Pool {
         // So no store is added any more that registers another. It waits for tasks that reclaim memory.
         let shrinker = self.shrinker.lock().take();
         drop(shrinker);
+        // It waits for a task that has the mover write what there is.
+        let hibernation = self.hibernation.lock().take();
+        drop(hibernation);
     }
 }
 

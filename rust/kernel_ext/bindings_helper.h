@@ -98,6 +98,7 @@ void kernel_ext_memalloc_noreclaim_restore(unsigned int flags);
 
 int kernel_ext_register_pm_notifier(struct notifier_block *notifier);
 int kernel_ext_unregister_pm_notifier(struct notifier_block *notifier);
+int kernel_ext_notifier_from_errno(int error);
 
 void kernel_ext_kmemleak_ignore(const void *object);
 unsigned long kernel_ext_get_free_page(gfp_t gfp);

@@ -245,6 +245,11 @@ int kernel_ext_unregister_pm_notifier(struct notifier_block *notifier)
 	return unregister_pm_notifier(notifier);
 }
 
+int kernel_ext_notifier_from_errno(int error)
+{
+	return notifier_from_errno(error);
+}
+
 /* A handle is kept shifted, in a page that kmemleak does not scan. */
 void kernel_ext_kmemleak_ignore(const void *object)
 {

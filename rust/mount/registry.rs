@@ -95,6 +95,8 @@ impl Registry {
     pub(crate) fn new() -> Result<Pin<KBox<Self>>> {
         let directory = FsDir::new(c"ghostswap")?;
         let patient = Arc::new(ReclaimQueue::new(c"ghostswap")?, GFP_KERNEL)?;
+        let freezable = ReclaimQueue::new_freezable(c"ghostswap_image")?;
+        let freezable = Arc::new(freezable, GFP_KERNEL)?;
         let writes = Arc::new(ReclaimQueue::new(c"ghostswap_write")?, GFP_KERNEL)?;
         let urgent = Arc::new(ReclaimQueue::new_urgent(c"ghostswap_read")?, GFP_KERNEL)?;
         let background = Arc::new(BackgroundQueue::new(c"ghostswap_store")?, GFP_KERNEL)?;
@@ -107,6 +109,7 @@ impl Registry {
                 cpus,
                 queues: Queues {
                     patient,
+                    freezable,
                     writes,
                     urgent,
                     background,

@@ -23,15 +23,19 @@
 //!    In swapon, `Cache::making`, a mutex, and [that of CPUs that come or go]
 //! 2. `Registry::entries`, a mutex. Nothing waits for a device with it
 //! 3. `StoreAdmin::places`, a mutex. Nothing waits for a device with it
-//! 4. `Pool::directory` and `Pool::shrinker`, mutexes, the latter with [that of shrinkers]. The worker that
-//!    looks whether areas fit takes the former, too, and in it [that of uevents]; it waits for memory
+//! 4. `Pool::directory`, `Pool::shrinker` and `Pool::hibernation`, mutexes, the second with [that of
+//!    shrinkers], the third with [that of the PM notifiers]. The worker that looks whether areas fit takes
+//!    the first, too, and in it [that of uevents]; it waits for memory
 //! 5. [the inode's lock of a swapfile that is claimed or given back: with none of 2 to 4, but with 6 if
 //!    the mover is the last that has a store which was given up]
 //! 6. `Mover::buffers`, a mutex, for one batch; with none of 2 to 4, but where the pool gets its first
 //!    store
 //! 7. `BackingStore::cursor` and `write_errors`, mutexes
 //! 8. spinlocks, none inside of another: the pool's limit, its tables, the reader's shards and what it has
-//!    to be recalled, the mover's lanes. [Those of kobjects, of the crypto API, of the PM notifiers]
+//!    to be recalled, the mover's lanes. [Those of kobjects, of the crypto API]
+//!
+//! A task that has the machine hibernate has [that of the PM notifiers], and takes 6 to 8. swapon takes the
+//! former under [the inode's lock], swapoff under none, and both may wait there for a mover's device.
 //!
 //! The mover in its worker takes 6 to 8, and, for the second compressor, the stream of one compressor after
 //! that of the other. Under 6 it waits for the device, for a lane, and for a stream, only. It allocates
@@ -90,8 +94,12 @@ use crate::{
             reclaim::is_kswapd,
             shrinker::Shrinkable, //
         },
+        power::HibernationListener,
         sched::cond_resched,
-        sync::workqueue::ReclaimQueue, //
+        sync::{
+            event_count::EventCount,
+            workqueue::ReclaimQueue, //
+        },
     },
     writeback::{
         backoff::Backoff,
@@ -151,6 +159,7 @@ pub(crate) struct Mover {
     contents: Arc<Contents>,
     reader: Arc<Reader>,
     queue: Arc<ReclaimQueue>,
+    freezable: Arc<ReclaimQueue>,
     /// What it works with, once there is a store. What moves something has it locked.
     #[pin]
     buffers: Mutex<Option<KBox<Buffers>>>,
@@ -168,9 +177,20 @@ pub(crate) struct Mover {
     pressure: Pressure,
     /// Whether it is taking segments back, and looks for loads that wait for one.
     recalling: Atomic<bool>,
+    /// Whether the machine is about to hibernate, or does. Then batches are begun in [`Mover::take_turn`] only.
+    hibernates: Atomic<bool>,
+    /// Counts how often that ended.
+    #[pin]
+    woken: EventCount,
     #[pin]
     work: Work<Self>,
+    #[pin]
+    turn: Work<Self, TURN>,
 }
+
+/// The numbers of these work items.
+const WORK: u64 = 0;
+const TURN: u64 = 1;
 
 // In a module of its own, because the macro makes unsafe code.
 #[allow(unsafe_code)]
@@ -179,14 +199,23 @@ mod work {
 
     kernel::impl_has_work! {
         impl HasWork<Self> for Mover { self.work }
+        impl HasWork<Self, 1> for Mover { self.turn }
     }
 }
 
-impl WorkItem for Mover {
+impl WorkItem<WORK> for Mover {
     type Pointer = Arc<Self>;
 
     fn run(this: Arc<Self>) {
         this.run();
+    }
+}
+
+impl WorkItem<TURN> for Mover {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        this.take_turn();
     }
 }
 
@@ -210,14 +239,43 @@ impl Shrinkable for Mover {
     }
 }
 
+/// Nothing may be written to a store from when the image of the memory is made until the machine has resumed
+/// from it: a segment that was written meanwhile would not be what the image says.
+///
+/// So what begins batches then is a worker that the kernel freezes, for which it waits. Batches on their way go
+/// on, as they do again after resume: to the same segment, with the same content.
+impl HibernationListener for Arc<Mover> {
+    fn begins(&self) -> Result {
+        self.hibernates.store(true, Relaxed);
+        // What has the mover locked may not have seen that.
+        drop(self.lock());
+        // What cannot be written is in the image.
+        match self.write_back(usize::MAX) {
+            Err(EINTR) => {
+                self.ended();
+                Err(EINTR)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn ended(&self) {
+        self.hibernates.store(false, Relaxed);
+        self.woken.signal();
+        self.wake();
+    }
+}
+
 impl Mover {
-    /// The mover of `contents`, which runs on `queue`. Its batches are ended on `writes`, another one.
+    /// The mover of `contents`, which runs on `queue`, or, when the machine hibernates, on `freezable`. Its
+    /// batches are ended on `writes`, another one.
     ///
     /// Context: may sleep. Errors: [`ENOMEM`].
     pub(crate) fn new(
         contents: Arc<Contents>,
         reader: Arc<Reader>,
         queue: Arc<ReclaimQueue>,
+        freezable: Arc<ReclaimQueue>,
         writes: Arc<ReclaimQueue>,
     ) -> Result<Arc<Self>> {
         let lanes = Lanes::new(contents.clone(), writes)?;
@@ -227,6 +285,7 @@ impl Mover {
                 contents,
                 reader,
                 queue,
+                freezable,
                 buffers <- new_mutex!(None),
                 reserved: Atomic::new(false),
                 lanes,
@@ -235,7 +294,10 @@ impl Mover {
                 memory_wanted: Atomic::new(false),
                 pressure,
                 recalling: Atomic::new(false),
+                hibernates: Atomic::new(false),
+                woken <- EventCount::new(),
                 work <- new_work!("Mover::work"),
+                turn <- new_work!("Mover::turn"),
             }),
             GFP_KERNEL,
         )
@@ -273,11 +335,27 @@ impl Mover {
         guard
     }
 
+    /// Locks the mover when the machine is not about to hibernate: for a worker that the kernel does not freeze.
+    ///
+    /// Context: may sleep, for long. Errors: [`EINTR`].
+    fn lock_awake(&self) -> Result<Guard<'_, Option<KBox<Buffers>>, MutexBackend>> {
+        loop {
+            let guard = self.buffers.lock();
+            let is_awake = || !self.hibernates.load(Relaxed);
+            if is_awake() {
+                return Ok(guard);
+            }
+            drop(guard);
+            self.woken
+                .wait_for_interruptible(|| is_awake().then_some(()))?;
+        }
+    }
+
     /// Has the mover do what there is to do. If it is about to run already, that is enough.
     ///
     /// Context: any but interrupts; never sleeps.
     pub(crate) fn wake(self: &Arc<Self>) {
-        self.queue.enqueue(self.clone());
+        self.queue.enqueue::<_, WORK>(self.clone());
     }
 
     /// There is something new to do: a store was added.
@@ -365,6 +443,19 @@ impl Mover {
     fn run(self: &Arc<Self>) {
         self.recall();
         self.lanes.try_anew();
+        self.write(false);
+    }
+
+    /// Begins one batch, if there is one to write and the machine hibernates. The kernel waits for it, but for
+    /// some seconds only.
+    fn take_turn(self: &Arc<Self>) {
+        if self.hibernates.load(Relaxed) {
+            self.write(true);
+        }
+    }
+
+    /// Writes what there is to write; or, in a turn, one batch at a time, each in a turn of its own.
+    fn write(self: &Arc<Self>, in_turn: bool) {
         loop {
             if !self.has_to_write() {
                 // It may free less than it seems.
@@ -378,16 +469,19 @@ impl Mover {
                 }
             }
             let mut guard = self.buffers.lock();
+            if !in_turn && self.hibernates.load(Relaxed) {
+                return self.freezable.enqueue::<_, TURN>(self.clone());
+            }
             let Some(Buffers { batcher, sweep, .. }) = guard.as_deref_mut() else {
                 break;
             };
             let only_pressed = self.pressure.is_wanted() && !self.contents.wants_writeback(0);
             let pages = batcher.write(&self.contents, sweep, usize::MAX);
-            drop(guard);
             let found_nothing = !pages.is_ok_and(|pages| pages > 0);
             if !found_nothing {
                 self.pressure.serve();
             }
+            drop(guard);
             // What could not be written is there again.
             if found_nothing && self.lanes.wait_for_one() {
                 continue;
@@ -401,6 +495,9 @@ impl Mover {
                 self.asked.store(false, Relaxed);
                 self.lanes.progress.signal();
                 return;
+            }
+            if in_turn {
+                return self.freezable.enqueue::<_, TURN>(self.clone());
             }
             self.recall();
         }
@@ -481,7 +578,8 @@ impl Mover {
     /// was.
     fn discard_one(&self) -> bool {
         let _buffers = self.buffers.lock();
-        self.contents.stores.all().any(|store| store.discard_one())
+        !self.hibernates.load(Relaxed)
+            && self.contents.stores.all().any(|store| store.discard_one())
     }
 
     /// Writes `pages` pages to the stores, the coldest first, or as many as there are now.
@@ -553,7 +651,7 @@ impl Mover {
                 if !store.state.status().is_removing() {
                     return Err(ECANCELED);
                 }
-                let mut guard = self.buffers.lock();
+                let mut guard = self.lock_awake()?;
                 let buffers = guard.as_deref_mut().ok_or(ENXIO)?;
                 let cleaner = &mut buffers.batcher.cleaner;
                 if cleaner.move_away(&self.contents, store, segment)? {

@@ -1,15 +1,20 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# A machine with an area on refuses to hibernate: its memory would not be saved. It may
-# when the area is off again, and may be suspended at any time.
+# A machine with an area on hibernates to another swap area, which is the resume device. Without
+# one it refuses: its memory would not be saved. It may be suspended at any time.
 #
 # Needs a machine that may sleep: it does.
 
 . "$(dirname "$0")/lib.sh"
 
+hibernation() {
+	grep -q disk /sys/power/state || skip "this kernel does not hibernate"
+}
+
 # Hibernation would write its image into the area, and lose it.
 no_hibernation() {
-	grep -q disk /sys/power/state || skip "this kernel does not hibernate"
+	hibernation
+	put_for_now /sys/power/resume 0:0
 	area first
 	area second
 	gives OK mnt swapoff first
@@ -20,7 +25,8 @@ no_hibernation() {
 # Written to a partition and restored from it at once, as a machine does that is
 # turned on again.
 hibernates_without() {
-	grep -q test_resume /sys/power/disk || skip "this kernel does not hibernate"
+	hibernation
+	put_for_now /sys/power/resume 0:0
 	area file
 	pages -s 1 fill out check
 	gives OK mnt swapoff file
@@ -36,6 +42,50 @@ hibernates_without() {
 	gives OK mnt swapon file
 	pages -s 4 fill out check
 	gone file
+}
+
+# The number of its hidden disk can be set, too.
+no_image_in_it() {
+	hibernation
+	area file
+	put_for_now /sys/power/resume "$(awk '$3 ~ /^ghostswap/ { print $1 ":" $2 }' /proc/diskstats)"
+	gives_reason EPERM "hibernation is refused: .*ghost file" mnt write /sys/power/state disk
+	pages -s 1 fill out check
+}
+
+# With the image on a partition of its own, which is on after the areas, so that pages go to them.
+turn_off_and_on() {
+	[[ -n ${GHOSTSWAP_RESUME:-} ]] || skip "the machine is not started again"
+	mkswap "$GHOSTSWAP_RESUME" >/dev/null
+	gives OK mnt swapon "$GHOSTSWAP_RESUME"
+	put_for_now /sys/power/resume "$(cat "/sys/block/${GHOSTSWAP_RESUME#/dev/}/dev")"
+	put_for_now /sys/power/image_size 0
+	# The host takes that for the end of the machine, and makes a new one.
+	put_for_now /sys/power/disk reboot
+	gives OK mnt write /sys/power/state disk
+}
+
+# goes_on [OPTION]: a machine that is turned off, and on again. Before that, all that can be written is, to the store with the option, if there is one.
+goes_on() {
+	local options=limit=100M
+	hibernation
+	if (($# > 0)); then
+		scratch_disk
+		options+=",backing=$disk,$1"
+	fi
+	area file 1G "$options"
+	start pages -s 24 -k tttrs fill out hold check rewrite:3 out check
+	equal "pages in the store" 0 "$(stat_of file redirected_pages)"
+	turn_off_and_on
+	note "$(stat_of file redirected_pages) pages in the store," \
+		"$(stat_of file compressed_bytes) bytes in memory"
+	if (($# > 0)); then
+		holds "pages in the store" "$(stat_of file redirected_pages) > 4500"
+	fi
+	release
+	# Pages of other programs are there, too.
+	gives OK mnt swapoff file
+	ends_empty file
 }
 
 # sleeps WAY: while pages come and go, some of them in a store, and the mover is busy.
@@ -65,6 +115,33 @@ sleeps() {
 	ends_empty file
 }
 
+# While pages come and go, and a store is being removed, slowly.
+hibernates_while_busy() {
+	local visited pid leaving
+	hibernation
+	scratch_disk
+	leaving=$disk
+	memory_disk submit_queues=1
+	mkswap "$disk" >/dev/null
+	area file 1G "limit=2M,backing=$leaving,backing=$disk"
+	cgroup tight memory.high=3M
+	pages -g tight -s 24 -k tttr fill churn check >said &
+	pid=$!
+	until_true "pages are in the store" 60 is_redirected 2000
+	gives OK mnt remount file "nobacking=$leaving"
+	turn_off_and_on
+	note "$(stat_of file redirected_pages) pages in the stores, $(segments_of file 0) segments left"
+	visited=$(visits said)
+	until_true "the process goes on" 60 has_visited said $((visited + 500))
+	until_true "the store is removed" 120 is_removed file "$leaving"
+	kill -TERM "$pid"
+	wait "$pid" || fail "the process ended with status $?"
+	equal "read and write errors" "0 0" \
+		"$(store_stat file 1 read_errors) $(store_stat file 1 write_errors)"
+	gives OK mnt swapoff file
+	ends_empty file
+}
+
 # Reclaim that is under way stores pages after the process was told to stop, and after
 # its pages were written back.
 nothing_in_memory() {
@@ -78,6 +155,11 @@ is_redirected() {
 
 promise "hibernation is refused while an area is on" no_hibernation
 promise "it works when the area is off, and the machine comes back" hibernates_without
+promise "it is refused if the resume device is that of the area" no_image_in_it
+promise "with a resume device it is turned off and on, and each page is there" goes_on
+promise "the same with an encrypted store" goes_on encrypt=on
+promise "the same with a store that is not encrypted" goes_on encrypt=off
+promise "the same while pages come and go, and a store is removed" hibernates_while_busy
 promise "the machine is suspended to idle with pages in an area and a store" sleeps freeze
 promise "the same to RAM" sleeps mem
 finish

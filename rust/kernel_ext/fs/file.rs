@@ -170,6 +170,14 @@ impl SourceFile {
     pub(crate) fn read_page(&self) -> Result<KBox<[u8; PAGE_SIZE]>> {
         read_first_page(&self.file)?.ok_or(EIO)
     }
+
+    /// Reads what it begins with into `buffer`. Returns how many bytes: as many as there is room for, unless
+    /// the file has less.
+    ///
+    /// Context: may sleep. Errors: as read(2).
+    pub(in crate::kernel_ext) fn read_start(&self, buffer: &mut [u8]) -> Result<usize> {
+        read_start(&self.file, buffer)
+    }
 }
 
 /// Reads the first page of `file`; [`None`] if it is shorter.
@@ -178,19 +186,21 @@ impl SourceFile {
 /// open for reading; [`ENOMEM`].
 pub(in crate::kernel_ext) fn read_first_page(file: &File) -> Result<Option<KBox<[u8; PAGE_SIZE]>>> {
     let mut page = KBox::<[u8; PAGE_SIZE]>::init(pin_init::init_zeroed(), GFP_KERNEL)?;
+    let length = read_start(file, &mut *page)?;
+    Ok((length == PAGE_SIZE).then_some(page))
+}
+
+/// As [`SourceFile::read_start`]; [`EINVAL`] if it is not open for reading.
+fn read_start(file: &File, buffer: &mut [u8]) -> Result<usize> {
     let mut position = 0;
-    // SAFETY: The file is valid; the page has that many bytes to write.
+    // SAFETY: The file is valid; the buffer has that many bytes to write.
     let read = unsafe {
         bindings::kernel_read(
             file.as_ptr(),
-            page.as_mut_ptr().cast(),
-            PAGE_SIZE,
+            buffer.as_mut_ptr().cast(),
+            buffer.len(),
             &mut position,
         )
     };
-    match usize::try_from(read) {
-        Err(_) => Err(Error::from_errno(read as c_int)),
-        Ok(PAGE_SIZE) => Ok(Some(page)),
-        Ok(_) => Ok(None),
-    }
+    usize::try_from(read).map_err(|_| Error::from_errno(read as c_int))
 }

@@ -229,12 +229,12 @@ impl<T: FileSystem> RootFile<T> {
         0
     }
 
-    /// Where the disk of the file's area is kept, from activation to deactivation.
+    /// Where the file's area is kept, from activation to deactivation.
     ///
     /// # Safety
     ///
     /// `file` is an open file of this filesystem, for `'a`.
-    unsafe fn disk<'a>(file: *mut bindings::file) -> &'a Atomic<*mut c_void> {
+    unsafe fn area<'a>(file: *mut bindings::file) -> &'a Atomic<*mut c_void> {
         // SAFETY: An open file has an inode, whose `i_private` is the filesystem's. It is only
         // accessed through this.
         unsafe { Atomic::from_ptr(&raw mut (*(*file).f_inode).i_private) }
@@ -254,17 +254,17 @@ impl<T: FileSystem> RootFile<T> {
     ) -> c_int {
         let activated = || {
             // SAFETY: The file is valid, and of this filesystem.
-            let kept = unsafe { Self::disk(file) };
+            let kept = unsafe { Self::area(file) };
             if !kept.load(Relaxed).is_null() {
                 return Err(EBUSY);
             }
             // SAFETY: The file is of this filesystem.
             let context = T::area_context(unsafe { Self::mount(file) });
             // SAFETY: All are valid, and the context is of the file.
-            let (disk, extents) =
+            let (area, extents) =
                 unsafe { swap_area::activate::<T::Area>(context, sis.cast(), span) }?;
             // The inode is locked, so no other was kept meanwhile.
-            kept.store(disk, Release);
+            kept.store(area, Release);
             Ok(extents)
         };
         from_result(|| {
@@ -281,9 +281,9 @@ impl<T: FileSystem> RootFile<T> {
         // SAFETY: The file was activated, so what is kept is of `swap_area::activate()`, and it is
         // taken once.
         unsafe {
-            let disk = Self::disk(file).xchg(core::ptr::null_mut(), Full);
-            if let Some(disk) = NonNull::new(disk) {
-                swap_area::deactivate::<T::Area>(disk);
+            let area = Self::area(file).xchg(core::ptr::null_mut(), Full);
+            if let Some(area) = NonNull::new(area) {
+                swap_area::deactivate::<T::Area>(area);
             }
         }
     }

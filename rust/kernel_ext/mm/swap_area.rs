@@ -14,6 +14,10 @@ use crate::kernel_ext::{
         swap_disk::SwapDisk,
         swap_ops::SwapOps,
     },
+    power::{
+        HibernationNotifier,
+        NoImage, //
+    },
 };
 use core::ptr::NonNull;
 use kernel::{
@@ -22,9 +26,16 @@ use kernel::{
     types::ForeignOwnable, //
 };
 
+/// What an area has, from swapon(2) to swapoff(2).
+struct ActiveArea<H: Hooks> {
+    /// First, as it names the disk.
+    _no_image: Pin<KBox<HibernationNotifier<NoImage>>>,
+    disk: SwapDisk<H>,
+}
+
 /// Makes an area of the swap file that swapon(2) is activating, on a disk of its own.
 ///
-/// Returns the disk, for [`deactivate`], and the number of extents.
+/// Returns what is for [`deactivate`], and the number of extents.
 ///
 /// # Safety
 ///
@@ -44,7 +55,13 @@ pub(in crate::kernel_ext) unsafe fn activate<H: Hooks>(
     let status = unsafe { AreaStatus::new(NonNull::new(sis).ok_or(EINVAL)?) };
     let hooks = H::init(context, slots as usize, status)?;
     let disk = SwapDisk::new(hooks, slots as usize)?;
-    let disk = KBox::new(disk, GFP_KERNEL)?;
+    let device = disk.number();
+    let no_image = KBox::pin_init(HibernationNotifier::new(NoImage { device }), GFP_KERNEL)?;
+    let area = ActiveArea {
+        _no_image: no_image,
+        disk,
+    };
+    let area = KBox::new(area, GFP_KERNEL)?;
     // One extent is the whole area. With SWP_BLKDEV the kernel notifies of freed slots, and swaps
     // large folios out whole.
     //
@@ -52,10 +69,10 @@ pub(in crate::kernel_ext) unsafe fn activate<H: Hooks>(
     unsafe {
         let extents = bindings::swap_fs_activate(sis, SwapOps::<H>::OPERATIONS);
         to_result(extents)?;
-        (*sis).bdev = disk.block_device();
+        (*sis).bdev = area.disk.block_device();
         (*sis).flags |= bindings::SWP_BLKDEV as c_ulong;
         *span = u64::from(slots);
-        Ok((disk.into_foreign(), extents))
+        Ok((area.into_foreign(), extents))
     }
 }
 
@@ -63,12 +80,12 @@ pub(in crate::kernel_ext) unsafe fn activate<H: Hooks>(
 ///
 /// # Safety
 ///
-/// `disk` was returned by `activate::<H>()`, and `swap_deactivate` was called for it.
-pub(in crate::kernel_ext) unsafe fn deactivate<H: Hooks>(disk: NonNull<c_void>) {
+/// `area` was returned by `activate::<H>()`, and `swap_deactivate` was called for it.
+pub(in crate::kernel_ext) unsafe fn deactivate<H: Hooks>(area: NonNull<c_void>) {
     // SAFETY: By the requirement of this function.
-    let disk = unsafe { KBox::<SwapDisk<H>>::from_foreign(disk.as_ptr()) };
-    let hooks = disk.hooks();
+    let area = unsafe { KBox::<ActiveArea<H>>::from_foreign(area.as_ptr()) };
+    let hooks = area.disk.hooks();
     // First the disk, then what it would call.
-    drop(disk);
+    drop(area);
     hooks.invalidate_area();
 }

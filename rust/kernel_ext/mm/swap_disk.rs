@@ -127,6 +127,12 @@ impl<H: Hooks> SwapDisk<H> {
         unsafe { (*self.disk.as_ptr()).part0 }
     }
 
+    /// The number of its block device.
+    pub(in crate::kernel_ext) fn number(&self) -> bindings::dev_t {
+        // SAFETY: The block device is valid as long as the disk, and its number does not change.
+        unsafe { (*self.block_device()).bd_dev }
+    }
+
     /// What the disk calls.
     pub(in crate::kernel_ext) fn hooks(&self) -> Arc<H> {
         // SAFETY: The block device is that of this disk.

@@ -91,6 +91,15 @@ impl ReclaimQueue {
         Self::with_flags(name, 0)
     }
 
+    /// A new queue, for work that is not done while the image of a hibernating machine is made and written, nor
+    /// while the machine is suspended. The kernel waits for what is being done then, for 20 seconds, and
+    /// gives up.
+    ///
+    /// Context: may sleep. Errors: [`ENOMEM`].
+    pub(crate) fn new_freezable(name: &CStr) -> Result<Self> {
+        Self::with_flags(name, bindings::wq_flags_WQ_FREEZABLE)
+    }
+
     /// A new queue, for work that a task waits for.
     ///
     /// Context: may sleep. Errors: [`ENOMEM`].
