@@ -56,7 +56,7 @@ void *kernel_ext_page_address(struct page *page);
 void kernel_ext_copy_page(void *to, const void *from);
 unsigned long kernel_ext_folio_swap_offset(const struct folio *folio);
 void kernel_ext_folio_mark_uptodate(struct folio *folio);
-unsigned long kernel_ext_page_offset(void);
+unsigned long kernel_ext_direct_map_start(void);
 unsigned long kernel_ext_max_swap_pages(void);
 unsigned long kernel_ext_totalram_pages(void);
 

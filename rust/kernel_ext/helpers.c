@@ -72,9 +72,15 @@ void kernel_ext_folio_mark_uptodate(struct folio *folio)
 	folio_mark_uptodate(folio);
 }
 
-unsigned long kernel_ext_page_offset(void)
+/* Where the direct map begins. */
+unsigned long kernel_ext_direct_map_start(void)
 {
+#ifdef CONFIG_ARM64
+	/* PAGE_OFFSET is for CPUs that have all the bits of addresses that the kernel can use. */
+	return _PAGE_OFFSET(vabits_actual);
+#else
 	return PAGE_OFFSET;
+#endif
 }
 
 /* What generic_max_swapfile_size() in mm/swapfile.c computes; that one is not exported. */

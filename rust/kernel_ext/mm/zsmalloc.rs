@@ -111,7 +111,7 @@ impl ZsPool {
         Ok(Self {
             ptr,
             // SAFETY: Reads a boot-time constant.
-            base: unsafe { bindings::kernel_ext_page_offset() as usize },
+            base: unsafe { bindings::kernel_ext_direct_map_start() as usize },
             // SAFETY: The pool is valid.
             huge_class_size: unsafe { bindings::zs_huge_class_size(ptr.as_ptr()) },
         })
