@@ -14,6 +14,7 @@ use kernel::{
             Full,
             Relaxed, //
         },
+        barrier::smp_mb,
         Arc,
         Mutex, //
     },
@@ -68,7 +69,7 @@ impl WorkItem for DelayedCall {
     type Pointer = Arc<Self>;
 
     fn run(this: Arc<Self>) {
-        // First: what changes from here on asks again.
+        // First, and fully ordered: what changes from here on asks again.
         this.asked.xchg(false, Full);
         let callee = this.callee.lock().clone();
         if let Some(callee) = callee {
@@ -110,6 +111,8 @@ impl DelayedCall {
     ///
     /// Context: any; never sleeps.
     pub(crate) fn ask(self: &Arc<Self>) {
+        // Either the call sees what changed before this, or this sees that none is to come.
+        smp_mb(Full);
         if !self.asked.load(Relaxed) && !self.asked.xchg(true, Full) {
             let delay = msecs_to_jiffies(self.delay);
             // It is given back, and dropped, if it is queued already, or ended.
