@@ -8,6 +8,7 @@
 #
 #	apt         the directory
 #	apt_status  the packages that count as installed: those of the machine by default
+#	apt_architecture  what they are for: the machine by default
 # shellcheck disable=SC2154 # what the caller sets
 
 # private apt-get|apt-cache ARGUMENT...
@@ -17,6 +18,7 @@ private() {
 	"$program" -q \
 		-o Dir::Etc::SourceList="$apt/sources.list" -o Dir::Etc::SourceParts=- \
 		-o Dir::State="$apt" -o Dir::State::status="${apt_status:-/var/lib/dpkg/status}" \
+		${apt_architecture:+-o APT::Architecture="$apt_architecture" -o APT::Architectures="$apt_architecture"} \
 		-o Dir::Cache="$apt/cache" -o APT::Sandbox::User="$(id -un)" \
 		-o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false \
 		"$@"

@@ -4,7 +4,7 @@
 # What the kernel's reports of faults begin with; sourced, not run. Fault injection and the
 # OOM killer print call traces, too, and those are not faults.
 
-FAULT='cut here \]|WARNING: |\<BUG\>|Oops|general protection|Kernel panic|panicked|UBSAN: |ODEBUG: '
+FAULT='cut here \]|WARNING: |\<BUG\>|Oops|Internal error: |general protection|Kernel panic|panicked|UBSAN: |ODEBUG: '
 FAULT+='|unreferenced object|kmemleak: .*suspected'
 FAULT+='|rcu: INFO|INFO: possible|INFO: trying|INFO: .*blocked for more than'
 

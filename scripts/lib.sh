@@ -110,7 +110,9 @@ progress_end() {
 load_toolchain() {
 	local name value
 	make_flags=()
-	[[ $1 != um ]] || make_flags=(ARCH=um)
+	case $1 in
+	um | arm64) make_flags=("ARCH=$1") ;;
+	esac
 	while IFS='=' read -r name value; do
 		[[ $name != \#* ]] || continue
 		printf -v "$name" %s "$value"
