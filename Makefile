@@ -28,6 +28,7 @@ What is needed is set up on demand, in $${XDG_CACHE_HOME:-~/.cache}/ghostswap.
 
 KERNEL=NAME     module, tests, vm, kernel: for this kernel and not the test kernel: debug, kcsan,
                 stock (Debian's own of trixie-backports, unmodified) or stock-rt
+ARCH=arm64      the same as KERNEL=arm64: module, kernel and tests for such machines, built on this one
 KDIR=DIR        use this built kernel tree; its tools are then given as for the
                 kernel's own make: LLVM=, CC=, RUSTC=, BINDGEN=, ...
 KVER=RELEASE    install: for this kernel and not the one that runs
@@ -40,6 +41,22 @@ ONLY=WORDS      bench: parts (pages, profile, scale, disk, jobs, native) or comp
 BACKENDS=NAMES  bench: zram, zswap, zswap-ghost, ghostswap
 PAGES=N         bench: how many of each kind (10240)
 endef
+
+TEST_PROGRAMS := host/run ctl/run install/run selftests/run
+
+# Such machines have one kernel here. What is not for machines is tested without.
+ifeq ($(ARCH),arm64)
+KERNEL ?= arm64
+export KERNEL
+TEST_PROGRAMS := selftests/run
+ifneq ($(KERNEL),arm64)
+$(error ARCH=arm64 is a kernel of its own: leave out KERNEL=$(KERNEL))
+endif
+# The kernel's make is told by scripts/lib.sh, or, with KDIR, by the environment.
+ifndef KDIR
+unexport ARCH
+endif
+endif
 
 .PHONY: all ctl install install-module install-tools uninstall deb demo test test-host test-ctl selftests test-packages test-debug torture fuzz bench vm kernel docs facts lint clean help
 
@@ -69,7 +86,7 @@ demo:
 	@scripts/demo
 
 test:
-	@scripts/test host/run ctl/run install/run selftests/run
+	@scripts/test $(TEST_PROGRAMS)
 
 test-host:
 	@scripts/test host/run

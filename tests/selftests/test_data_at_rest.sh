@@ -62,11 +62,11 @@ content_if_told_so() {
 # From now on the kernel has no gcm(aes), and loads none.
 without_gcm() {
 	local module
-	{ kernel_has CRYPTO_AES_NI_INTEL m && kernel_has CRYPTO_AES m; } ||
+	{ kernel_has 'CRYPTO_\(AES_NI_INTEL\|GHASH_ARM64_CE\)' m && kernel_has CRYPTO_AES m; } ||
 		skip "this kernel cannot be without gcm(aes)"
 	modprobe=$(</proc/sys/kernel/modprobe)
 	put_for_now /proc/sys/kernel/modprobe ""
-	for module in aesni_intel gcm aes; do
+	for module in aesni_intel ghash_ce gcm aes; do
 		[[ -e /sys/module/$module ]] || continue
 		rmmod "$module"
 		afterwards modprobe "$module"
@@ -104,14 +104,14 @@ nothing_without_cipher() {
 
 	put /proc/sys/kernel/modprobe "$modprobe"
 	# One that is named after what is asked for is loaded by the kernel.
-	kernel_has CRYPTO_GCM m || modprobe aesni_intel
+	kernel_has 'CRYPTO_G\(CM\|HASH_ARM64_CE\)' m || modprobe aesni_intel
 	gives OK mnt remount file "backing=$disk"
 }
 
 # As the CPU's instructions are, which are also what the kernel goes by.
 faster_one() {
 	local expected=chacha20-poly1305 other=aes-gcm
-	if grep -qw aes /proc/cpuinfo && grep -qw pclmulqdq /proc/cpuinfo; then
+	if grep -qw aes /proc/cpuinfo && grep -qwE 'pclmulqdq|pmull' /proc/cpuinfo; then
 		expected=aes-gcm other=chacha20-poly1305
 	fi
 	area_with_store 16M

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # ghostswapctl shows what a pool holds, gives its orders, and sets up no more than
 # it takes back.
+#
+# Needs x86-64: ghostswapctl is built for the host alone.
 
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/selftests/tool.sh

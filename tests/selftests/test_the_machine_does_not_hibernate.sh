@@ -4,6 +4,7 @@
 # one it refuses: its memory would not be saved. It may be suspended at any time.
 #
 # Needs a machine that may sleep: it does.
+# Needs x86-64: what QEMU emulates of arm64 cannot be suspended.
 
 . "$(dirname "$0")/lib.sh"
 

@@ -171,6 +171,7 @@ a_job() {
 }
 
 follows_jobs() {
+	have_tool
 	own_fstab
 	serve_events
 	ctl setup --file "$work/swap.ghost" --limit 32M
@@ -226,6 +227,7 @@ zram_does_not() {
 
 two_at_once() {
 	local pids=() i
+	have_tool
 	own_fstab
 	ctl setup --file "$work/swap.ghost" --limit 32M >/dev/null
 	# By a higher limit the area is too small for what can be held.

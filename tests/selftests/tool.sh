@@ -4,6 +4,11 @@
 # The user's tool, and an /etc for it; sourced, not run.
 # shellcheck disable=SC2154 # what lib.sh sets
 
+# It is built for the host alone. Where it should be and is not, that is a failure.
+have_tool() {
+	[[ $(uname -m) == x86_64 ]] || skip "no ghostswapctl for $(uname -m)"
+}
+
 ctl() {
 	"$BUILD/ghostswapctl" "$@"
 }
