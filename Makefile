@@ -28,7 +28,8 @@ What is needed is set up on demand, in $${XDG_CACHE_HOME:-~/.cache}/ghostswap.
 
 KERNEL=NAME     module, tests, vm, kernel: for this kernel and not the test kernel: debug, kcsan,
                 stock (Debian's own of trixie-backports, unmodified) or stock-rt
-ARCH=arm64      the same as KERNEL=arm64: module, kernel and tests for such machines, built on this one
+ARCH=arm64      the same as KERNEL=arm64: module, kernel and the core of the tests for such machines,
+                built on this one
 KDIR=DIR        use this built kernel tree; its tools are then given as for the
                 kernel's own make: LLVM=, CC=, RUSTC=, BINDGEN=, ...
 KVER=RELEASE    install: for this kernel and not the one that runs
