@@ -54,7 +54,8 @@ no_image_in_it() {
 	pages -s 1 fill out check
 }
 
-# With the image on a partition of its own, which is on after the areas, so that pages go to them.
+# turn_off_and_on [COMMAND]...: with the image on a partition of its own, which is on after the areas,
+# so that pages go to them. The command is run just before.
 turn_off_and_on() {
 	[[ -n ${GHOSTSWAP_RESUME:-} ]] || skip "the machine is not started again"
 	mkswap "$GHOSTSWAP_RESUME" >/dev/null
@@ -63,6 +64,7 @@ turn_off_and_on() {
 	put_for_now /sys/power/image_size 0
 	# The host takes that for the end of the machine, and makes a new one.
 	put_for_now /sys/power/disk reboot
+	"$@"
 	gives OK mnt write /sys/power/state disk
 }
 
@@ -129,9 +131,8 @@ hibernates_while_busy() {
 	pages -g tight -s 24 -k tttr fill churn check >said &
 	pid=$!
 	until_true "pages are in the store" 60 is_redirected 2000
-	gives OK mnt remount file "nobacking=$leaving"
-	turn_off_and_on
-	note "$(stat_of file redirected_pages) pages in the stores, $(segments_of file 0) segments left"
+	turn_off_and_on gives OK mnt remount file "nobacking=$leaving"
+	note "$(stat_of file redirected_pages) pages in the stores, which are: $(stores_of file | xargs)"
 	visited=$(visits said)
 	until_true "the process goes on" 60 has_visited said $((visited + 500))
 	until_true "the store is removed" 120 is_removed file "$leaving"
