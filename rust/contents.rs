@@ -8,7 +8,8 @@
 //!
 //! # Invariants
 //!
-//! - Each object in zsmalloc is named by exactly one slot of one area of the pool, or is owned by one task.
+//! - Each object in zsmalloc, and each share of a bundle there, is named by exactly one slot of one area of the
+//!   pool, or is owned by one task; or it is part of a bundle that has a share.
 //! - A slot that is not free, and is not being changed, is counted once in its cluster's uses, and once in
 //!   `stored_pages`, unless its page was lost.
 //! - A cluster that is alive is in its table.

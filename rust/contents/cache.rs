@@ -4,10 +4,15 @@
 
 use crate::{
     core::{
+        bundle::{
+            Outline,
+            MEMBERS, //
+        },
         entry::halves,
         payload::{
             Coder,
-            Form, //
+            Form,
+            Length, //
         },
         slot::Content, //
     },
@@ -32,7 +37,9 @@ use crate::{
                 SourcePage,
                 NO_NODE, //
             },
+            zs_bundle::Bundled,
             zsmalloc::{
+                Share,
                 ZsObject,
                 ZsPool, //
             },
@@ -173,6 +180,67 @@ impl Cache {
         self.second.is_some()
     }
 
+    /// Returns whether the second compressor makes bundles of objects, in memory.
+    pub(crate) fn makes_bundles(&self) -> bool {
+        (self.second.as_ref()).is_some_and(Algorithm::makes_bundles)
+    }
+
+    /// The bundles that it has. [`None`] before it is prepared.
+    pub(crate) fn bundled(&self) -> Option<&Bundled> {
+        self.inner().map(|inner| &inner.objects.bundled)
+    }
+
+    /// Returns whether `object` is a share of a bundle of which no more than half are left.
+    pub(crate) fn is_of_sparse_bundle(&self, object: &ZsObject) -> bool {
+        self.inner()
+            .is_some_and(|inner| inner.objects.is_of_sparse_bundle(object))
+    }
+
+    /// Has the second compressor make a bundle of `objects`, which the first one made and the caller holds.
+    /// Returns its shares, one for each object, in their order; [`None`] if it is not worth it, see
+    /// [`Outline::new`].
+    ///
+    /// Context: may sleep for the CPU's stream; none is taken. Errors: [`ENOMEM`], [`ERANGE`].
+    pub(crate) fn bundle<'a>(
+        &self,
+        objects: impl Iterator<Item = &'a ZsObject>,
+    ) -> Result<Option<[Option<ZsObject>; MEMBERS]>> {
+        let inner = self.inner().ok_or(ENOMEM)?;
+        let second = inner.second.as_ref().ok_or(EINVAL)?;
+        let (mut lengths, mut count) = ([0; MEMBERS], 0);
+        let mut stream = second.stream();
+        let packed = stream.pack(|room| {
+            let mut end = 0;
+            for (object, place) in objects.zip(&mut lengths) {
+                let (start, length) = (end, object.form().length.bytes());
+                end = start + length;
+                let room = room.get_mut(start..end).ok_or(EINVAL)?;
+                inner.objects.copy_to_slice(object, room)?;
+                (*place, count) = (length, count + 1);
+            }
+            Ok(end)
+        });
+        // What the compressor finds no room for is not worth it.
+        let outline = packed.ok().and_then(|packed| {
+            let outline = Outline::new(lengths.get(..count)?, packed.len())?;
+            Some((packed, outline))
+        });
+        (outline.map(|(packed, outline)| inner.objects.store_bundle(packed, outline))).transpose()
+    }
+
+    /// Writes to `room` the object of `share`, as the first compressor made it. Returns its length.
+    ///
+    /// Context: may sleep for the CPU's stream; none is taken. Errors: [`EINVAL`] if it is no share, or there
+    /// is no room.
+    pub(crate) fn unpack_to(&self, share: &ZsObject, room: &mut [u8]) -> Result<Length> {
+        let inner = self.inner().ok_or(EIO)?;
+        let mut stream = inner.second.as_ref().ok_or(EIO)?.stream();
+        let object = inner.unpack(&mut stream, share.share().ok_or(EINVAL)?)?;
+        let copy = room.get_mut(..object.len()).ok_or(EINVAL)?;
+        copy.copy_from_slice(object);
+        Length::new(object.len()).ok_or(EINVAL)
+    }
+
     /// Has the second compressor make an object of the page that `object`, of `form`, holds, which the
     /// first made. Returns what that holds, in `room`, if it takes less.
     ///
@@ -199,6 +267,15 @@ impl Cache {
         let copy = room.array_mut().get_mut(..packed.len())?;
         copy.copy_from_slice(packed);
         Some(copy)
+    }
+
+    /// Gives back memory that lies between objects.
+    ///
+    /// Context: may sleep.
+    pub(crate) fn compact(&self) {
+        if let Some(inner) = self.inner() {
+            inner.objects.compact();
+        }
     }
 
     /// Frees `object`.
@@ -295,7 +372,27 @@ impl<'a> CacheStream<'a> {
         }
         let (inner, stream) = self.take(coder).ok_or(EIO)?;
         let (decompressor, room) = stream.split();
-        decompressor.decompress(&inner.objects.read(object, room.array_mut()), page)
+        if let Some(object) = inner.objects.read(object, room.array_mut()) {
+            return decompressor.decompress(&object, page);
+        }
+        self.load_share(object.share().ok_or(EIO)?, page)
+    }
+
+    /// As [`CacheStream::load`], for a share of a bundle.
+    #[cold]
+    #[inline(never)]
+    fn load_share(&mut self, share: Share<'_>, page: &mut DestPage<'_>) -> Result<Filled> {
+        let (inner, stream) = self.take(Coder::Second).ok_or(EIO)?;
+        let object = inner.unpack(stream, share)?;
+        let length = object.len();
+        // By way of the page, as no task has two streams.
+        let lent = page.bytes_mut().get_mut(..length).ok_or(EIO)?;
+        lent.copy_from_slice(object);
+        let (_, stream) = self.take(Coder::First).ok_or(EIO)?;
+        let (decompressor, room) = stream.split();
+        let copy = room.array_mut().get_mut(..length).ok_or(EIO)?;
+        copy.copy_from_slice(page.bytes_mut().get(..length).ok_or(EIO)?);
+        decompressor.decompress(copy, page)
     }
 
     /// What unpacks an object that `coder` made and that is not in the cache any more, and room for that
@@ -325,6 +422,17 @@ impl Unpacker<'_> {
 }
 
 impl CacheInner {
+    /// The object of `share`, which `stream`, of the second compressor, unpacks.
+    fn unpack<'s>(&self, stream: &'s mut Stream, share: Share<'_>) -> Result<&'s [u8]> {
+        let mut member = 0..0;
+        let objects = stream.unpack(|room| {
+            let (packed, range) = self.objects.copy_bundle(share, room)?;
+            member = range;
+            Ok(packed)
+        })?;
+        objects.get(member).ok_or(EIO)
+    }
+
     /// Stores `page` compressed, or as it is if it is incompressible: if zsmalloc would give it a page
     /// of its own anyway.
     #[inline]

@@ -267,8 +267,8 @@ impl Stats {
         self.add(Counter::RecompressedPages, 1);
     }
 
-    /// An object of length `from` in memory was replaced by one of length `to`.
-    pub(crate) fn shrunk(&self, from: Length, to: Length) {
+    /// An object of length `from` in memory was replaced by one, or by a share, of length `to`.
+    pub(crate) fn resized(&self, from: Length, to: Length) {
         let bytes = (to.bytes() as u64).wrapping_sub(from.bytes() as u64);
         self.add(Counter::CompressedBytes, bytes);
     }

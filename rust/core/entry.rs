@@ -17,8 +17,9 @@
 //! - SAME: every aligned 32 bits of the page are `fill`; nothing else is kept of it.
 //! - LOST: the page was an object in a backing store that was given up.
 //! - REDIRECTED: the page is an object in a backing store, of `length` bytes, at a [`Location`].
-//! - CACHED: the page is an object in memory, of `length` bytes. The payload names it: 47 bits, so
-//!   that an 8-byte aligned address in a direct map of 1 PiB fits. S and A are its [`ObjectState`],
+//! - CACHED: the page is an object in memory, of `length` bytes, or a share of a bundle that counts as so
+//!   many, see [`super::bundle`]. The payload names it: 47 bits, so that an 8-byte aligned address in a direct
+//!   map of 512 TiB fits, and a bit that tells a share. S and A are its [`ObjectState`],
 //!   see [`super::slot`]:
 //!
 //!   ```text

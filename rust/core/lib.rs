@@ -12,6 +12,7 @@
 pub mod ages;
 pub mod batch_count;
 pub mod blocks;
+pub mod bundle;
 pub mod compressor_name;
 pub mod entry;
 pub mod errors;

@@ -63,7 +63,7 @@ pub enum Coder {
     /// The one that pages are stored with. An incompressible page, which no compressor made, counts as
     /// made by it.
     First,
-    /// The one that old objects are compressed with again.
+    /// The one that old objects are compressed with again, each by itself or several as a bundle.
     Second,
 }
 
@@ -91,7 +91,7 @@ impl Form {
 /// Proof that a name comes out of a slot that was given the object. Only [`super::slot`] makes one.
 pub struct Key(pub(super) ());
 
-/// An object in memory that its bearer owns.
+/// An object in memory, or a share of a bundle, that its bearer owns.
 ///
 /// It is neither `Copy` nor `Clone`: there is one bearer for each object.
 pub trait Payload: Sized {

@@ -17,4 +17,5 @@ mod swap_iocb;
 mod swap_ops;
 pub(crate) mod swap_page;
 pub(crate) mod swapfile;
+pub(crate) mod zs_bundle;
 pub(crate) mod zsmalloc;

@@ -56,6 +56,9 @@ const DEFAULT_COMPRESSOR: &CStr = c"wlz";
 /// What there is instead of a second compressor where none is wanted, which is the default.
 pub(super) const NO_SECOND: &CStr = c"off";
 
+/// The option that names a second one.
+const SECOND: &str = "recomp";
+
 /// Our own compressor, and those of the kernel, as of `crypto/Kconfig`, to name those that are there.
 const KNOWN_COMPRESSORS: &[&CStr] = &[
     c"wlz",
@@ -63,6 +66,7 @@ const KNOWN_COMPRESSORS: &[&CStr] = &[
     c"lz4",
     c"lz4hc",
     c"zstd",
+    c"zstd:bundles",
     c"lzo",
     c"lzo-rle",
     c"deflate",
@@ -169,18 +173,20 @@ impl Options {
     }
 
     fn compressor(&self, log: &FsLog<'_>) -> Result<CString> {
-        known(
-            "comp",
-            self.comp.as_deref().unwrap_or(DEFAULT_COMPRESSOR),
-            log,
-        )
+        let name = self.comp.as_deref().unwrap_or(DEFAULT_COMPRESSOR);
+        if compressor::makes_bundles(name) {
+            return Err(log.invalid(fmt!(
+                "comp={name}: pages become bundles only later, so give recomp={name}"
+            )));
+        }
+        known("comp", name, log)
     }
 
     /// The second compressor, if one is wanted.
     fn second(&self, log: &FsLog<'_>) -> Result<Option<CString>> {
         (self.recomp.as_deref())
             .filter(|name| *name != NO_SECOND)
-            .map(|name| known("recomp", name, log))
+            .map(|name| known(SECOND, name, log))
             .transpose()
     }
 
@@ -317,6 +323,7 @@ fn known(option: &str, name: &CStr, log: &FsLog<'_>) -> Result<CString> {
     for name in KNOWN_COMPRESSORS
         .iter()
         .filter(|name| compressor::check(name).is_ok())
+        .filter(|name| option == SECOND || !compressor::makes_bundles(name))
     {
         known.push(b' ', GFP_KERNEL)?;
         known.extend_from_slice(name.to_bytes(), GFP_KERNEL)?;

@@ -46,12 +46,15 @@ use crate::{
         segment::BLOCK,
         PAGE_SIZE, //
     },
-    kernel_ext::fs::{
-        fs_context::FsLog,
-        kobject::{
-            Attribute,
-            Attributes, //
+    kernel_ext::{
+        fs::{
+            fs_context::FsLog,
+            kobject::{
+                Attribute,
+                Attributes, //
+            },
         },
+        mm::zs_bundle::Bundled,
     },
     mount::options,
     pool::Pool,
@@ -95,6 +98,8 @@ impl Attributes for Pool {
         }),
         Attribute::Number(c"recompressed_pages", |pool| sum(pool, RecompressedPages)),
         Attribute::Number(c"recompressed_loads", |pool| sum(pool, RecompressedLoads)),
+        Attribute::Number(c"bundled_pages", |pool| bundled(pool, Bundled::pages)),
+        Attribute::RootNumber(c"bundle_waste_bytes", |pool| bundled(pool, Bundled::wasted)),
         Attribute::Number(c"stores", |pool| sum(pool, Stores)),
         Attribute::Number(c"loads", |pool| pool.contents.stats.loads()),
         Attribute::Pairs(c"ram_load_nsecs", |pool, at| {
@@ -144,6 +149,10 @@ impl Attributes for Pool {
 
 fn sum(pool: &Pool, counter: Counter) -> u64 {
     pool.contents.stats.sum(counter)
+}
+
+fn bundled(pool: &Pool, number: fn(&Bundled) -> u64) -> u64 {
+    pool.contents.cache.bundled().map_or(0, number)
 }
 
 /// The least nanoseconds of bucket `at`, if there is one, and how many loads from there took so long.

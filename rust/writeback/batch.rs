@@ -308,8 +308,9 @@ impl Batch<'_> {
     ) -> ControlFlow<()> {
         let cache = &self.contents.cache;
         let form = hold.form();
-        let smaller = (self.recoder.as_deref_mut()).filter(|_| form.is_for_second());
-        if let Some(recoder) = smaller {
+        // A share goes to a store as an object of its own.
+        let is_for_second = form.is_for_second() || hold.object().is_share();
+        if let Some(recoder) = self.recoder.as_deref_mut().filter(|_| is_for_second) {
             let copied = recoder.copy(cache, hold.object());
             // Loads do not wait for the second compressor.
             let mark = match hold.release_marked(self.lane) {

@@ -52,14 +52,22 @@ impl Recoder {
         }))
     }
 
-    /// Copies `object`, which the caller holds, out of `cache`.
+    /// Copies `object`, which the caller holds, out of `cache`: of a share of a bundle its own object.
     ///
-    /// Context: any but interrupts; never sleeps.
+    /// Context: may sleep for a stream of the CPU, where it is a share; none is taken.
     pub(crate) fn copy(&mut self, cache: &Cache, object: &ZsObject) -> Result<ObjectCopy<'_>> {
-        let form = object.form();
-        let copy = (self.object.bytes_mut()).get_mut(..form.length.bytes());
-        let copy = copy.ok_or(EINVAL)?;
-        cache.copy_to(object, copy)?;
+        let room = self.object.bytes_mut();
+        let form = if object.is_share() {
+            Form {
+                length: cache.unpack_to(object, room)?,
+                coder: Coder::First,
+            }
+        } else {
+            let copy = room.get_mut(..object.form().length.bytes());
+            cache.copy_to(object, copy.ok_or(EINVAL)?)?;
+            object.form()
+        };
+        let copy = room.get(..form.length.bytes()).ok_or(EINVAL)?;
         Ok(ObjectCopy {
             object: copy,
             form,
@@ -69,6 +77,11 @@ impl Recoder {
 }
 
 impl ObjectCopy<'_> {
+    /// What was copied, and what made it.
+    pub(crate) fn data(&self) -> (&[u8], Coder) {
+        (self.object, self.form.coder)
+    }
+
     /// What the second compressor makes of the page, if that takes less; else the copy.
     ///
     /// Context: may sleep for streams of the CPU; none is taken.

@@ -6,11 +6,18 @@
 //! a minute, holds one object at a time, and puts what becomes of it in its place. A load of just this object
 //! waits for that. A cluster that was done is left until something is stored in it.
 //!
+//! Where the second compressor makes bundles, see [`crate::core::bundle`], the worker holds some objects of a
+//! cluster at a time, one after the other, and puts shares of one bundle in their places. A bundle of which no
+//! more than half are left is taken apart again: its objects are put in the places of its shares, and may be
+//! bundled with others. While much of what bundles take is for shares that are gone, the worker looks at all
+//! clusters for such bundles.
+//!
 //! The worker takes a tenth of the time of one CPU at most: it rests nine times as long as it worked.
 
 use crate::{
     contents::{
         cache::Cache,
+        stats::Counter,
         table::{
             self,
             Cluster,
@@ -19,14 +26,19 @@ use crate::{
         Contents, //
     },
     core::{
-        ages,
+        ages, bundle,
         entry::{
             Entry,
             ObjectState, //
         },
-        payload::Coder,
+        payload::{
+            Coder,
+            Form,
+            Length, //
+        },
         segment::Owner,
         slot::{
+            Hold,
             Look,
             Slot, //
         },
@@ -71,6 +83,9 @@ const ROUND_MS: u32 = 10_000;
 /// It works for so long at one go, in milliseconds, and rests so many times as long then.
 const WORK_MS: u32 = 4;
 const REST: u32 = 9;
+
+/// All clusters are looked at for sparse bundles while more than one of so many bytes that bundles take is wasted.
+const MOST_WASTED: u64 = 4;
 
 /// The worker of a pool.
 #[pin_data]
@@ -190,41 +205,60 @@ fn recompress(
     mut goes_on: impl FnMut() -> Result,
 ) -> Result {
     let time = ages::before(table::now(), age);
+    let looks_at_all = (contents.cache.bundled())
+        .is_some_and(|bundled| bundled.wasted() > bundled.bytes() / MOST_WASTED);
+    let made = || contents.stats.sum(Counter::RecompressedPages);
+    let before = made();
+    let mut result = Ok(());
     let tables = contents.tables.snapshot();
     for (area, table) in tables.all() {
         let mut next = 0;
-        while table.is_on() {
+        while result.is_ok() && table.is_on() {
             let done = table.with_cluster_from(next, |cluster| {
-                recompress_cluster(contents, recoder, area, &cluster, time)?;
+                recompress_cluster(contents, recoder, area, &cluster, time, looks_at_all)?;
                 Ok::<_, Error>(cluster.index())
             });
             let Some(done) = done else {
                 break;
             };
-            next = done? + 1;
-            goes_on()?;
+            next = done.as_ref().map_or(0, |done| done + 1);
+            result = done.and_then(|_| goes_on());
         }
     }
-    Ok(())
+    // Where objects were that became smaller, zsmalloc keeps pages that are filled in part.
+    if made() != before {
+        contents.cache.compact();
+    }
+    result
 }
 
-/// Does that for `cluster`, of area `area`, if it was touched at `time` or before.
+/// Does that for `cluster`, of area `area`, if it was touched at `time` or before. What was done before is not
+/// done again, unless it `looks_at_all`.
 fn recompress_cluster(
     contents: &Contents,
     recoder: &mut Recoder,
     area: usize,
     cluster: &PinnedElement<'_, Cluster>,
     time: u32,
+    looks_at_all: bool,
 ) -> Result {
     let Some(touched) = (cluster.touched()).filter(|touched| ages::is_by(*touched, time)) else {
         return Ok(());
     };
-    if cluster.is_recompressed(touched) {
+    if cluster.is_recompressed(touched) && !looks_at_all {
         return Ok(());
     }
-    for (at, slot) in cluster.slots().iter().enumerate() {
-        let owner = Owner::new(area, cluster.index() * CLUSTER + at);
-        recompress_object(contents, recoder, owner, slot)?;
+    let slots = (cluster.slots().iter().enumerate())
+        .map(|(at, slot)| (Owner::new(area, cluster.index() * CLUSTER + at), slot));
+    if contents.cache.makes_bundles() {
+        for (_, slot) in slots.clone() {
+            take_apart(contents, recoder, slot)?;
+        }
+        bundle_objects(contents, slots)?;
+    } else {
+        for (owner, slot) in slots {
+            recompress_object(contents, recoder, owner, slot)?;
+        }
     }
     cluster.note_recompressed(touched);
     Ok(())
@@ -241,6 +275,148 @@ fn recode(cache: &Cache, recoder: &mut Recoder, object: &ZsObject) -> Result<Opt
     }
 }
 
+/// Holds what `slot` has in memory, if nothing goes on with it, and its form is `wanted`, which may be asked
+/// twice.
+///
+/// Context: may sleep, whatever else is held.
+fn hold_idle<'s>(
+    slot: &'s Slot<ZsObject>,
+    wanted: impl Fn(Form) -> bool,
+    cache: &Cache,
+) -> Option<Hold<'s, ZsObject>> {
+    let Entry::Cached {
+        form,
+        state: ObjectState::Idle | ObjectState::Aged,
+        ..
+    } = slot.peek()
+    else {
+        return None;
+    };
+    if !wanted(form) {
+        return None;
+    }
+    cond_resched();
+    let Look::Object(hold) = slot.look() else {
+        return None;
+    };
+    // It may be another object by now.
+    if wanted(hold.form()) {
+        return Some(hold);
+    }
+    release(cache, hold);
+    None
+}
+
+/// Lets go of what is held.
+fn release(cache: &Cache, hold: Hold<'_, ZsObject>) {
+    if let Some(object) = hold.release() {
+        cache.free(object);
+    }
+}
+
+/// Puts `made`, which holds the same page, in the place of what is held, and frees that. Returns the length that
+/// that had, if it was there still.
+fn replace(cache: &Cache, hold: Hold<'_, ZsObject>, made: ZsObject) -> Option<Length> {
+    match hold.release_for(made) {
+        Ok(object) => {
+            let before = object.form().length;
+            cache.free(object);
+            Some(before)
+        }
+        Err(objects) => {
+            objects.into_iter().for_each(|object| cache.free(object));
+            None
+        }
+    }
+}
+
+/// Puts the object of the share of `slot` in its place, if it has a share of a sparse bundle.
+fn take_apart(contents: &Contents, recoder: &mut Recoder, slot: &Slot<ZsObject>) -> Result {
+    let cache = &contents.cache;
+    let Some(hold) = hold_idle(slot, |form| form.coder == Coder::Second, cache) else {
+        return Ok(());
+    };
+    if !cache.is_of_sparse_bundle(hold.object()) {
+        release(cache, hold);
+        return Ok(());
+    }
+    let copied = recoder.copy(cache, hold.object());
+    let made = copied.and_then(|copy| {
+        let (data, coder) = copy.data();
+        cache.store_again(data, coder)
+    });
+    let made = match made {
+        Ok(made) => made,
+        Err(error) => {
+            release(cache, hold);
+            return Err(error);
+        }
+    };
+    let length = made.form().length;
+    if let Some(before) = replace(cache, hold, made) {
+        contents.stats.resized(before, length);
+    }
+    Ok(())
+}
+
+/// Makes bundles of the objects of `slots`, as they come.
+fn bundle_objects<'a>(
+    contents: &Contents,
+    slots: impl Iterator<Item = (Owner, &'a Slot<ZsObject>)>,
+) -> Result {
+    let mut held: [Option<(Owner, Hold<'a, ZsObject>)>; bundle::MEMBERS] =
+        [const { None }; bundle::MEMBERS];
+    let (mut count, mut bytes) = (0, 0);
+    let mut result = Ok(());
+    for (owner, slot) in slots {
+        let Some(hold) = hold_idle(slot, Form::is_for_second, &contents.cache) else {
+            continue;
+        };
+        let length = hold.form().length.bytes();
+        if count == bundle::MEMBERS || bytes + length > bundle::BYTES {
+            result = bundle_held(contents, &mut held);
+            (count, bytes) = (0, 0);
+        }
+        match held.get_mut(count).filter(|_| result.is_ok()) {
+            Some(place) => *place = Some((owner, hold)),
+            None => release(&contents.cache, hold),
+        }
+        result?;
+        (count, bytes) = (count + 1, bytes + length);
+    }
+    bundle_held(contents, &mut held)
+}
+
+/// Makes a bundle of the objects that are `held`, and lets go of them all.
+fn bundle_held(
+    contents: &Contents,
+    held: &mut [Option<(Owner, Hold<'_, ZsObject>)>; bundle::MEMBERS],
+) -> Result {
+    let cache = &contents.cache;
+    let objects = (held.iter().flatten()).map(|(_, hold)| hold.object());
+    let made = cache.bundle(objects);
+    let (shares, result) = match made {
+        Ok(Some(shares)) => (shares, Ok(())),
+        Ok(None) => ([const { None }; bundle::MEMBERS], Ok(())),
+        Err(error) => ([const { None }; bundle::MEMBERS], Err(error)),
+    };
+    for (place, share) in held.iter_mut().zip(shares) {
+        match (place.take(), share) {
+            (Some((owner, hold)), Some(share)) => {
+                let form = share.form();
+                if let Some(before) = replace(cache, hold, share) {
+                    contents.stats.resized(before, form.length);
+                    contents.note_recompressed(owner, before, form);
+                }
+            }
+            (Some((_, hold)), None) => release(cache, hold),
+            (None, Some(share)) => cache.free(share),
+            (None, None) => (),
+        }
+    }
+    result
+}
+
 /// Does that for the object of `slot`, the slot of `owner`, if it has one with which nothing goes on.
 fn recompress_object(
     contents: &Contents,
@@ -249,44 +425,20 @@ fn recompress_object(
     slot: &Slot<ZsObject>,
 ) -> Result {
     let cache = &contents.cache;
-    let is_wanted = match slot.peek() {
-        Entry::Cached {
-            form,
-            state: ObjectState::Idle | ObjectState::Aged,
-            ..
-        } => form.is_for_second(),
-        _ => false,
-    };
-    if !is_wanted {
-        return Ok(());
-    }
-    cond_resched();
-    let Look::Object(hold) = slot.look() else {
+    let Some(hold) = hold_idle(slot, Form::is_for_second, cache) else {
         return Ok(());
     };
-    let made = match hold.form().is_for_second() {
-        true => recode(cache, recoder, hold.object()),
-        // It is another object by now.
-        false => Ok(None),
-    };
-    let made = match made {
-        Ok(Some(object)) => object,
+    let made = match recode(cache, recoder, hold.object()) {
+        Ok(Some(made)) => made,
         other => {
-            if let Some(object) = hold.release() {
-                cache.free(object);
-            }
+            release(cache, hold);
             return other.map(drop);
         }
     };
     let form = made.form();
-    match hold.release_for(made) {
-        Ok(object) => {
-            let before = object.form().length;
-            contents.stats.shrunk(before, form.length);
-            contents.note_recompressed(owner, before, form);
-            cache.free(object);
-        }
-        Err(objects) => objects.into_iter().for_each(|object| cache.free(object)),
+    if let Some(before) = replace(cache, hold, made) {
+        contents.stats.resized(before, form.length);
+        contents.note_recompressed(owner, before, form);
     }
     Ok(())
 }

@@ -30,7 +30,7 @@
  *   stored     pages that are not all zero
  *
  * alone, for pages of memory that are left alone, by zram and ghostswap, and by each with a second
- * compressor, when that had all pages; the backend is NAME-zstd or NAME-dense then
+ * compressor, when that had all pages; the backend is NAME-zstd, NAME-dense or NAME-bundles then
  *   alone-ram   all that the machine has less
  *   alone-work  instructions to compress a page again
  *
@@ -1192,8 +1192,10 @@ static void measure_all_alone(const char *comp, const char *names)
 			continue;
 		measure_alone(backend, comp, "", NULL);
 		measure_alone(backend, comp, "-zstd", "zstd");
-		if (!is_zram)
+		if (!is_zram) {
 			measure_alone(backend, comp, "-dense", "wlz:dense");
+			measure_alone(backend, comp, "-bundles", "zstd:bundles");
+		}
 	}
 }
 

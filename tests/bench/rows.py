@@ -95,7 +95,7 @@ ALONE = [
     Row("alone-ram", "RAM, bytes", bar=0.65, against="zram"),
     *(
         row
-        for name in ("ghostswap-dense", "ghostswap-zstd")
+        for name in ("ghostswap-dense", "ghostswap-zstd", "ghostswap-bundles")
         for row in [
             Row("alone-ram", f"  {name}, beside zram", bar=0.65, against="zram", own=name),
             Row(

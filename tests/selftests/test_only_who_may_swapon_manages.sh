@@ -72,7 +72,7 @@ all_may_read() {
 	said=$("${USER[@]}" cat "$dir"/*_* "$dir"/backing0/*_* 2>/dev/null) || true
 	holds "stats that a user reads" "$(grep -c '^[0-9]*$' <<<"$said") >= 26"
 	# From these a user could learn what is on a page.
-	for name in compressed_bytes redirected_bytes backing0/live_bytes backing0/garbage_bytes; do
+	for name in bundle_waste_bytes compressed_bytes redirected_bytes backing0/live_bytes backing0/garbage_bytes; do
 		! "${USER[@]}" cat "$dir/$name" 2>/dev/null || fail "a user reads $name"
 		holds "$name" "$(<"$dir/$name") >= 0"
 	done

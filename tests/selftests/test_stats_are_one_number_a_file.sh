@@ -5,7 +5,7 @@
 
 . "$(dirname "$0")/lib.sh"
 
-FILES=(areas capacity_bytes comp compressed_bytes failed_loads failed_stores_limit
+FILES=(areas bundle_waste_bytes bundled_pages capacity_bytes comp compressed_bytes failed_loads failed_stores_limit
 	failed_stores_memory fixed_bytes incompressible_pages invalidates limit_bytes
 	loads lost_pages pool_bytes read_in_vain_bytes recomp recompressed_loads recompressed_pages
 	redirected_bytes redirected_pages
@@ -29,7 +29,7 @@ reads() {
 	[[ $value =~ ^($2)$ ]] || fail "$1 reads \"$value\""
 	case $1 in
 	# They tell more of pages than all users may know.
-	*/compressed_bytes | */redirected_bytes | */live_bytes | */garbage_bytes) mode=400 ;;
+	*/bundle_waste_bytes | */compressed_bytes | */redirected_bytes | */live_bytes | */garbage_bytes) mode=400 ;;
 	*) mode=444 ;;
 	esac
 	equal "mode of $1" "$mode" "$(stat -c %a "$1")"

@@ -25,6 +25,21 @@ pub(in crate::kernel_ext) trait Codec: Send {
     /// Context: may sleep, where the compressor is a device.
     fn decompress(&mut self, object: &[u8], page: &mut DestPage<'_>) -> Result<usize>;
 
+    /// Compresses `objects`, those of a bundle, into `packed`, together; returns the bytes that they take
+    /// there. Errors: [`EOPNOTSUPP`] where it was not made for bundles.
+    ///
+    /// Context: never sleeps.
+    fn pack(&mut self, _objects: &[u8], _packed: &mut [u8]) -> Result<usize> {
+        Err(EOPNOTSUPP)
+    }
+
+    /// The reverse of [`Codec::pack`]; returns the bytes that the objects take.
+    ///
+    /// Context: never sleeps.
+    fn unpack(&mut self, _packed: &[u8], _objects: &mut [u8]) -> Result<usize> {
+        Err(EOPNOTSUPP)
+    }
+
     /// Bytes that it takes, as far as they are its own.
     fn bytes(&self) -> usize;
 }

@@ -8,11 +8,15 @@
 
 use crate::{
     core::{
+        bundle,
         compressor_name,
         wlz::Level, //
     },
     kernel_ext::{
-        block::buffer::Block,
+        block::buffer::{
+            Block,
+            BlockBuffer, //
+        },
         crypto::{
             acomp,
             codec::{
@@ -105,18 +109,44 @@ fn choose(given: Option<i32>, levels: RangeInclusive<i32>, default: i32) -> Resu
     }
 }
 
+/// Returns whether the compressor called `name` makes bundles of objects. Then pages are not stored with it at
+/// first.
+pub(crate) fn makes_bundles(name: &CStr) -> bool {
+    matches!(Algorithm::library(name), Ok(Some(algorithm)) if algorithm.makes_bundles())
+}
+
 /// What one CPU compresses with.
 pub(crate) struct Stream {
     codec: KBox<dyn Codec>,
     buffer: CodecBuffer,
+    /// If it makes bundles.
+    bundle: Option<BundleRoom>,
+}
+
+/// Room for a bundle.
+struct BundleRoom {
+    objects: BlockBuffer,
+    packed: BlockBuffer,
+}
+
+impl BundleRoom {
+    const BLOCKS: usize = bundle::BYTES / PAGE_SIZE;
+
+    fn new() -> Result<Self> {
+        Ok(Self {
+            objects: BlockBuffer::new(Self::BLOCKS)?,
+            packed: BlockBuffer::new(Self::BLOCKS)?,
+        })
+    }
 }
 
 impl Stream {
     /// One that uses `codec`, of the node that the task is on.
-    fn new(codec: impl Codec + 'static) -> Result<Pin<KBox<Mutex<Self>>>> {
+    fn new(codec: impl Codec + 'static, makes_bundles: bool) -> Result<Pin<KBox<Mutex<Self>>>> {
         let stream = Self {
             codec: KBox::new(codec, GFP_KERNEL)?,
             buffer: KBox::zeroed(GFP_KERNEL)?,
+            bundle: makes_bundles.then(BundleRoom::new).transpose()?,
         };
         KBox::pin_init(new_mutex!(stream, "compressor_stream"), GFP_KERNEL)
     }
@@ -128,6 +158,35 @@ impl Stream {
     pub(crate) fn compress(&mut self, page: &SourcePage<'_>) -> Result<&[u8]> {
         let length = self.codec.compress(page, &mut self.buffer)?;
         self.buffer.get(..length).ok_or(EOVERFLOW)
+    }
+
+    /// The objects that `fill` writes to the beginning of some room, compressed together. `fill` returns how
+    /// many bytes they are.
+    ///
+    /// Context: never sleeps. Errors: [`EOPNOTSUPP`] if it makes no bundles; those of `fill`.
+    pub(crate) fn pack(&mut self, fill: impl FnOnce(&mut [u8]) -> Result<usize>) -> Result<&[u8]> {
+        let room = self.bundle.as_mut().ok_or(EOPNOTSUPP)?;
+        let (objects, packed) = (room.objects.bytes_mut(), room.packed.bytes_mut());
+        let length = fill(objects)?;
+        let objects = objects.get(..length).ok_or(EINVAL)?;
+        let length = self.codec.pack(objects, packed)?;
+        packed.get(..length).ok_or(EOVERFLOW)
+    }
+
+    /// The reverse: the objects that were compressed to what `fill` writes.
+    ///
+    /// Context: never sleeps. Errors: [`EOPNOTSUPP`] if it makes no bundles; those of `fill`; [`EINVAL`] if it
+    /// is no bundle.
+    pub(crate) fn unpack(
+        &mut self,
+        fill: impl FnOnce(&mut [u8]) -> Result<usize>,
+    ) -> Result<&[u8]> {
+        let room = self.bundle.as_mut().ok_or(EOPNOTSUPP)?;
+        let (objects, packed) = (room.objects.bytes_mut(), room.packed.bytes_mut());
+        let length = fill(packed)?;
+        let packed = packed.get(..length).ok_or(EINVAL)?;
+        let length = self.codec.unpack(packed, objects)?;
+        objects.get(..length).ok_or(EOVERFLOW)
     }
 
     /// The two halves: what decompresses, and room to put together what it reads.
@@ -200,7 +259,11 @@ pub(crate) enum Algorithm {
     Lz4(i32),
     /// The zstd library, at a level.
     #[cfg(all(CONFIG_ZSTD_COMPRESS, CONFIG_ZSTD_DECOMPRESS))]
-    Zstd(i32),
+    Zstd {
+        level: i32,
+        /// Whether it is for bundles, too.
+        makes_bundles: bool,
+    },
     /// wlz, at a level.
     Wlz(Level),
 }
@@ -224,7 +287,15 @@ impl Algorithm {
             #[cfg(all(CONFIG_LZ4_COMPRESS, CONFIG_LZ4_DECOMPRESS))]
             (b"lz4", level) => Self::Lz4(choose(level, lz4::LEVELS, lz4::DEFAULT_LEVEL)?),
             #[cfg(all(CONFIG_ZSTD_COMPRESS, CONFIG_ZSTD_DECOMPRESS))]
-            (b"zstd", level) => Self::Zstd(choose(level, zstd::levels(), zstd::default_level())?),
+            (b"zstd", level) => Self::Zstd {
+                level: choose(level, zstd::levels(), zstd::default_level())?,
+                makes_bundles: false,
+            },
+            #[cfg(all(CONFIG_ZSTD_COMPRESS, CONFIG_ZSTD_DECOMPRESS))]
+            (b"zstd:bundles", None) => Self::Zstd {
+                level: zstd::default_level(),
+                makes_bundles: true,
+            },
             (b"wlz", None) => Self::Wlz(Level::Fast),
             (b"wlz:dense", None) => Self::Wlz(Level::Dense),
             (_, None) => return Ok(None),
@@ -232,14 +303,26 @@ impl Algorithm {
         }))
     }
 
+    /// Returns whether it makes bundles.
+    pub(crate) fn makes_bundles(&self) -> bool {
+        match self {
+            #[cfg(all(CONFIG_ZSTD_COMPRESS, CONFIG_ZSTD_DECOMPRESS))]
+            Self::Zstd { makes_bundles, .. } => *makes_bundles,
+            _ => false,
+        }
+    }
+
     fn stream(&self, room: usize) -> Result<Pin<KBox<Mutex<Stream>>>> {
         match self {
-            Self::Acomp(transform) => Stream::new(acomp::Request::new(transform.clone())?),
+            Self::Acomp(transform) => Stream::new(acomp::Request::new(transform.clone())?, false),
             #[cfg(all(CONFIG_LZ4_COMPRESS, CONFIG_LZ4_DECOMPRESS))]
-            Self::Lz4(level) => Stream::new(lz4::Lz4::new(*level)?),
+            Self::Lz4(level) => Stream::new(lz4::Lz4::new(*level)?, false),
             #[cfg(all(CONFIG_ZSTD_COMPRESS, CONFIG_ZSTD_DECOMPRESS))]
-            Self::Zstd(level) => Stream::new(zstd::Zstd::new(*level)?),
-            Self::Wlz(level) => Stream::new(Wlz::new(*level, room)?),
+            Self::Zstd {
+                level,
+                makes_bundles,
+            } => Stream::new(zstd::Zstd::new(*level, *makes_bundles)?, *makes_bundles),
+            Self::Wlz(level) => Stream::new(Wlz::new(*level, room)?, false),
         }
     }
 }
@@ -313,8 +396,9 @@ impl Compressor {
         let places = self.streams.capacity() * size_of::<*mut Mutex<Stream>>();
         let streams = self.each().map(|stream| {
             // SAFETY: By the type invariants, it is valid as long as this value.
-            let stream = unsafe { stream.as_ref() };
-            BUFFER_SIZE + size_of::<Mutex<Stream>>() + stream.lock().codec.bytes()
+            let stream = unsafe { stream.as_ref() }.lock();
+            let bundle = stream.bundle.as_ref().map_or(0, |_| 2 * bundle::BYTES);
+            BUFFER_SIZE + size_of::<Mutex<Stream>>() + bundle + stream.codec.bytes()
         });
         (places + streams.sum::<usize>()) as u64
     }

@@ -132,7 +132,7 @@ impl DestPage<'_> {
 
     /// Its bytes, to be written. What they are before does not matter to code that fills the page.
     #[inline]
-    pub(in crate::kernel_ext) fn bytes_mut(&mut self) -> &mut [u8; PAGE_SIZE] {
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8; PAGE_SIZE] {
         // SAFETY: By the type invariants, these are so many writable bytes that nothing else touches while
         // this borrow of `self` lasts. A page's memory has some bytes at any time.
         unsafe { self.data.cast().as_mut() }

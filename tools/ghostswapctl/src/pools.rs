@@ -121,6 +121,8 @@ numbers! {
             "The pages that the second compressor made smaller.",
         recompressed_loads * PAGE => "ghostswap_recompressed_swapped_in_bytes_total"
             "The pages that were loaded and that the second compressor had made smaller.",
+        bundled_pages * PAGE => "ghostswap_bundled_bytes"
+            "The pages in RAM that are in bundles, several compressed together.",
         stores * PAGE => "ghostswap_swapped_out_bytes_total" "The pages that were stored.",
         loads * PAGE => "ghostswap_swapped_in_bytes_total" "The pages that were loaded.",
         invalidates * PAGE => "ghostswap_freed_bytes_total"
@@ -132,6 +134,8 @@ numbers! {
         failed_loads => "ghostswap_failed_loads_total"
             "How often a page could not be loaded, and a process was ended.";
         root:
+        bundle_waste_bytes => "ghostswap_bundle_waste_bytes"
+            "What bundles take for pages that are not in them any more.",
         compressed_bytes => "ghostswap_compressed_bytes"
             "The lengths of the compressed pages in RAM.",
         redirected_bytes => "ghostswap_redirected_compressed_bytes"

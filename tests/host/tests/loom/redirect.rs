@@ -152,6 +152,49 @@ fn an_object_is_replaced_by_another_of_the_same_page() {
     .check(None);
 }
 
+/// Each slot is loaded, stored to, and freed while its object becomes a share of a bundle, and after that; the
+/// shares of a bundle end at once; they are written back, and become objects again.
+#[test]
+fn a_bundle_is_there_until_its_last_share_is_freed_and_no_longer() {
+    let bundling = Scene {
+        mover: &[],
+        visitor: &[Bundle],
+        ..WRITING
+    };
+    let scenes = [
+        Scene {
+            kernel: &[&[Load, Store, Load], &[]],
+            ..bundling
+        },
+        Scene {
+            kernel: &[&[Store], &[Invalidate]],
+            ..bundling
+        },
+        Scene {
+            kernel: &[&[Load], &[Invalidate]],
+            ..bundling
+        },
+        Scene {
+            kernel: &[&[Load], &[]],
+            visitor: &[Bundle, Recode],
+            ..bundling
+        },
+        Scene {
+            kernel: &[&[Load], &[]],
+            mover: &[WriteBack],
+            ..bundling
+        },
+        Scene {
+            kernel: &[&[Store], &[]],
+            mover: &[WriteBack],
+            ..bundling
+        },
+    ];
+    for scene in scenes {
+        scene.check(3);
+    }
+}
+
 #[test]
 fn a_load_finds_what_was_stored_before_during_and_after_writing_it() {
     Scene {
@@ -456,6 +499,12 @@ pub fn all_transitions(tally: &Tally) {
         Scene {
             kernel: &[&[Store]],
             visitor: &[Recode],
+            ..WRITING
+        },
+        Scene {
+            kernel: &[&[Store], &[]],
+            mover: &[],
+            visitor: &[Bundle],
             ..WRITING
         },
         Scene {

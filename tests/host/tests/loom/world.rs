@@ -76,6 +76,8 @@ pub enum Job {
     Age,
     /// Makes another object of each that is in memory, and puts that in its place.
     Recode,
+    /// Makes a bundle of those that are in memory, and puts its shares in their places.
+    Bundle,
     /// Writes all slots back, into one segment.
     WriteBack,
     /// The same, but the disk fails.
@@ -236,6 +238,7 @@ impl World {
         match job {
             Age => world.slots.iter().for_each(Slot::age),
             Recode => (0..world.slots.len()).for_each(|slot| world.recode(slot)),
+            Bundle => world.bundle(),
             WriteBack => world.write_back(cursor, true),
             FailToWrite => world.write_back(cursor, false),
             WriteTwo(first_works, second_works) => {
@@ -360,6 +363,35 @@ impl World {
         match hold.release_for(object) {
             Ok(before) => self.heap.free(before),
             Err(both) => both.into_iter().for_each(|object| self.heap.free(object)),
+        }
+    }
+
+    /// Makes a bundle of all objects in memory that the first compressor made, and puts its shares in their
+    /// places.
+    fn bundle(&self) {
+        let holds: Vec<_> = (self.slots.iter())
+            .filter_map(|slot| match slot.look() {
+                Look::Object(hold) if hold.form().coder == Coder::First => Some(hold),
+                Look::Object(hold) => {
+                    if let Some(object) = hold.release() {
+                        self.heap.free(object);
+                    }
+                    None
+                }
+                _ => None,
+            })
+            .collect();
+        if holds.is_empty() {
+            return;
+        }
+        let marks = (holds.iter())
+            .map(|hold| self.heap.read(hold.object()))
+            .collect();
+        for (hold, share) in holds.into_iter().zip(self.heap.bundle(marks)) {
+            match hold.release_for(share) {
+                Ok(before) => self.heap.free(before),
+                Err(both) => both.into_iter().for_each(|object| self.heap.free(object)),
+            }
         }
     }
 

@@ -5,6 +5,7 @@
 #![cfg(not(loom))]
 
 mod ages;
+mod bundle;
 mod cleaning;
 mod corpus;
 mod entry;
