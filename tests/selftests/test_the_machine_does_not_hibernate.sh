@@ -97,6 +97,9 @@ sleeps() {
 	if [[ $1 == mem ]] && kernel_has KCSAN; then
 		skip "a kernel with KCSAN does not wake up, with or without an area"
 	fi
+	if [[ $1 == freeze ]] && kernel_has PREEMPT_RT; then
+		skip "a real-time kernel does not always wake up here, with or without the module"
+	fi
 	scratch_disk
 	area file 1G "limit=2M,backing=$disk"
 	cgroup tight memory.high=3M
