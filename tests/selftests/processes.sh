@@ -155,3 +155,24 @@ said_number() {
 	[[ $'\n'$said =~ .*[[:space:]]$1=([0-9]+) ]] || fail "no $1= in: $said"
 	echo "${BASH_REMATCH[1]}"
 }
+
+# stay_right_while_recompressed STEP...: two programs store and load pages of area "file", and end with
+# these steps. Until then all that is in memory is compressed again, by order, again and again.
+stay_right_while_recompressed() {
+	local i loops=0 pids=()
+	for i in 1 2; do
+		pages -i "$i" -s 12 -k tttrs fill out:50 check rewrite:2 out:50 check rewrite:3 \
+			out:50 check rewrite:5 out:50 check "$@" &
+		pids+=($!)
+	done
+	while kill -0 "${pids[@]}" 2>/dev/null; do
+		gives OK tell file recompress 0
+		loops=$((loops + 1))
+	done
+	wait "${pids[0]}" || fail "a page was lost"
+	wait "${pids[1]}" || fail "a page was lost"
+	note "$loops orders, $(stat_of file recompressed_pages) pages compressed again," \
+		"$(stat_of file recompressed_loads) loads of them"
+	holds "orders" "$loops > 2"
+	holds "pages compressed again" "$(stat_of file recompressed_pages) > 1000"
+}

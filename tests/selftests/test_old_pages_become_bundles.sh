@@ -101,23 +101,8 @@ swapped_off() {
 
 # Programs store, load and free all the time.
 meanwhile() {
-	local i loops=0 pids=()
 	area_with_store 64M limit=8M,recomp=zstd:bundles
-	for i in 1 2; do
-		pages -i "$i" -s 12 -k tttrs fill out:50 check rewrite:2 out:50 check rewrite:3 \
-			out:50 check rewrite:5 out:50 check keep:3 check free &
-		pids+=($!)
-	done
-	while kill -0 "${pids[@]}" 2>/dev/null; do
-		gives OK tell file recompress 0
-		loops=$((loops + 1))
-	done
-	wait "${pids[0]}" || fail "a page was lost"
-	wait "${pids[1]}" || fail "a page was lost"
-	note "$loops orders, $(stat_of file recompressed_pages) pages bundled," \
-		"$(stat_of file recompressed_loads) loads of them"
-	holds "orders" "$loops > 2"
-	holds "pages bundled" "$(stat_of file recompressed_pages) > 1000"
+	stay_right_while_recompressed keep:3 check free
 	ends_without file
 	gone file
 	memory_is_back

@@ -154,22 +154,8 @@ older_only() {
 
 # Programs store, load and free all the time.
 meanwhile() {
-	local i loops=0 pids=()
 	area_with_store 64M limit=8M,recomp=zstd
-	for i in 1 2; do
-		pages -i "$i" -s 12 -k tttrs fill out:50 check rewrite:2 out:50 check rewrite:3 \
-			out:50 check rewrite:5 out:50 check free &
-		pids+=($!)
-	done
-	while kill -0 "${pids[@]}" 2>/dev/null; do
-		gives OK tell file recompress 0
-		loops=$((loops + 1))
-	done
-	wait "${pids[0]}" || fail "a page was lost"
-	wait "${pids[1]}" || fail "a page was lost"
-	note "$loops orders, $(again file) pages compressed again and loads of them"
-	holds "orders" "$loops > 2"
-	holds "pages compressed again" "$(stat_of file recompressed_pages) > 1000"
+	stay_right_while_recompressed free
 	ends_empty file
 }
 
