@@ -367,21 +367,22 @@ fn bundle_objects<'a>(
     let mut held: [Option<(Owner, Hold<'a, ZsObject>)>; bundle::MEMBERS] =
         [const { None }; bundle::MEMBERS];
     let (mut count, mut bytes) = (0, 0);
-    let mut result = Ok(());
     for (owner, slot) in slots {
         let Some(hold) = hold_idle(slot, Form::is_for_second, &contents.cache) else {
             continue;
         };
         let length = hold.form().length.bytes();
         if count == bundle::MEMBERS || bytes + length > bundle::BYTES {
-            result = bundle_held(contents, &mut held);
+            if let Err(error) = bundle_held(contents, &mut held) {
+                release(&contents.cache, hold);
+                return Err(error);
+            }
             (count, bytes) = (0, 0);
         }
-        match held.get_mut(count).filter(|_| result.is_ok()) {
+        match held.get_mut(count) {
             Some(place) => *place = Some((owner, hold)),
             None => release(&contents.cache, hold),
         }
-        result?;
         (count, bytes) = (count + 1, bytes + length);
     }
     bundle_held(contents, &mut held)
