@@ -3,7 +3,7 @@
 //! A bundle: several objects that were compressed together, as one, and the count of those that are left.
 //!
 //! Each object of a bundle is a member. What a slot owns of it is a share: the bundle stays until the last
-//! share is freed, and until then a task that owns one may read all of it, whoever frees others meanwhile.
+//! share is freed, and until then a task that owns one may read all of it, while other tasks free others.
 //! So a share is to its slot what an object is, and [`super::slot`] knows no difference. Two shares have two
 //! names, and no other bundle is given the name of a share that is not free.
 //!

@@ -62,7 +62,7 @@
 //! # Shares of a bundle
 //!
 //! What a slot owns may be a share of a bundle, see [`super::bundle`]. To the slot it is an object: all of
-//! the above holds for it. It is freed once, and not while it is held, so whoever holds it may read the
+//! the above holds for it. It is freed once, and not while it is held, so a task that holds it may read the
 //! bundle; and no other share is given its name before. The bundle is freed with its last share.
 //!
 //! # In a backing store

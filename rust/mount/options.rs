@@ -243,9 +243,8 @@ impl Options {
     }
 
     /// Changes what can be changed of `pool`: its limit, its stores, and what may be written to them. To remove
-    /// a store is only begun.
-    /// [`EINVAL`], and nothing is changed, if anything else was given that is not as it is. `name` is the
-    /// pool's, if it has one.
+    /// a store is only begun. [`EINVAL`], and nothing is changed, if anything else was given that is not as it
+    /// is. `name` is the pool's, if it has one.
     pub(crate) fn apply(&self, pool: &Arc<Pool>, name: Option<&CStr>, log: &FsLog<'_>) -> Result {
         self.match_config(pool, log)?;
         if self.pool().is_some() && self.pool() != name {

@@ -32,7 +32,7 @@
 //!    store
 //! 7. `BackingStore::cursor` and `write_errors`, mutexes
 //! 8. spinlocks, none inside of another: the pool's limit, its tables, the reader's shards and what it has
-//!    to be recalled, the mover's lanes. [Those of kobjects, of the crypto API]
+//!    to be recalled, the mover's lanes, what stores may take in a day. [Those of kobjects, of the crypto API]
 //!
 //! A task that has the machine hibernate has [that of the PM notifiers], and takes 6 to 8. swapon takes the
 //! former under [the inode's lock], swapoff under none, and both may wait there for a mover's device.
